@@ -1,0 +1,61 @@
+"""What to change in a message, and the one function that changes it.
+
+In:  a message (octets) and edits. Out: the edited message.
+The milter door sends the same edits to Postfix; the SMTP door and `rewrite` call `apply`. A header edit names its field
+by name and 1-based index among the fields of that name (case-insensitive), as the milter protocol does.
+Fails: `EditError` when an edit names a header field that is not there.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from notes2conf_milter.core.message import header_fields
+
+
+class EditError(ValueError):
+    """An edit that does not fit the message it is applied to."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeHeader:
+    """Replace the value of the index-th field called `name` (1-based).
+
+    value: every octet between the colon and the final line end, leading blank and folds included; folds are written with the
+    line end of the message.
+    """
+
+    name: bytes
+    index: int
+    value: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ReplaceBody:
+    """Replace everything after the empty line that ends the header (RFC 5322 §2.1)."""
+
+    body: bytes
+
+
+Edit = ChangeHeader | ReplaceBody
+
+
+def apply(message: bytes, edits: Iterable[Edit]) -> bytes:
+    """Return `message` with `edits` applied; with no edits, the very same octets.
+
+    Raises EditError when a header field that an edit names is not in the message.
+    """
+    for edit in edits:
+        match edit:
+            case ReplaceBody(body):
+                message = message[: header_fields(message).body_start] + body
+            case ChangeHeader(name, index, value):
+                message = _change_header(message, name, index, value)
+    return message
+
+
+def _change_header(message: bytes, name: bytes, index: int, value: bytes) -> bytes:
+    same = [field for field in header_fields(message).fields if field.name.lower() == name.lower()]
+    if not 1 <= index <= len(same):
+        raise EditError(f"no header field {index} of the name given")
+    field = same[index - 1]
+    return message[: field.value_start] + value + message[field.value_end :]

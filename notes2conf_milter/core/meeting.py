@@ -1,0 +1,95 @@
+"""What we know of a meeting: the values that the store seals and the pages show.
+
+Plain values only, no behaviour but their JSON form. Which process may read which: `Page` and `Room` open with a link (web) or the mail
+key (mail); `MailRecord` and `Version` with the mail key alone (DESIGN.md "State").
+"""
+
+from dataclasses import dataclass
+from enum import Enum
+
+
+class LinkKind(Enum):
+    """What a link leads to; the values stand in the table `link`."""
+
+    JOIN = "join"
+    START = "start"
+    ATTENDEE = "attendee"  # an attendee's own join link (SMTP door, one recipient)
+
+
+@dataclass(frozen=True, slots=True)
+class Person:
+    """An ORGANIZER or ATTENDEE (RFC 5545 §3.8.4): the address without `mailto:`, lower-case domain, and CN or ""."""
+
+    address: str
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Occurrence:
+    """One time at which the meeting takes place.
+
+    start, end: seconds since 1970-01-01 UTC. zone: IANA name or "" when there is none. offset: seconds east of UTC at
+    the start, for display where the zone name is not known. all_day: DTSTART was a DATE (RFC 5545 §3.3.4).
+    """
+
+    start: int
+    end: int
+    zone: str = ""
+    offset: int = 0
+    all_day: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What the pages behind the links show. recurring: one of a series; times: the occurrences known, in order, bounded."""
+
+    subject: str
+    organizer: Person
+    times: tuple[Occurrence, ...]
+    recurring: bool = False
+
+
+class RoomState(Enum):
+    """Whether the organizer has opened the conference."""
+
+    CLOSED = "closed"
+    OPEN = "open"
+    ENDED = "ended"
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """The conference of one occurrence, written by the waiting room. occurrence: its start, seconds since 1970 UTC."""
+
+    occurrence: int
+    state: RoomState
+    service: str
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class MailRecord:
+    """What only the mail service reads: the UID, who is invited, and the tokens, so that an update carries the same link."""
+
+    uid: str
+    attendees: tuple[Person, ...]
+    join_token: str
+    start_token: str
+    start_mail_sent: bool = False
+    tenant: str = ""
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Revision:
+    """What decides which of two messages is newer: SEQUENCE, then DTSTAMP as its UTC digits (RFC 5546 §2.1.5)."""
+
+    sequence: int = 0
+    dtstamp: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """The newest revision seen of the series, and of each instance by its RECURRENCE-ID."""
+
+    series: Revision
+    instances: tuple[tuple[str, Revision], ...] = ()

@@ -1,0 +1,104 @@
+"""Verdicts and reasons: the answers the gateway gives about a message, and the sentence that explains each.
+
+A reason is a word for logs and `rewrite --explain`; it never holds personal data.
+"""
+
+from dataclasses import dataclass
+from enum import Enum
+
+from notes2conf_milter.core.edits import Edit
+
+
+class Verdict(Enum):
+    """What happens to a message."""
+
+    PASS = "pass"  # goes on untouched
+    REWRITE = "rewrite"  # goes on with edits (none when it already carries its link)
+    FORGET = "forget"  # goes on untouched, and the meeting is forgotten
+    DEFER = "defer"  # 451, the client keeps it and tries again
+
+
+class Reason(Enum):
+    """Why. The value is the word that logs show; `EXPLANATIONS` has the sentence."""
+
+    LINK_ADDED = "link-added"
+    LINK_KEPT = "link-kept"
+    LINK_PRESENT = "link-present"
+    NO_CALENDAR = "no-calendar"
+    CLIENT_NOT_ALLOWED = "client-not-allowed"
+    SENDER_NOT_OWN = "sender-not-own"
+    SENDER_NOT_ORGANIZER = "sender-not-organizer"
+    ORGANIZER_FOREIGN = "organizer-foreign"
+    ORGANIZER_UNCLEAR = "organizer-unclear"
+    METHOD_REPLY = "method-reply"
+    METHOD_COUNTER = "method-counter"
+    METHOD_CANCEL = "method-cancel"
+    METHOD_PUBLISH = "method-publish"
+    METHOD_OTHER = "method-other"
+    METHOD_UNCLEAR = "method-unclear"
+    SIGNED = "signed"
+    ENCRYPTED = "encrypted"
+    CALENDAR_UNPARSABLE = "calendar-unparsable"
+    CHARSET_UNSUPPORTED = "charset-unsupported"
+    SEVERAL_MEETINGS = "several-meetings"
+    NO_EVENT = "no-event"
+    NO_UID = "no-uid"
+    MEETING_OVER = "meeting-over"
+    CONFERENCE_PRESENT = "conference-present"
+    TRIGGER_OFF = "trigger-off"
+    KEYWORD_MISSING = "keyword-missing"
+    OPT_OUT = "opt-out"
+    TOO_LARGE = "too-large"
+    TOO_COMPLEX = "too-complex"
+    SELF_CHECK_FAILED = "self-check-failed"
+    START_MAIL_REFUSED = "start-mail-refused"
+    START_MAIL_DEFERRED = "start-mail-deferred"
+    STORE_UNAVAILABLE = "store-unavailable"
+    INTERNAL_ERROR = "internal-error"
+
+
+EXPLANATIONS: dict[Reason, str] = {
+    Reason.LINK_ADDED: "A new meeting of an own organizer: the invitation now carries its join link.",
+    Reason.LINK_KEPT: "A meeting that is known: the invitation carries the join link it has had from the start.",
+    Reason.LINK_PRESENT: "The invitation already carries its own join link everywhere; nothing needed to change.",
+    Reason.NO_CALENDAR: "The message holds no calendar part.",
+    Reason.CLIENT_NOT_ALLOWED: "The SMTP client is neither in an allowed network nor authenticated.",
+    Reason.SENDER_NOT_OWN: "The envelope sender is not in an organizer domain.",
+    Reason.SENDER_NOT_ORGANIZER: "The envelope sender is neither the ORGANIZER nor its SENT-BY, and the meeting is not known.",
+    Reason.ORGANIZER_FOREIGN: "The ORGANIZER is not in an organizer domain.",
+    Reason.ORGANIZER_UNCLEAR: "The calendar names no ORGANIZER, several, or one without a usable mailto: address.",
+    Reason.METHOD_REPLY: "An answer to an invitation (METHOD:REPLY) gets no link.",
+    Reason.METHOD_COUNTER: "A counter-proposal (METHOD:COUNTER or DECLINECOUNTER) gets no link.",
+    Reason.METHOD_CANCEL: "A cancellation (METHOD:CANCEL) gets no link.",
+    Reason.METHOD_PUBLISH: "A published calendar (METHOD:PUBLISH) invites nobody.",
+    Reason.METHOD_OTHER: "The calendar's METHOD is not REQUEST.",
+    Reason.METHOD_UNCLEAR: "The calendar has no METHOD, or it contradicts the method parameter of its Content-Type.",
+    Reason.SIGNED: "The message is signed; any change would break the signature.",
+    Reason.ENCRYPTED: "The message is encrypted.",
+    Reason.CALENDAR_UNPARSABLE: "The calendar cannot be read safely, so it is left alone.",
+    Reason.CHARSET_UNSUPPORTED: "The calendar's charset or transfer encoding is one that is not edited.",
+    Reason.SEVERAL_MEETINGS: "The message invites to several meetings (UIDs) at once.",
+    Reason.NO_EVENT: "The calendar holds no VEVENT.",
+    Reason.NO_UID: "The event has no UID, so later messages about it could not be recognised.",
+    Reason.MEETING_OVER: "The meeting is already over.",
+    Reason.CONFERENCE_PRESENT: "The invitation already carries the link of another conference.",
+    Reason.TRIGGER_OFF: "The setting policy.trigger is \"never\".",
+    Reason.KEYWORD_MISSING: "The keyword stands neither in LOCATION nor in SUMMARY.",
+    Reason.OPT_OUT: "The opt-out keyword stands in LOCATION or SUMMARY.",
+    Reason.TOO_LARGE: "The message is larger than the size up to which invitations are rewritten.",
+    Reason.TOO_COMPLEX: "The message has more parts, levels, lines or events than are examined.",
+    Reason.SELF_CHECK_FAILED: "The self-check found that more than the intended text would change; the original goes on.",
+    Reason.START_MAIL_REFUSED: "The mail with the start link was refused for good, so nobody could open the conference.",
+    Reason.START_MAIL_DEFERRED: "The mail with the start link could not be handed over for now.",
+    Reason.STORE_UNAVAILABLE: "The store of meetings could not be used for now.",
+    Reason.INTERNAL_ERROR: "An unforeseen error; the log has the details.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """The answer to one message: the verdict, why, and the edits (for REWRITE alone)."""
+
+    verdict: Verdict
+    reason: Reason
+    edits: tuple[Edit, ...] = ()

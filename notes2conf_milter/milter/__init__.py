@@ -1,0 +1,1 @@
+"""The milter door: wire format, session table, server."""

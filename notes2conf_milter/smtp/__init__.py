@@ -1,0 +1,1 @@
+"""The SMTP door and the client side that hands mail on."""

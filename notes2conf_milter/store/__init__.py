@@ -1,0 +1,1 @@
+"""The one expiring table of meetings, sealed."""

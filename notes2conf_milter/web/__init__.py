@@ -1,0 +1,1 @@
+"""The waiting room: pages behind join and start links."""
