@@ -39,13 +39,14 @@ def host_port(text: str) -> InetAddress:
     bracketed = host.startswith("[") and host.endswith("]")
     if bracketed:
         host = host[1:-1]
-    if not colon or not host or (":" in host and not bracketed) or not (port.isascii() and port.isdigit()) or int(port) > 65535:
+    numeric = port.isascii() and port.isdigit() and int(port) <= 65535
+    if not colon or not host or (":" in host and not bracketed) or not numeric:
         raise ValueError("an address is HOST:PORT, an IPv6 host in brackets, the port 0 to 65535")
     return InetAddress(host, int(port))
 
 
 def milter_address(text: str) -> UnixAddress | InetAddress:
-    """Read `unix:PATH` or `inet:HOST:PORT`, as Postfix's smtpd_milters writes it; raises ValueError when it is something else."""
+    """Read `unix:PATH` or `inet:HOST:PORT`, as Postfix's smtpd_milters writes it; raises ValueError for anything else."""
     kind, _, rest = text.strip().partition(":")
     if kind == "unix" and rest and "\0" not in rest:
         return UnixAddress(rest)

@@ -5,7 +5,7 @@ from notes2conf_milter.core.verdict import Outcome, Reason
 
 
 class MailFlow:
-    """What both doors ask. None of these methods raises (asyncio.CancelledError aside); they write the log line themselves."""
+    """What both doors ask. No method raises (asyncio.CancelledError aside); they write the log line themselves."""
 
     def before_body(self, envelope: Envelope, header: bytes) -> Outcome | None:
         """Answer at the end of the header where the body cannot matter: an Outcome with verdict PASS, else None.

@@ -1,10 +1,10 @@
 """A calendar as the content lines it is made of (RFC 5545 §3.1), each a span of the original octets.
 
-In:  the decoded octets of a calendar part. Out: `ContentLine`s and the tree of `Component`s; every octet of the calendar belongs to
-     exactly one line (its text, its folds, its line end), so that a line can be edited and all others stay.
+In:  the decoded octets of a calendar part. Out: `ContentLine`s and the tree of `Component`s; every octet of the calendar
+     belongs to exactly one line (its text, its folds, its line end), so that a line can be edited and all others stay.
 Also: how to write text that is inserted (escape, fold), and how to splice it in.
-Fails: `CalendarError` when BEGIN and END do not match or a bound is passed. Lines that are no content lines are kept and
-       skipped: producers write them, and they must survive.
+Fails: `CalendarError` when BEGIN and END do not match or a bound is passed. Lines that are no content lines are kept
+       and skipped: producers write them, and they must survive.
 
 Octets in, octets out: an ASCII-transparent charset is enough, the octets themselves are never decoded here.
 """
@@ -39,8 +39,8 @@ class ContentLine:
     """One unfolded content line and where it lies.
 
     start: offset of its first octet. end: offset behind its last octet of content. next: offset of the line after it, so
-    that [end, next) is its line end. name: upper-case, b"" when this is no content line. text: unfolded octets. colon: index in
-    `text` of the colon before the value, -1 when there is none.
+    that [end, next) is its line end. name: upper-case, b"" when this is no content line. text: unfolded octets. colon:
+    index in `text` of the colon before the value, -1 when there is none.
     """
 
     start: int
@@ -56,7 +56,7 @@ class ContentLine:
         return self.text[self.colon + 1 :]
 
     def params(self) -> dict[bytes, bytes]:
-        """Return the parameters (RFC 5545 §3.2): upper-case name to value without quotes; of a list, the first value."""
+        """Return the parameters (RFC 5545 §3.2): upper-case name to value without quotes, of a list the first."""
         found: dict[bytes, bytes] = {}
         at = len(self.name)
         while (head := _PARAM_NAME.match(self.text, at, self.colon)) is not None:
@@ -96,7 +96,10 @@ class Component:
 
 
 def split(calendar: bytes) -> Iterator[ContentLine]:
-    """Yield the content lines of `calendar`; their spans join without a gap (behind a byte order mark). Raises CalendarError past MAX_LINES."""
+    """Yield the content lines of `calendar`; behind a byte order mark their spans join without a gap.
+
+    Raises CalendarError past MAX_LINES.
+    """
     count = 0
     end = len(calendar)
     start = len(BOM) if calendar.startswith(BOM) else 0  # a byte order mark is no part of the first name
@@ -214,7 +217,8 @@ def unescape(text: str) -> str:
 def fold(text: bytes, *, at: int, eol: bytes, charset: str = "utf-8") -> bytes:
     """Return `text` with folds so that no physical line is longer than 75 octets (RFC 5545 §3.1).
 
-    at: the column where the text begins. eol: the line end to fold with. charset: the encoding of `text`; no character is cut in two.
+    at: the column where the text begins. eol: the line end to fold with. charset: the encoding of `text`; no
+    character is cut in two.
     """
     out = bytearray()
     for character in text.decode(charset):

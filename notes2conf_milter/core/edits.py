@@ -20,8 +20,8 @@ class EditError(ValueError):
 class ChangeHeader:
     """Replace the value of the index-th field called `name` (1-based).
 
-    value: every octet between the colon and the final line end, leading blank and folds included; folds are written with the
-    line end of the message.
+    value: every octet between the colon and the final line end, leading blank and folds included; folds are written with
+    the line end of the message.
     """
 
     name: bytes

@@ -1,7 +1,8 @@
 """The form of tokens and links.
 
-A token is 32 characters of lower-case base32 (RFC 4648 §6): 160 random bits. No character of it needs escaping in a URL, a
-calendar, HTML or quoted-printable, none is dropped by a mail client that guesses where a URL ends, and case does not matter.
+A token is 32 characters of lower-case base32 (RFC 4648 §6): 160 random bits. No character of it needs escaping in a URL,
+a calendar, HTML or quoted-printable, none is dropped by a mail client that guesses where a URL ends, and case does not
+matter.
 In:  octets or text. Out: tokens and links. Nothing here is random: the store draws the tokens.
 """
 
@@ -38,4 +39,6 @@ def start_url(base_url: str, token: str) -> str:
 
 def own_join_link(base_url: str) -> re.Pattern[bytes]:
     """Return a pattern that finds any join link of ours in octets; group 1 is the token."""
-    return re.compile(re.escape(f"{base_url}/j/".encode("ascii")) + rb"(" + _TOKEN.encode() + rb")(?![A-Za-z0-9])", re.IGNORECASE)
+    return re.compile(
+        re.escape(f"{base_url}/j/".encode("ascii")) + rb"(" + _TOKEN.encode() + rb")(?![A-Za-z0-9])", re.IGNORECASE
+    )

@@ -1,7 +1,7 @@
 """What we know of a meeting: the values that the store seals and the pages show.
 
-Plain values only, no behaviour but their JSON form. Which process may read which: `Page` and `Room` open with a link (web) or the mail
-key (mail); `MailRecord` and `Version` with the mail key alone (DESIGN.md "State").
+Plain values only. Which process may read which: `Page` and `Room` open with a link (web) or the mail key (mail);
+`MailRecord` and `Version` with the mail key alone.
 """
 
 from dataclasses import dataclass
@@ -41,7 +41,7 @@ class Occurrence:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """What the pages behind the links show. recurring: one of a series; times: the occurrences known, in order, bounded."""
+    """What the pages behind the links show. recurring: a series; times: the occurrences known, in order, bounded."""
 
     subject: str
     organizer: Person
@@ -69,7 +69,7 @@ class Room:
 
 @dataclass(frozen=True, slots=True)
 class MailRecord:
-    """What only the mail service reads: the UID, who is invited, and the tokens, so that an update carries the same link."""
+    """What only the mail service reads: the UID, who is invited, and the tokens, for an update carries the same link."""
 
     uid: str
     attendees: tuple[Person, ...]
