@@ -176,6 +176,9 @@ class _QuotedPrintable:
     def _text(self, where: Splice, text: bytes, column: int) -> tuple[bytes, int]:
         """Return `text` in quoted-printable for the place `where`, and the column behind it: no line grows past 76."""
         out = bytearray()
+        before = self.body[where.start - 1 : where.start] if where.start else b""
+        if text.startswith(self.eol) and before in (b" ", b"\t"):
+            out += b"=" + self.eol  # the blank must not end a line
         for line in re.findall(rb".*?" + self.eol + rb"|.+\Z", text, re.DOTALL):
             content = line.removesuffix(self.eol)
             hard = len(content) < len(line)
@@ -189,7 +192,7 @@ class _QuotedPrintable:
             if hard:
                 out += self.eol
                 column = 0
-        rejoin = self._rejoin(where, column, out[-1:])
+        rejoin = self._rejoin(where, column, bytes(out[-1:]) or before)
         return bytes(out) + rejoin, 0 if rejoin else column
 
     def _rejoin(self, where: Splice, column: int, last: bytes) -> bytes:
