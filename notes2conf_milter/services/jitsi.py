@@ -1,0 +1,62 @@
+"""Jitsi Meet: any server, a room of its own for each conference.
+
+In:  the server's base URL (a setting) and a random room name. Out: the room's URL. No login, no secret, nothing is asked over
+     the network: a Jitsi room comes to be when the first one enters.
+Fails: ValueError with a sentence that says what is allowed.
+
+The name is all that keeps strangers out, so it must be random; and the URL carries nothing else: no subject, no names.
+"""
+
+import ipaddress
+import re
+from dataclasses import dataclass
+
+NAME = "jitsi"
+_ROOM = re.compile(r"[a-z2-7]{26,64}")  # base32, at least 130 bits; lower case, because Jitsi does not tell cases apart
+_SERVER = re.compile(
+    r"(?P<scheme>https?)://(?P<host>[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:(?P<port>[0-9]{1,5}))?(/[A-Za-z0-9._~-]+)*/?"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Jitsi:
+    """A Jitsi server. server: https://HOST[:PORT][/PATH]; http only for this machine itself (tests, a demonstration)."""
+
+    server: str
+
+    def __post_init__(self) -> None:
+        _check_server(self.server)
+
+    @property
+    def name(self) -> str:
+        """The word that a Room carries in `service`."""
+        return NAME
+
+    def room_url(self, room: str) -> str:
+        """Return the URL of a room; raises ValueError for a name that could be guessed or needs escaping."""
+        return room_url(self.server, room)
+
+
+def room_url(server: str, room: str) -> str:
+    """Return the URL of `room` on `server`; raises ValueError when either is not what it must be."""
+    _check_server(server)
+    if _ROOM.fullmatch(room) is None:
+        raise ValueError("a room name is 26 to 64 random characters of lower-case base32")
+    return f"{server.rstrip('/')}/{room}"
+
+
+def _check_server(server: str) -> None:
+    match = _SERVER.fullmatch(server)
+    if match is None or int(match["port"] or 443) not in range(1, 65536):
+        raise ValueError(
+            "a Jitsi server is https://HOST[:PORT][/PATH]: no user name, no query, nothing that needs escaping"
+        )
+    if match["scheme"] == "http" and not _is_loopback(match["host"].strip("[]")):
+        raise ValueError("a Jitsi server is reached by https (http only on this machine)")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,93 @@
+"""What the waiting room shows, by the time and by what was opened."""
+
+from notes2conf_milter.core.meeting import Occurrence, Page, Person, Room, RoomState
+from notes2conf_milter.core.waitingroom import EARLY, OVERRUN, State, View, open_room, view
+
+HOUR, DAY = 3600, 86400
+NOON = 1777896000
+URL = "https://meet.example.org/abc"
+
+
+def meeting(*starts: int) -> Page:
+    times = tuple(Occurrence(start, start + HOUR) for start in starts)
+    return Page("Planning", Person("anna@example.org"), times, recurring=len(times) > 1)
+
+
+def room(start: int, state: RoomState = RoomState.OPEN) -> Room:
+    return Room(start, state, "jitsi", URL)
+
+
+def shown(page: Page, now: int, opened: Room | None = None) -> View:
+    found = view(page, opened, now)
+    assert found is not None
+    return found
+
+
+def test_early_then_closed_then_open() -> None:
+    page = meeting(NOON)
+    assert shown(page, NOON - EARLY - 1).state is State.EARLY
+    assert shown(page, NOON - EARLY).state is State.CLOSED
+    assert shown(page, NOON + 10).state is State.CLOSED
+    assert shown(page, NOON + 10, room(NOON)) == View(page.times[0], State.OPEN, URL)
+
+
+def test_it_can_be_opened_early() -> None:
+    page = meeting(NOON)
+    assert shown(page, NOON - DAY, room(NOON)).state is State.OPEN
+
+
+def test_a_late_organizer_can_still_open() -> None:
+    assert shown(meeting(NOON), NOON + 2 * HOUR).state is State.CLOSED
+
+
+def test_the_next_of_a_series_starts_closed() -> None:
+    page = meeting(NOON, NOON + DAY)
+    opened = room(NOON)
+    assert shown(page, NOON + 30, opened).state is State.OPEN
+    following = shown(page, NOON + DAY - 60, opened)
+    assert (following.occurrence.start, following.state, following.url) == (NOON + DAY, State.CLOSED, "")
+
+
+def test_an_open_conference_may_overrun_until_the_next_is_due() -> None:
+    page = meeting(NOON, NOON + DAY)
+    assert shown(page, NOON + HOUR, room(NOON)).state is State.OPEN
+    assert shown(page, NOON + HOUR + OVERRUN, room(NOON)).occurrence.start == NOON + DAY
+    assert shown(page, NOON + HOUR).occurrence.start == NOON + DAY, "not opened: nothing to overrun"
+
+
+def test_back_to_back_dates_do_not_overrun() -> None:
+    page = meeting(NOON, NOON + HOUR)
+    assert shown(page, NOON + HOUR - 1, room(NOON)).occurrence.start == NOON
+    assert shown(page, NOON + HOUR, room(NOON)).occurrence.start == NOON + HOUR
+
+
+def test_the_last_open_conference_stays_until_the_store_forgets() -> None:
+    page = meeting(NOON, NOON + DAY)
+    assert shown(page, NOON + 2 * DAY, room(NOON + DAY)).state is State.OPEN
+
+
+def test_ended_makes_way_for_the_next_and_then_for_nothing() -> None:
+    page = meeting(NOON, NOON + DAY)
+    assert shown(page, NOON + 60, room(NOON, RoomState.ENDED)).occurrence.start == NOON + DAY
+    assert view(page, room(NOON + DAY, RoomState.ENDED), NOON + DAY + 60) is None
+    assert view(page, room(NOON + DAY, RoomState.ENDED), NOON + 9 * DAY) is None
+
+
+def test_a_room_of_another_time_opens_nothing() -> None:
+    """The meeting was moved after it had been opened: the new time starts closed."""
+    assert shown(meeting(NOON + DAY), NOON, room(NOON)).state is State.EARLY
+
+
+def test_a_closed_room_is_closed() -> None:
+    assert shown(meeting(NOON), NOON, room(NOON, RoomState.CLOSED)).state is State.CLOSED
+
+
+def test_nothing_without_times() -> None:
+    assert view(Page("", Person(""), ()), None, NOON) is None
+
+
+def test_opening_names_the_occurrence_shown() -> None:
+    page = meeting(NOON, NOON + DAY)
+    opened = open_room(shown(page, NOON + DAY), "jitsi", URL)
+    assert opened == room(NOON + DAY)
+    assert shown(page, NOON + DAY, opened).url == URL
