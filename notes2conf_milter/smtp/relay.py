@@ -1,0 +1,161 @@
+"""What the SMTP door does with one message and one next hop, whoever reads the client's commands.
+
+In:  an envelope, the message's octets as they come, a `MailFlow`. Out: the reply for the client, which is the next hop's.
+`Route` is one client session's way to the next hop; `Relay` takes a message along it.
+Fails: `NextHopGone`; whatever else is raised is unforeseen, and the session answers it with 451.
+"""
+
+import asyncio
+import logging
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+
+from notes2conf_milter.address import InetAddress
+from notes2conf_milter.core.edits import apply
+from notes2conf_milter.core.envelope import Envelope
+from notes2conf_milter.core.verdict import Outcome, Reason, Verdict
+from notes2conf_milter.mailflow import MailFlow
+from notes2conf_milter.smtp.client import NextHopGone, Reply
+from notes2conf_milter.smtp.incoming import Path
+from notes2conf_milter.smtp.reinject import Connection, connect
+
+log = logging.getLogger(__name__)
+
+BUSY = b"451 4.3.0 Temporary failure, try again later"
+
+_EMPTY_LINE = re.compile(rb"\A\r?\n|\n\r?\n")
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds of one session: sizes in octets, times in seconds.
+
+    message: a longer message goes on unread. header: the header section alone, likewise. So memory has a bound.
+    idle: until the client's next command or octets (RFC 5321 §4.5.3.2.7). processing: for the flow's answer.
+    connect: to reach the next hop. reply: for each of its replies; RFC 5321 §4.5.3.2 asks for 300, and 600 after the dot.
+    """
+
+    message: int = 20 * 1024 * 1024
+    header: int = 512 * 1024
+    idle: float = 300.0
+    processing: float = 60.0
+    connect: float = 30.0
+    reply: float = 300.0
+
+
+class Route:
+    """One client session's connection to the next hop: opened when needed, kept from message to message."""
+
+    def __init__(self, next_hop: InetAddress, hostname: str, limits: Limits) -> None:
+        self._next_hop = next_hop
+        self._hostname = hostname
+        self._limits = limits
+        self._connection: Connection | None = None
+
+    async def offered(self) -> Mapping[bytes, bytes]:
+        """Return what the next hop offers at EHLO, keyword to parameters; raises NextHopGone."""
+        return (await self.connection()).offered
+
+    async def connection(self) -> Connection:
+        """Return the connection, a new one if there is none; raises NextHopGone."""
+        if self._connection is None:
+            limits = self._limits
+            self._connection = await connect(
+                self._next_hop, hostname=self._hostname, to_connect=limits.connect, to_reply=limits.reply
+            )
+        return self._connection
+
+    async def mail(self, path: Path) -> Reply:
+        """Begin a transaction and return the next hop's reply; raises NextHopGone.
+
+        A connection that was kept may have been closed since: nothing of the message has been sent, so try a new one.
+        """
+        if self._connection is not None:
+            try:
+                reply = await self._connection.mail(path.address, path.parameters)
+                if reply.code != 421:
+                    return reply
+            except NextHopGone:
+                pass
+            self.drop()
+        return await (await self.connection()).mail(path.address, path.parameters)
+
+    async def reset(self) -> None:
+        """Leave the transaction; a connection on which that cannot be done is closed. Never raises."""
+        if self._connection is not None:
+            try:
+                await self._connection.reset()
+            except NextHopGone:
+                self.drop()
+
+    async def quit(self) -> None:
+        """End the session with the next hop. Never raises."""
+        if self._connection is not None:
+            await self._connection.quit()
+            self._connection = None
+
+    def drop(self) -> None:
+        """Close at once: a message without its final dot is not delivered."""
+        if self._connection is not None:
+            self._connection.abort()
+            self._connection = None
+
+
+@dataclass(frozen=True, slots=True)
+class Relay:
+    """Takes one message from the client to the next hop.
+
+    read: returns the message's next octets, None after the final dot.
+    """
+
+    flow: MailFlow
+    limits: Limits
+    envelope: Envelope
+    read: Callable[[], Awaitable[bytes | None]]
+
+    async def run(self, hop: Connection) -> bytes:
+        """Return the reply for the client; of the message some may be unread still, unless the next hop has taken it.
+
+        hop: in a transaction with the envelope's sender and recipients. It gets nothing before the verdict is known.
+        """
+        message, outcome = await self._decide()
+        if outcome.verdict is Verdict.DEFER:
+            return BUSY
+        reply = await hop.data()
+        if reply.code // 100 != 3:
+            return reply.octets
+        await hop.send(_edited(message, outcome, hop.size_limit))
+        while (octets := await self.read()) is not None:
+            await hop.send(octets)
+        return (await hop.finish()).octets
+
+    async def _decide(self) -> tuple[bytes, Outcome]:
+        """Return what has been read when the verdict was clear (all of the message, unless it passes), and the verdict."""
+        message = bytearray()
+        header_end = 0
+        while (octets := await self.read()) is not None:
+            message += octets
+            if not header_end and (header_end := _header_end(message, len(message) - len(octets))):
+                outcome = self.flow.before_body(self.envelope, bytes(message[:header_end]))
+                if outcome is not None:
+                    return bytes(message), outcome
+            if len(message) > self.limits.message or (header_end or len(message)) > self.limits.header:
+                return bytes(message), self.flow.pass_unread(self.envelope, Reason.TOO_LARGE)
+        whole = bytes(message)
+        async with asyncio.timeout(self.limits.processing):
+            return whole, await self.flow.process(self.envelope, whole)
+
+
+def _header_end(message: bytearray, known: int) -> int:
+    """Return where the header with its empty line ends, 0 when that is not there yet; `known` octets have been searched."""
+    match = _EMPTY_LINE.search(message, known - 2 if known > 2 else 0)
+    return match.end() if match else 0
+
+
+def _edited(message: bytes, outcome: Outcome, size_limit: int | None) -> bytes:
+    edited = apply(message, outcome.edits)
+    if size_limit is not None and len(message) <= size_limit < len(edited):
+        log.warning("SMTP door: an edit would exceed the next hop's SIZE; the original goes on")
+        return message  # law 1: what could be delivered without us is not refused because of us
+    return edited
