@@ -1,0 +1,83 @@
+"""Which text parts are the message's own body: what a person reads beside the calendar.
+
+In:  a message with an invitation. Out: its text/plain and text/html parts that show the invitation in words.
+Not among them: attachments, forwarded messages, and what a mailing list added behind (the second text of a multipart/mixed).
+Fails: never; a part that cannot be decoded or edited octet by octet is not among them.
+"""
+
+from dataclasses import dataclass
+
+from notes2conf_milter.core.charset import Charset, charset_of
+from notes2conf_milter.core.invitation import Invitation
+from notes2conf_milter.core.message import Part
+from notes2conf_milter.core.transfer import decode
+
+_TEXT = frozenset({b"text/plain", b"text/html"})
+
+
+@dataclass(frozen=True, slots=True)
+class Body:
+    """A text part of the message's own body. octets: decoded from the transfer encoding."""
+
+    part: Part
+    octets: bytes
+    charset: Charset
+
+
+def bodies(message: bytes, invitation: Invitation) -> list[Body]:
+    """Return the bodies, in the order of the message."""
+    root = invitation.root
+    named = {_cid(value) for value in _altreps(invitation)} - {b""}
+    chosen = _shown(root) + [
+        part for part in root.walk() if part.content_id and _cid(b"cid:" + part.content_id) in named
+    ]
+    found: dict[int, Body] = {}
+    for part in chosen:
+        body = _body(message, part)
+        if body is not None:
+            found[part.header.body_start] = body
+    return [found[at] for at in sorted(found)]
+
+
+def body_texts(message: bytes, invitation: Invitation) -> list[bytes]:
+    """Return the decoded octets of the bodies."""
+    return [body.octets for body in bodies(message, invitation)]
+
+
+def _shown(part: Part) -> list[Part]:
+    """Return the text parts that a reader shows as the message (RFC 2046 §5.1.3, §5.1.4; RFC 2387)."""
+    if part.disposition == b"attachment":
+        return []
+    match part.media_type:
+        case b"text/plain" | b"text/html":
+            return [part]
+        case b"multipart/alternative":
+            return [text for child in part.children for text in _shown(child)]
+        case b"multipart/related":
+            return _shown(part.children[0]) if part.children else []
+        case b"multipart/mixed":
+            # The first part that has any text is the body; what follows are attachments and footers.
+            return next((texts for texts in map(_shown, part.children) if texts), [])
+    return []
+
+
+def _body(message: bytes, part: Part) -> Body | None:
+    if part.media_type not in _TEXT or part.disposition == b"attachment":
+        return None
+    octets = decode(message[part.header.body_start : part.body_end], part.encoding)
+    if octets is None:
+        return None
+    charset = charset_of(part.parameters.get(b"charset", b""), octets, part.encoding, "ascii")
+    return None if charset is None else Body(part, octets, charset)
+
+
+def _altreps(invitation: Invitation) -> list[bytes]:
+    """Return the ALTREP parameters of DESCRIPTION: Notes keeps the rich body in the part that it names."""
+    lines = [line for copy in invitation.copies for event in copy.events for line in event.all(b"DESCRIPTION")]
+    return [line.params().get(b"ALTREP", b"") for line in lines]
+
+
+def _cid(value: bytes) -> bytes:
+    """Return the Content-ID that a `cid:` URL (RFC 2392) names, without angle brackets, in lower case; b"" for others."""
+    scheme, _, rest = value.strip().partition(b":")
+    return rest.strip().strip(b"<>").lower() if scheme.lower() == b"cid" else b""

@@ -1,0 +1,99 @@
+"""Which octets may be inserted into a part: those of its charset that its transfer encoding carries.
+
+In:  the declared charset, the decoded octets, the transfer encoding. Out: a `Charset` that encodes the text we insert,
+     in plain ASCII where nothing else fits; None when the part cannot be edited octet by octet.
+Fails: never.
+
+Only charsets in which every ASCII octet means itself are edited: a colon, a line end or a tag is then what it seems.
+UTF-16, UTF-7 and ISO-2022 are not among them.
+"""
+
+import codecs
+import unicodedata
+from dataclasses import dataclass
+
+from notes2conf_milter.core.transfer import IDENTITY
+
+_TRANSPARENT = frozenset(
+    {"ascii", "utf-8", "koi8-r", "koi8-u", "tis-620", "mac-roman", "latin_1", "gb2312", "gbk", "gb18030"}
+    | {"euc_jp", "euc_kr", "cp949", "big5", "big5hkscs", "shift_jis", "cp932"}
+    | {f"iso8859-{number}" for number in range(1, 17)}
+    | {f"cp125{number}" for number in range(9)}
+    | {f"cp{number}" for number in (437, 850, 852, 855, 857, 858, 866, 874)}
+)
+# What NFKD does not spell: the letters of the sentences we insert.
+_SPELLED = str.maketrans(
+    {"ä": "ae", "ö": "oe", "ü": "ue", "Ä": "Ae", "Ö": "Oe", "Ü": "Ue", "ß": "ss", "–": "-", "’": "'"}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Charset:
+    """How inserted text is written. codec: Python's name of the charset to read with; ascii_only: write ASCII alone."""
+
+    codec: str
+    ascii_only: bool
+
+    def encode(self, text: str) -> bytes:
+        """Return `text` in this charset; as ASCII where a character does not fit."""
+        if not self.ascii_only:
+            try:
+                return text.encode(self.codec)
+            except UnicodeEncodeError:
+                pass
+        return to_ascii(text).encode("ascii")
+
+    def decode(self, octets: bytes) -> str:
+        """Return the text of `octets`; what is no character of the charset becomes U+FFFD."""
+        return octets.decode(self.codec, "replace")
+
+
+def to_ascii(text: str) -> str:
+    """Return `text` in ASCII: umlauts spelled out, accents dropped, the rest as `?`."""
+    plain = unicodedata.normalize("NFKD", text.translate(_SPELLED))
+    kept = "".join(character for character in plain if not unicodedata.combining(character))
+    return kept.encode("ascii", "replace").decode("ascii")
+
+
+def charset_of(declared: bytes, octets: bytes, encoding: bytes, default: str) -> Charset | None:
+    """Return the Charset of a part, or None when it is none that can be edited octet by octet.
+
+    declared: the charset parameter, b"" when there is none. octets: decoded from the transfer encoding `encoding`.
+    default: what an absent parameter means: "utf-8" for calendars (RFC 5545 §3.1.4), "ascii" for text (RFC 2046 §4.1.2).
+    """
+    if octets.startswith((codecs.BOM_UTF16_BE, codecs.BOM_UTF16_LE)) or b"\0" in octets[:1024]:
+        return None
+    ascii_octets = octets.isascii()
+    codec = _codec(declared) if declared else default
+    if codec is None:
+        # An unknown name over plain ASCII is read as ASCII; ISO-2022 has its escapes.
+        known = _exists(declared)
+        return Charset("ascii", True) if ascii_octets and not known and b"\x1b" not in octets else None
+    if not ascii_octets and (codec == "ascii" or not _decodes(octets, codec)):
+        return Charset("latin_1", True)  # undeclared 8-bit octets: they stay, what we add is ASCII
+    seven_bit = encoding in IDENTITY - {b"8bit", b"binary"} and ascii_octets  # RFC 2045 §6.2: no encoding means 7bit
+    return Charset(codec, seven_bit or codec == "ascii")
+
+
+def _codec(name: bytes) -> str | None:
+    try:
+        codec = codecs.lookup(name.decode("ascii").strip().strip("'\"")).name
+    except (LookupError, UnicodeDecodeError, ValueError):
+        return None
+    return codec if codec in _TRANSPARENT else None
+
+
+def _exists(name: bytes) -> bool:
+    try:
+        codecs.lookup(name.decode("ascii"))
+    except (LookupError, UnicodeDecodeError, ValueError):
+        return False
+    return True
+
+
+def _decodes(octets: bytes, codec: str) -> bool:
+    try:
+        octets.decode(codec)
+    except UnicodeDecodeError:
+        return False
+    return True

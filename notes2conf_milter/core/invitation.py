@@ -1,0 +1,247 @@
+"""The invitation in a message: which calendar parts are copies of it, and what they say.
+
+In:  a message. Out: an `Invitation`, or the `Reason` why there is none that could be rewritten.
+Reads values only; nothing is changed here. What a value means follows RFC 5545, RFC 5546 (iTIP) and RFC 6047 (iMIP).
+Fails: never; any octets have an answer (law 4).
+"""
+
+import re
+from dataclasses import dataclass
+from urllib.parse import unquote
+
+from notes2conf_milter.core.charset import Charset, charset_of
+from notes2conf_milter.core.contentlines import CalendarError, Component, ContentLine, components, unescape
+from notes2conf_milter.core.meeting import Person, Revision
+from notes2conf_milter.core.message import MessageTooComplex, Part, parse
+from notes2conf_milter.core.transfer import decode
+from notes2conf_milter.core.verdict import Reason
+
+MAX_EVENTS = 1_000
+MAX_ATTENDEES = 5_000
+_CALENDAR_TYPES = frozenset({b"text/calendar", b"application/ics"})
+_SIGNED = frozenset({b"multipart/signed"})
+_ENCRYPTED = frozenset({b"multipart/encrypted"})
+_SMIME = frozenset({b"application/pkcs7-mime", b"application/x-pkcs7-mime"})
+_ADDRESS = re.compile(r"[^\s<>()\[\],;:\"\\@\x00-\x1f\x7f]+@[^\s<>()\[\],;:\"\\@\x00-\x1f\x7f]+")
+_METHOD_REASONS = {
+    b"REPLY": Reason.METHOD_REPLY,
+    b"COUNTER": Reason.METHOD_COUNTER,
+    b"DECLINECOUNTER": Reason.METHOD_COUNTER,
+    b"CANCEL": Reason.METHOD_CANCEL,
+    b"PUBLISH": Reason.METHOD_PUBLISH,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """One calendar part with the meeting. octets: decoded from the transfer encoding."""
+
+    part: Part
+    octets: bytes
+    charset: Charset
+    calendar: Component
+    events: tuple[Component, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Invitation:
+    """An iTIP REQUEST (RFC 5546 §3.2.2).
+
+    root: the whole message. copies: every calendar part with this UID, the one that was read first. uid: as it stands.
+    sent_by: the SENT-BY address or "". instance: RECURRENCE-ID as it stands, when every event has one, else None.
+    """
+
+    root: Part
+    copies: tuple[Copy, ...]
+    uid: bytes
+    organizer: Person
+    sent_by: str
+    attendees: tuple[Person, ...]
+    summary: str
+    revision: Revision
+    instance: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    copy: Copy
+    method: bytes
+    uids: frozenset[bytes]
+    attached: bool
+
+
+def sealed(root: Part) -> Reason | None:
+    """Return SIGNED or ENCRYPTED when a part of the message is (RFC 1847, RFC 8551, RFC 3156), else None."""
+    for part in root.walk():
+        if part.media_type in _SIGNED:
+            return Reason.SIGNED
+        if part.media_type in _ENCRYPTED:
+            return Reason.ENCRYPTED
+        if part.media_type in _SMIME:
+            kind = part.parameters.get(b"smime-type", b"").lower()  # RFC 8551 §3.2.2
+            return Reason.SIGNED if kind == b"signed-data" else Reason.ENCRYPTED
+    return None
+
+
+def is_calendar(part: Part) -> bool:
+    """Say whether a part is, by its header, a calendar: text/calendar, application/ics or a file name that ends in .ics."""
+    named = part.filename.strip(b"\"' ").lower().endswith(b".ics")
+    return part.media_type in _CALENDAR_TYPES or (
+        named and not part.media_type.startswith((b"multipart/", b"message/"))
+    )
+
+
+def read(message: bytes) -> Invitation | Reason:
+    """Return the invitation in `message`, or why there is none that could be rewritten."""
+    try:
+        root = parse(message)
+        calendars = [part for part in root.walk() if not part.children and is_calendar(part)]
+        reason = sealed(root)
+        if reason is not None or not calendars:
+            return reason or Reason.NO_CALENDAR
+        return _invitation(message, root, calendars)
+    except MessageTooComplex:
+        return Reason.TOO_COMPLEX
+
+
+def _invitation(message: bytes, root: Part, parts: list[Part]) -> Invitation | Reason:
+    candidates: list[_Candidate] = []
+    for part in parts:
+        found = _candidate(message, part)
+        if isinstance(found, _Candidate):
+            candidates.append(found)
+        elif part.media_type == b"text/calendar":
+            return found  # an .ics file that is no calendar is only a file; a text/calendar part is a copy to be kept equal
+    if not candidates:
+        return Reason.CALENDAR_UNPARSABLE
+    main = next((one for one in candidates if not one.attached), candidates[0])
+    reason = _unfit(main)
+    if reason is not None:
+        return reason
+    uid = next(iter(main.uids))
+    copies = []
+    for one in sorted(candidates, key=lambda one: one is not main):
+        if one.uids != main.uids:
+            if not one.attached or uid in one.uids:
+                return Reason.SEVERAL_MEETINGS
+        elif one.method not in (b"", b"REQUEST", b"PUBLISH"):
+            return Reason.METHOD_UNCLEAR
+        else:
+            copies.append(one.copy)
+    return _read_events(root, tuple(copies), uid)
+
+
+def _candidate(message: bytes, part: Part) -> _Candidate | Reason:
+    body = message[part.header.body_start : part.body_end]
+    octets = decode(body, part.encoding)
+    if octets is None:
+        return Reason.CHARSET_UNSUPPORTED
+    charset = charset_of(part.parameters.get(b"charset", b""), octets, part.encoding, "utf-8")
+    if charset is None:
+        return Reason.CHARSET_UNSUPPORTED
+    try:
+        calendars = components(octets)
+    except CalendarError as error:
+        return Reason.TOO_COMPLEX if error.bound else Reason.CALENDAR_UNPARSABLE
+    if not calendars or any(calendar.name != b"VCALENDAR" for calendar in calendars):
+        return Reason.CALENDAR_UNPARSABLE
+    if len(calendars) > 1:
+        return Reason.SEVERAL_MEETINGS
+    calendar = calendars[0]
+    if calendar.within(b"VCALENDAR"):
+        return Reason.CALENDAR_UNPARSABLE
+    events = calendar.within(b"VEVENT")
+    if len(events) > MAX_EVENTS:
+        return Reason.TOO_COMPLEX
+    uids = frozenset(line.value.strip() for event in events for line in event.all(b"UID")[:1])
+    if events and not all(event.first(b"UID") for event in events):
+        uids |= {b""}
+    attached = part.disposition == b"attachment" or part.media_type != b"text/calendar"
+    return _Candidate(Copy(part, octets, charset, calendar, events), _method(calendar, part), uids, attached)
+
+
+def _method(calendar: Component, part: Part) -> bytes:
+    """Return the METHOD in upper case; b"?" where property and Content-Type parameter disagree (RFC 6047 §2.4)."""
+    line = calendar.first(b"METHOD")
+    inside = b"" if line is None else line.value.strip().upper()
+    outside = part.parameters.get(b"method", b"").strip().upper()
+    if inside and outside and inside != outside:
+        return b"?"
+    return inside or outside
+
+
+def _unfit(main: _Candidate) -> Reason | None:
+    """Return why the calendar that speaks for the message is no invitation, or None."""
+    if main.method in (b"", b"?"):
+        return Reason.METHOD_UNCLEAR
+    if main.method != b"REQUEST":
+        return _METHOD_REASONS.get(main.method, Reason.METHOD_OTHER)
+    if not main.copy.events:
+        return Reason.NO_EVENT
+    if not all(main.uids):
+        return Reason.NO_UID
+    return Reason.SEVERAL_MEETINGS if len(main.uids) > 1 else None
+
+
+def _read_events(root: Part, copies: tuple[Copy, ...], uid: bytes) -> Invitation | Reason:
+    charset = copies[0].charset
+    events = copies[0].events
+    organizer_lines = [line for copy in copies for event in copy.events for line in event.all(b"ORGANIZER")]
+    organizers = {person.address.lower() for line in organizer_lines for person in [_person(line, charset)] if person}
+    first = next((_person(line, charset) for event in events for line in event.all(b"ORGANIZER")), None)
+    if first is None or len(organizers) != 1 or any(_person(line, charset) is None for line in organizer_lines):
+        return Reason.ORGANIZER_UNCLEAR
+    sent_by = next((line.params().get(b"SENT-BY", b"") for line in organizer_lines if b"SENT-BY" in line.params()), b"")
+    attendees: dict[str, Person] = {}
+    for line in (line for event in events for line in event.all(b"ATTENDEE")):
+        person = _person(line, charset)
+        if person is not None:
+            attendees.setdefault(person.address.lower(), person)
+        if len(attendees) > MAX_ATTENDEES:
+            return Reason.TOO_COMPLEX
+    instances = [event.first(b"RECURRENCE-ID") for event in events]
+    master = next((event for event, line in zip(events, instances, strict=True) if line is None), events[0])
+    return Invitation(
+        root=root,
+        copies=copies,
+        uid=uid,
+        organizer=first,
+        sent_by=_mailto(sent_by) or "",
+        attendees=tuple(attendees.values()),
+        summary=text_value(master.first(b"SUMMARY"), charset),
+        revision=_revision(master),
+        instance=None if None in instances else _ascii(instances[0]),
+    )
+
+
+def text_value(line: ContentLine | None, charset: Charset) -> str:
+    """Return the value of a TEXT property (RFC 5545 §3.3.11), unescaped; "" for None."""
+    return "" if line is None else unescape(charset.decode(line.value)).strip()
+
+
+def _person(line: ContentLine, charset: Charset) -> Person | None:
+    address = _mailto(line.value)
+    if address is None:
+        return None
+    return Person(address, charset.decode(line.params().get(b"CN", b"")).strip("'\" \t"))
+
+
+def _mailto(value: bytes) -> str | None:
+    """Return the address of a mailto: URI (RFC 6068) with its domain in lower case, or None when it is none we can use."""
+    scheme, _, rest = value.strip().decode("utf-8", "replace").partition(":")
+    address = unquote(rest.partition("?")[0]).strip()
+    if scheme.strip('"').lower() != "mailto" or "\ufffd" in address or not _ADDRESS.fullmatch(address):
+        return None
+    local, _, domain = address.rpartition("@")
+    return f"{local}@{domain.lower()}"
+
+
+def _revision(event: Component) -> Revision:
+    """Return SEQUENCE (0 when absent, RFC 5545 §3.8.7.4) and the digits of DTSTAMP."""
+    sequence, stamp = _ascii(event.first(b"SEQUENCE")), _ascii(event.first(b"DTSTAMP"))
+    number = int(sequence) if sequence and sequence.isdigit() and len(sequence) < 10 else 0
+    return Revision(number, re.sub(r"\D", "", stamp or "")[:14])
+
+
+def _ascii(line: ContentLine | None) -> str | None:
+    return None if line is None else line.value.strip().decode("ascii", "replace")

@@ -1,0 +1,223 @@
+"""Whose invitation gets a link, and the reason when not (law 9).
+
+In:  the envelope, the invitation, the settings, the time. Out: a `Reason` to pass, or a `Decision`: the meeting may be
+     claimed, or only a link that is already known may be given.
+Fails: never. Nothing is remembered here; what is known already is the store's to say.
+"""
+
+import re
+from dataclasses import dataclass, field
+from enum import Enum
+from ipaddress import IPv4Network, IPv6Network
+
+from notes2conf_milter.core.bodies import body_texts
+from notes2conf_milter.core.contentlines import Component
+from notes2conf_milter.core.envelope import Envelope
+from notes2conf_milter.core.invitation import Invitation, is_calendar, sealed
+from notes2conf_milter.core.keyword import keyword_pattern
+from notes2conf_milter.core.message import Header, content_type, field_value, header_fields, parse
+from notes2conf_milter.core.verdict import Reason
+
+# Where a known conference service is recognised: host (`*.` for any subdomain) and the beginning of the path.
+KNOWN_CONFERENCES = (
+    "*.zoom.us/j/",
+    "*.zoom.us/my/",
+    "*.zoom.us/s/",
+    "*.zoom.us/w/",
+    "*.zoomgov.com/j/",
+    "*.zoom-x.de/j/",
+    "teams.microsoft.com/l/meetup-join/",
+    "teams.microsoft.com/meet/",
+    "teams.live.com/meet/",
+    "gov.teams.microsoft.us/l/meetup-join/",
+    "join.skype.com/",
+    "meet.lync.com/",
+    "*.webex.com/",
+    "meet.google.com/",
+    "meet.goto.com/",
+    "*.gotomeeting.com/join/",
+    "gotomeet.me/",
+    "facetime.apple.com/join",
+    "whereby.com/",
+    "meet.jit.si/",
+    "8x8.vc/",
+    "*.bluejeans.com/",
+    "app.chime.aws/meetings/",
+    "meet.ringcentral.com/",
+    "v.ringcentral.com/join/",
+    "call.element.io/",
+    "alfaview.com/join/",
+    "*.kmeet.infomaniak.com/",
+    "kmeet.infomaniak.com/",
+    "meet.proton.me/",
+    "p2p.mirotalk.com/join/",
+    "*.teamviewer.com/",
+)
+_CONFERENCE_PROPERTIES = (
+    b"X-GOOGLE-CONFERENCE",
+    b"X-MICROSOFT-SKYPETEAMSMEETINGURL",
+    b"X-MICROSOFT-ONLINEMEETINGCONFLINK",
+)
+
+
+class Trigger(Enum):
+    """Which invitations get a link."""
+
+    ALWAYS = "always"
+    KEYWORD = "keyword"
+    NEVER = "never"
+
+
+@dataclass(frozen=True, slots=True)
+class PolicySettings:
+    """The settings that policy reads.
+
+    organizer_domains: lower-case; `.example.org` means every subdomain. sender_from: compare From, not the envelope sender,
+    for houses whose servers rewrite envelopes. conferences: patterns as in KNOWN_CONFERENCES, all of them.
+    """
+
+    organizer_domains: frozenset[str] = frozenset()
+    allowed_networks: tuple[IPv4Network | IPv6Network, ...] = ()
+    allow_authenticated: bool = True
+    sender_from: bool = False
+    trigger: Trigger = Trigger.ALWAYS
+    keyword: str = "@meet"
+    opt_out: str = "@nomeet"
+    conferences: tuple[str, ...] = KNOWN_CONFERENCES
+    conference_pattern: re.Pattern[bytes] = field(init=False, compare=False)
+    keyword_found: re.Pattern[bytes] = field(init=False, compare=False)
+    opt_out_found: re.Pattern[bytes] = field(init=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "conference_pattern", _conference_pattern(self.conferences))
+        object.__setattr__(self, "keyword_found", keyword_pattern(self.keyword))
+        object.__setattr__(self, "opt_out_found", keyword_pattern(self.opt_out))
+
+    def own_domain(self, address: str) -> bool:
+        """Say whether the domain of an address is an organizer domain."""
+        domain = address.rpartition("@")[2].lower()
+        parents = {domain[at:] for at, letter in enumerate(domain) if letter == "."}
+        return "@" in address and (domain in self.organizer_domains or not parents.isdisjoint(self.organizer_domains))
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The invitation may carry a link. claim: None when a new meeting may be claimed, else why only a known link may be given.
+
+    update: the message comes from its organizer and may change what is known of the meeting.
+    """
+
+    claim: Reason | None
+    update: bool
+
+
+def _conference_pattern(patterns: tuple[str, ...]) -> re.Pattern[bytes]:
+    """Return one pattern that finds any of the links, also where a link scanner has percent-encoded it."""
+    forms = []
+    for pattern in patterns:
+        host, _, path = pattern.partition("/")
+        subdomain = r"(?:[A-Za-z0-9-]+\.)*" if host.startswith("*.") else ""
+        slash = r"(?:/|%2F)"
+        forms.append(subdomain + re.escape(host.removeprefix("*.")) + slash + re.escape(path).replace("/", slash))
+    return re.compile((r"(?:://|%3A%2F%2F)(?:" + "|".join(forms or ["(?!)"]) + ")").encode(), re.IGNORECASE)
+
+
+def before_body(envelope: Envelope, header: bytes, settings: PolicySettings) -> Reason | None:
+    """Return why the message passes whatever its body holds, or None: the whole message must be seen.
+
+    header: the header section. Raises MessageTooComplex past the bounds of core.message.
+    """
+    section = header_fields(header)
+    media_type = content_type(field_value(header, section, b"content-type"))[0]
+    if not media_type.startswith(b"multipart/") and not is_calendar(part := parse(header)):
+        return sealed(part) or Reason.NO_CALENDAR
+    if media_type == b"multipart/signed":
+        return Reason.SIGNED
+    if media_type == b"multipart/encrypted":
+        return Reason.ENCRYPTED
+    return _stranger(envelope, header, section, settings)
+
+
+def _stranger(envelope: Envelope, header: bytes, section: Header, settings: PolicySettings) -> Reason | None:
+    known = envelope.client is not None and any(
+        envelope.client.version == network.version and envelope.client in network
+        for network in settings.allowed_networks
+    )
+    if not known and not (envelope.authenticated and settings.allow_authenticated):
+        return Reason.CLIENT_NOT_ALLOWED
+    if not any(settings.own_domain(address) for address in _senders(envelope, header, section, settings)):
+        return Reason.SENDER_NOT_OWN
+    return None
+
+
+_FROM_ADDRESS = re.compile(rb"<([^<>\s]+@[^<>\s]+)>|(?:^|[\s,])([^<>\s,\"()]+@[^<>\s,\"()]+)")
+
+
+def _senders(envelope: Envelope, header: bytes, section: Header, settings: PolicySettings) -> set[str]:
+    """Return the addresses that count as the sender, in lower case: the envelope's, or From's where that is set."""
+    if not settings.sender_from:
+        return {envelope.sender.decode("utf-8", "replace").lower()}
+    froms = [field for field in section.fields if field.name.lower() == b"from"]
+    if len(froms) != 1:  # RFC 5322 §3.6: exactly one; with several, who is shown depends on the reader
+        return set()
+    found = _FROM_ADDRESS.findall(header[froms[0].value_start : froms[0].value_end])
+    return {(angle or plain).decode("utf-8", "replace").lower() for angle, plain in found} if len(found) == 1 else set()
+
+
+def decide(
+    envelope: Envelope, message: bytes, invitation: Invitation, over_at: int, settings: PolicySettings, now: int
+) -> Decision | Reason:
+    """Return whether the invitation may carry a link, or the Reason why it passes whatever is known.
+
+    over_at, now: seconds since 1970 UTC. Call `before_body` first: it answers for the client and the sender's domain.
+    """
+    if not settings.own_domain(invitation.organizer.address):
+        return Reason.ORGANIZER_FOREIGN
+    if over_at <= now:
+        return Reason.MEETING_OVER
+    senders = _senders(envelope, message, invitation.root.header, settings)
+    if senders.isdisjoint({invitation.organizer.address.lower(), invitation.sent_by.lower()} - {""}):
+        return Decision(Reason.SENDER_NOT_ORGANIZER, update=False)
+    return Decision(_unwanted(message, invitation, settings), update=True)
+
+
+def _unwanted(message: bytes, invitation: Invitation, settings: PolicySettings) -> Reason | None:
+    """Return why no new meeting is claimed for this invitation, or None."""
+    if settings.trigger is Trigger.NEVER:
+        return Reason.TRIGGER_OFF
+    if _stands(invitation, settings.opt_out_found):
+        return Reason.OPT_OUT
+    if settings.trigger is Trigger.KEYWORD and not _stands(invitation, settings.keyword_found):
+        return Reason.KEYWORD_MISSING
+    if _carries_conference(message, invitation, settings.conference_pattern):
+        return Reason.CONFERENCE_PRESENT
+    return None
+
+
+def _stands(invitation: Invitation, keyword: re.Pattern[bytes]) -> bool:
+    return any(
+        keyword.search(line.value)
+        for copy in invitation.copies
+        for event in copy.events
+        for line in event.lines
+        if line.name in (b"LOCATION", b"SUMMARY")
+    )
+
+
+def _carries_conference(message: bytes, invitation: Invitation, pattern: re.Pattern[bytes]) -> bool:
+    events = [event for copy in invitation.copies for event in copy.events]
+    return any(_event_conference(event, pattern) for event in events) or any(
+        pattern.search(text) for text in body_texts(message, invitation)
+    )
+
+
+def _event_conference(event: Component, pattern: re.Pattern[bytes]) -> bool:
+    for line in event.lines:
+        web = line.value.strip()[:8].lower().startswith((b"https://", b"http://"))
+        if line.name in _CONFERENCE_PROPERTIES and line.value.strip():
+            return True
+        if line.name == b"CONFERENCE" and web:
+            return True
+        if pattern.search(line.text):
+            return True
+    return False

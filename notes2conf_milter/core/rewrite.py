@@ -1,0 +1,245 @@
+"""The function both doors share: an invitation and its join link in, edits out.
+
+In:  the message, its invitation, the link, the wording; the keyword where one is to be taken out again.
+Out: the edits (core.edits); none when the message already is as it should be.
+Every edit is a splice of octets: what is not spliced is not touched (law 2).
+Fails: never by itself; `selfcheck` looks at the result with other eyes.
+"""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+
+from notes2conf_milter.core.bodies import Body, bodies
+from notes2conf_milter.core.charset import Charset
+from notes2conf_milter.core.contentlines import Component, ContentLine, column, escape, fold, line_end, raw_offset
+from notes2conf_milter.core.edits import ChangeHeader, Edit, ReplaceBody
+from notes2conf_milter.core.insertion import Block, Link, html_changes, location_changes, plain_changes
+from notes2conf_milter.core.invitation import Copy, Invitation
+from notes2conf_milter.core.joinlink import join_url, own_join_link
+from notes2conf_milter.core.keyword import cuts, folds_whole, without_keyword
+from notes2conf_milter.core.message import Part, header_fields
+from notes2conf_milter.core.selfcheck import Meant
+from notes2conf_milter.core.transfer import Splice, encode, splice
+from notes2conf_milter.core.wording import FENCE, HTML_CLOSE, HTML_OPEN, Wording, html_block, plain_block
+
+_FOLD_AT = 75  # RFC 5545 §3.1
+_ESCAPED_EOL = b"\\n"  # RFC 5545 §3.3.11
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What to put in, and what to take out. keyword: the pattern of core.keyword, or None."""
+
+    base_url: str
+    token: str
+    wording: Wording
+    keyword: re.Pattern[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        """The join link."""
+        return join_url(self.base_url, self.token)
+
+    def link(self) -> Link:
+        """Return the link as core.insertion wants it."""
+        return Link(self.url.encode("ascii"), self.token.encode("ascii"), own_join_link(self.base_url))
+
+
+def rewrite(message: bytes, invitation: Invitation, job: Job) -> tuple[Edit, ...]:
+    """Return the edits that give `message` the join link everywhere, and take the keyword out."""
+    found: list[Splice] = []
+    for copy in invitation.copies:
+        changes = [change for event in copy.events for change in _event(copy, event, job)]
+        found += _in_message(message, copy.part, changes)
+    for body in bodies(message, invitation):
+        found += _in_message(message, body.part, _body(body, job, _line_end(message)))
+    start = header_fields(message).body_start
+    edits: list[Edit] = []
+    if found:
+        edits.append(ReplaceBody(splice(message, found)[start:]))
+    return (*edits, *_subject(message, invitation, job))
+
+
+def _line_end(octets: bytes) -> bytes:
+    """Return the line end of the first line: CRLF, or LF where a file has it so."""
+    first = octets.find(b"\n")
+    return b"\n" if first >= 0 and octets[max(first - 1, 0) : first] != b"\r" else b"\r\n"
+
+
+def _body(body: Body, job: Job, eol: bytes) -> list[Splice]:
+    """Return the splices of a body's decoded octets. eol: the message's line end, for a body without any."""
+    if body.part.media_type == b"text/html":
+        block = Block(html_block(job.wording, job.url).encode("ascii"), HTML_OPEN.encode(), HTML_CLOSE.encode(), b"\n")
+        return _with_cuts(body.octets, job, partial(html_changes, block=block, link=job.link()))
+    eol = _line_end(body.octets) if b"\n" in body.octets else eol
+    text = body.charset.encode(plain_block(job.wording, job.url)).replace(b"\n", eol)
+    block = Block(text, FENCE.encode(), FENCE.encode(), eol)
+    return _with_cuts(body.octets, job, partial(plain_changes, block=block, link=job.link()))
+
+
+def _in_message(message: bytes, part: Part, changes: list[Splice]) -> list[Splice]:
+    """Return splices of the message for splices of a part's decoded octets."""
+    start = part.header.body_start
+    encoded = encode(message[start : part.body_end], part.encoding, changes)
+    return [Splice(start + change.start, start + change.end, change.text) for change in encoded]
+
+
+def _with_cuts(text: bytes, job: Job, insert: Callable[[bytes], list[Splice]]) -> list[Splice]:
+    """Return the splices of `insert` and those that take the keyword out, where the two do not meet."""
+    inserted = insert(text)
+    if job.keyword is None:
+        return inserted
+    taken = [
+        cut
+        for cut in cuts(text, job.keyword)
+        if not any(cut.start < one.end and one.start < cut.end for one in inserted)
+    ]
+    return [*inserted, *taken]
+
+
+# --- calendar ---
+
+
+def _event(copy: Copy, event: Component, job: Job) -> list[Splice]:
+    """Return the splices of a calendar's octets that give one event its link."""
+    changes: list[Splice] = []
+    new: list[bytes] = []
+    charset, link = copy.charset, job.link()
+    location, description = event.first(b"LOCATION"), event.first(b"DESCRIPTION")
+    if location is None:
+        new.append(b"LOCATION:" + link.url)
+    else:
+        changes += _in_value(copy, location, job, lambda value: _location(value, job, link))
+    block = _escaped_plain(job, charset)
+    if description is None:
+        new.append(b"DESCRIPTION:" + block.text)
+    else:
+        changes += _in_value(copy, description, job, lambda value: plain_changes(value, block, link))
+    changes += _conference(copy, event, link)
+    if not event.all(b"CONFERENCE"):
+        new.append(_conference_line(job, charset))
+    changes += _rich(copy, event, job)
+    if job.keyword is not None:
+        for line in event.all(b"SUMMARY"):
+            changes += _in_value(copy, line, job, lambda value: [])
+    return [*changes, *_new_lines(copy, event, new)]
+
+
+def _location(value: bytes, job: Job, link: Link) -> list[Splice]:
+    """Like insertion.location_changes, for a value from which the keyword goes: a keyword alone is no room."""
+    room = splice(value, cuts(value, job.keyword)) if job.keyword is not None else value
+    changes = location_changes(value, b"\\; ", link)
+    if not room.strip() and changes and changes[-1].start == changes[-1].end == len(value):
+        return [*changes[:-1], Splice(len(value), len(value), link.url)]
+    return changes
+
+
+def _escaped_plain(job: Job, charset: Charset) -> Block:
+    text = charset.encode(escape(plain_block(job.wording, job.url)))
+    return Block(text, FENCE.encode(), FENCE.encode(), _ESCAPED_EOL)
+
+
+def _conference_line(job: Job, charset: Charset) -> bytes:
+    """Return the whole property, unfolded (RFC 7986 §5.11)."""
+    title = charset.encode(job.wording.title)
+    return b"CONFERENCE;VALUE=URI;FEATURE=AUDIO,VIDEO;LABEL=" + title + b":" + job.url.encode("ascii")
+
+
+def _conference(copy: Copy, event: Component, link: Link) -> list[Splice]:
+    """Correct a CONFERENCE of ours that leads to another meeting; any other stays."""
+    changes = []
+    for line in event.all(b"CONFERENCE"):
+        for match in link.own.finditer(line.value):
+            if match[1].lower() != link.token:
+                changes.append(_raw(copy, line, Splice(match.start(1), match.end(1), link.token)))
+    return changes
+
+
+def _rich(copy: Copy, event: Component, job: Job) -> list[Splice]:
+    """Return the splices for X-ALT-DESC (Outlook) and STYLED-DESCRIPTION (RFC 9073 §6.5)."""
+    changes: list[Splice] = []
+    link = job.link()
+    html_text = escape(html_block(job.wording, job.url)).encode("ascii")
+    rich = Block(html_text, HTML_OPEN.encode(), HTML_CLOSE.encode(), _ESCAPED_EOL)
+    for line in (*event.all(b"X-ALT-DESC"), *event.all(b"STYLED-DESCRIPTION")):
+        params = line.params()
+        if params.get(b"VALUE", b"TEXT").upper() != b"TEXT" or not line.value.strip():
+            continue  # a URI or binary has no place for text
+        if params.get(b"FMTTYPE", b"text/html").lower() == b"text/html":
+            changes += _in_value(copy, line, job, lambda value: html_changes(value, rich, link))
+        elif params[b"FMTTYPE"].lower() == b"text/plain":
+            changes += _in_value(
+                copy, line, job, lambda value: plain_changes(value, _escaped_plain(job, copy.charset), link)
+            )
+    return changes
+
+
+def _in_value(copy: Copy, line: ContentLine, job: Job, insert: Callable[[bytes], list[Splice]]) -> list[Splice]:
+    return [_raw(copy, line, change) for change in _with_cuts(line.value, job, insert)]
+
+
+def _raw(copy: Copy, line: ContentLine, change: Splice) -> Splice:
+    """Return the splice of the calendar's octets for one of an unfolded value, folded anew where it grows (RFC 5545 §3.1)."""
+    first = line.colon + 1
+    start = raw_offset(copy.octets, line, first + change.start)
+    end = start if change.start == change.end else raw_offset(copy.octets, line, first + change.end)
+    if not change.text:
+        return Splice(start, end, b"")
+    eol = line_end(copy.octets, line)
+    text = fold(change.text, at=column(copy.octets, start), eol=eol, charset=copy.charset.codec)
+    newline = copy.octets.find(b"\n", end, line.end)
+    rest = (line.end if newline < 0 else newline) - end
+    last = len(text) - (text.rfind(b"\n") + 1) + (column(copy.octets, start) if b"\n" not in text else 0)
+    if rest > 0 and last + rest > _FOLD_AT:
+        text += eol + b" "
+    return Splice(start, end, text)
+
+
+def _new_lines(copy: Copy, event: Component, new: list[bytes]) -> list[Splice]:
+    """Return the splice that adds properties to an event: behind its own, before the components inside (RFC 5545 §3.6.1)."""
+    if not new:
+        return []
+    at = event.components[0].begin.start if event.components else event.end.start
+    eol = line_end(copy.octets, event.begin)
+    text = b"".join(fold(line, at=0, eol=eol, charset=copy.charset.codec) + eol for line in new)
+    return [Splice(at, at, text)]
+
+
+# --- header ---
+
+
+def _subject(message: bytes, invitation: Invitation, job: Job) -> list[Edit]:
+    """Return the edit that takes the keyword out of the Subject."""
+    if job.keyword is None:
+        return []
+    edits: list[Edit] = []
+    subjects = [field for field in invitation.root.header.fields if field.name.lower() == b"subject"]
+    for index, field in enumerate(subjects, 1):
+        value = without_keyword(message[field.value_start : field.value_end], job.keyword)
+        if value is not None and folds_whole(value):
+            edits.append(ChangeHeader(field.name, index, value))
+    return edits
+
+
+# --- what the self-check is told ---
+
+
+def meant(invitation: Invitation, job: Job) -> Meant:
+    """Return what `rewrite` may have put into a message, for core.selfcheck."""
+    link = job.link()
+    insertions: list[bytes] = []
+    lines: list[bytes] = []
+    plain, rich = plain_block(job.wording, job.url), html_block(job.wording, job.url)
+    for ascii_text in (False, True):
+        for codec in {copy.charset.codec for copy in invitation.copies} | {"utf-8", "latin_1"}:
+            charset = Charset(codec, ascii_text)
+            for eol in ("\n", "\r\n"):
+                insertions.append(charset.encode(plain.replace("\n", eol)))
+            insertions.append(charset.encode(escape(plain)))
+            lines.append(b"DESCRIPTION:" + charset.encode(escape(plain)))
+            lines.append(_conference_line(job, charset))
+    insertions += [rich.encode("ascii"), escape(rich).encode("ascii"), b"\\; " + link.url, link.url]
+    lines.append(b"LOCATION:" + link.url)
+    return Meant(invitation.uid, tuple(dict.fromkeys(insertions)), tuple(dict.fromkeys(lines)), link.own, job.keyword)
