@@ -104,8 +104,8 @@ def _lines_kept(before: str, after: str, one: bytes, other: bytes) -> bool:
     seen = 0
     for line, same in zip_longest(before.splitlines(), after.splitlines()):
         seen += len((line or "").strip()) * 3 // 4
-        if seen > changed:
-            return True
+        if seen >= changed:
+            return True  # this line reaches the edit: a short last line may be filled up
         if line != same:
             return False
     return True
