@@ -1,0 +1,104 @@
+"""One message while it comes in: envelope, header fields and body chunks become the octets of the message.
+
+In:  payloads of packets, as the MTA sends them. Out: the header section, the whole message, the envelope.
+Each MAIL makes a new one, and the verdict or an ABORT ends it: nothing can leak into the next message.
+Fails: `PacketError` for a header field that is not one. A message beyond its limits is no error: `too_large` is set, and what
+was collected is freed.
+"""
+
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address, IPv6Address
+
+from notes2conf_milter.core.envelope import Door, Envelope
+from notes2conf_milter.milter.packets import PacketError
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Bounds of one connection: sizes in octets, times in seconds.
+
+    message: header and body together; a longer message passes unread. header: the header section alone, likewise.
+    recipients: how many are kept for the envelope (the message goes to all of them all the same).
+    idle: silence of the MTA after which the connection is closed (libmilter's default).
+    processing: after so long without a verdict the message is deferred; keep it below milter_content_timeout (300 s).
+    progress: how often the MTA is told that we are still working.
+    """
+
+    message: int = 20 * 1024 * 1024
+    header: int = 512 * 1024
+    recipients: int = 1000
+    idle: float = 7210.0
+    processing: float = 60.0
+    progress: float = 10.0
+
+
+@dataclass(slots=True)
+class Transaction:
+    """All that is known of one message. macros: those of this message, names as in packets.read_macros."""
+
+    limits: Limits
+    sender: bytes
+    macros: dict[bytes, bytes]
+    recipients: list[bytes] = field(default_factory=list)
+    too_large: bool = False
+    _size: int = 0
+    _fields: list[bytes] = field(default_factory=list)
+    _header: bytes = b""
+    _body: list[bytes] = field(default_factory=list)
+
+    def add_recipient(self, path: bytes) -> None:
+        """Keep a recipient, if there is room."""
+        if len(self.recipients) < self.limits.recipients:
+            self.recipients.append(path)
+
+    def add_field(self, payload: bytes) -> None:
+        """Add a header field as it came: name, NUL, value, NUL."""
+        self._fields.append(payload)
+        self._size += len(payload) + 1
+        if self._size > self.limits.header:
+            self._drop()
+
+    def end_header(self, colon: bytes) -> bytes:
+        """Return the header section with the empty line that ends it, in CRLF. Raises PacketError.
+
+        colon: what to put between names and values. All fields in a few passes, which costs half of one by one.
+        """
+        raw = self._fields
+        fields = [field[:-1].replace(b"\0", colon, 1) for field in raw if field[-1:] == b"\0"]
+        fields.append(b"\n")  # the line end of the last field, and the empty line
+        # Folds come as LF (milter8.c, milter8_header): one pass makes CRLF of them and of our own line ends.
+        self._header = b"\n".join(fields).replace(b"\n", b"\r\n")
+        if len(fields) != len(raw) + 1 or b"\0" in self._header or b"".join(raw).count(b"\0") != 2 * len(raw):
+            raise PacketError("header field is not a name and a value")
+        raw.clear()
+        return self._header
+
+    def add_body(self, chunk: bytes) -> None:
+        """Add a chunk of the body."""
+        self._size += len(chunk)
+        if self._size > self.limits.message:
+            self._drop()
+        else:
+            self._body.append(chunk)
+
+    def end(self) -> bytes:
+        """Return the whole message, and keep no second copy of it."""
+        octets = b"".join((self._header, *self._body))
+        self._body.clear()
+        return octets
+
+    def envelope(self, client: IPv4Address | IPv6Address | None, queue_id: str) -> Envelope:
+        """Return the envelope of the message from that client."""
+        return Envelope(
+            door=Door.MILTER,
+            sender=self.sender,
+            recipients=tuple(self.recipients),
+            client=client,
+            authenticated=bool(self.macros.get(b"{auth_authen}")),  # RFC 4954: the name it authenticated as
+            queue_id=queue_id,
+        )
+
+    def _drop(self) -> None:
+        self.too_large, self._header = True, b""
+        self._fields.clear()
+        self._body.clear()
