@@ -73,8 +73,8 @@ class Connection:
 
     async def data(self) -> Reply:
         """Ask to send the message: code 354, or the next hop's refusal; raises NextHopGone."""
-        reply = await self._ask(b"DATA" + CRLF, expected=(3, 4, 5))
-        self._in_data = reply.code // 100 == 3
+        reply = await self._ask(b"DATA" + CRLF, go_ahead=True)
+        self._in_data = reply.code == 354
         self._dots = Dots()
         return reply
 
@@ -116,12 +116,13 @@ class Connection:
         """Close at once; a message without its final dot is dropped by the next hop."""
         self._writer.transport.abort()
 
-    async def _ask(self, command: bytes, expected: tuple[int, ...] = (2, 4, 5)) -> Reply:
+    async def _ask(self, command: bytes, *, go_ahead: bool = False) -> Reply:
         if not self._replies.empty:
             raise self._gone("the next hop speaks without being asked")
         await self._write(command)
         reply = await self._reply()
-        if reply.code // 100 not in expected:  # a 250 to DATA, say, must never pass for the message's own 250
+        # RFC 5321 §4.3.2; a 250 to DATA, say, must never pass for the message's own 250
+        if not (reply.code == 354 if go_ahead else reply.positive) and reply.code // 100 not in (4, 5):
             raise self._gone("the next hop's reply does not belong to the command")
         return reply
 
@@ -229,7 +230,7 @@ async def _send_one(connection: Connection, sender: bytes, recipient: bytes, mes
         reply = await connection.rcpt(recipient)
     if reply.positive:
         reply = await connection.data()
-    if reply.code // 100 != 3:
+    if reply.code != 354:
         return reply
     await connection.send(message)
     return await connection.finish()

@@ -123,7 +123,7 @@ class Relay:
         if outcome.verdict is Verdict.DEFER:
             return BUSY
         reply = await hop.data()
-        if reply.code // 100 != 3:
+        if reply.code != 354:
             return reply.octets
         await hop.send(_edited(message, outcome, hop.size_limit))
         while (octets := await self.read()) is not None:

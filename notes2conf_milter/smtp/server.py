@@ -17,6 +17,8 @@ opened at EHLO), and PIPELINING, as commands are taken one by one. Known paramet
 unknown ones go on to be answered by it (`client.mail_command`). The session with the next hop is kept for the messages of
 one client session, and renewed at MAIL when it was lost in between.
 
+A client that closes its side, even after its final dot, is taken to be gone: it will try again, so nothing more is sent.
+
 Fails: a next hop that is gone is 451 4.4.1 (421 at EHLO, as we cannot know what to offer); the flow's DEFER, its deadline
 and the unforeseen are 451 4.3.0 with one generic text. Every 5yz is the next hop's, but for commands out of order, without
 syntax or unknown, and for clients outside of the peers (554 5.7.1).

@@ -86,8 +86,6 @@ class ClientSession(SMTP):
         self._client: IPv4Address | IPv6Address | None = None
         self._transaction: _Transaction | None = None
         self._without_mail = _NO_MAIL  # the answer to RCPT and DATA while there is no transaction
-        self._past_dot = False  # the client has sent all of a message and waits for its fate
-        self._half_closed = False
 
     # --- the life of a session
 
@@ -121,13 +119,6 @@ class ClientSession(SMTP):
     def abort(self) -> None:
         """Close now; a message under way stays the client's."""
         self._writer.transport.abort()
-
-    def eof_received(self) -> bool | None:
-        """A client that only listens still gets the answer to the message it has sent; any other is gone."""
-        if self._past_dot:
-            self._half_closed = True
-            return True
-        return super().eof_received()
 
     def _timeout_cb(self) -> None:
         self._farewell(_IDLE)
@@ -290,15 +281,11 @@ class ClientSession(SMTP):
         while await self._read(incoming) is not None:
             pass  # RFC 5321 §4.1.1.4: the reply comes after the final dot only
         await self._leave_transaction()
-        self._past_dot = False
         await self._answer(reply)
-        if self._half_closed:
-            self._hang_up()
 
     async def _read(self, incoming: IncomingMessage) -> bytes | None:
         self._reset_timeout()
         octets = await incoming.read()
-        self._past_dot = incoming.ended
         self._stop_clock()  # from here on it is our time, and the next hop's
         return octets
 
