@@ -1,0 +1,160 @@
+"""Handing over our own mails, and what a connection does when the next hop misbehaves."""
+
+import asyncio
+
+import pytest
+
+from notes2conf_milter.address import InetAddress
+from notes2conf_milter.smtp.client import NextHopGone
+from notes2conf_milter.smtp.reinject import Connection, Handed, Handover, connect, hand_over
+from tests.smtp.nexthop import VANISH, NextHop, Wait
+
+MAIL = b"Subject: start\r\n\r\n.dot\r\nend\r\n"
+
+
+def give(script=None, *, mail: bytes = MAIL, timeout: float = 30.0, **options) -> tuple[Handover, NextHop]:
+    async def run() -> tuple[Handover, NextHop]:
+        async with NextHop(script, **options) as hop:
+            result = await hand_over(hop.address, b"", b"o@example.org", mail, hostname="door.example", timeout=timeout)
+            await hop.closed()
+            return result, hop
+
+    return asyncio.run(run())
+
+
+def test_a_mail_is_handed_over() -> None:
+    result, hop = give()
+    assert result == Handover(Handed.ACCEPTED, 250)
+    (message,) = hop.messages
+    assert (message.sender, message.recipients, message.octets) == (b"", [b"o@example.org"], MAIL)
+    assert message.wire == b"Subject: start\r\n\r\n..dot\r\nend\r\n.\r\n"
+    assert hop.commands[0] == b"EHLO door.example"
+    assert hop.commands[-1] == b"QUIT"
+
+
+def test_eight_bits_are_announced_where_they_are_offered() -> None:
+    mail = "Subject: ä\r\n\r\nü\r\n".encode()
+    assert give(mail=mail)[1].messages[0].mail_parameters == b"SIZE=%d BODY=8BITMIME" % len(mail)
+    assert give(mail=mail, keywords=())[1].messages[0].mail_parameters == b""
+
+
+def test_a_server_without_ehlo() -> None:
+    result, hop = give({"EHLO": b"502 5.5.1 What"})
+    assert result.result is Handed.ACCEPTED
+    assert hop.commands[:2] == [b"EHLO door.example", b"HELO door.example"]
+
+
+@pytest.mark.parametrize("verb", ["MAIL", "RCPT", "DATA", "DOT"])
+@pytest.mark.parametrize(("code", "result"), [(450, Handed.DEFERRED), (421, Handed.DEFERRED), (550, Handed.REFUSED)])
+def test_refusals(verb: str, code: int, result: Handed) -> None:
+    given, hop = give({verb: b"%d no" % code})
+    assert given == Handover(result, code)
+    assert hop.messages == []
+
+
+@pytest.mark.parametrize("verb", ["GREETING", "EHLO", "MAIL", "RCPT", "DATA", "DOT"])
+@pytest.mark.parametrize("action", [VANISH, b"nonsense", b"250-a\r\n251 b", b"399 what"])
+def test_a_next_hop_that_is_gone(verb: str, action: bytes | None) -> None:
+    assert give({verb: action})[0] == Handover(Handed.DEFERRED)
+
+
+def test_a_250_to_data_is_not_the_mails_own() -> None:
+    result, hop = give({"DATA": b"250 2.0.0 Ok"})
+    assert result == Handover(Handed.DEFERRED)
+    assert hop.messages == []
+
+
+@pytest.mark.parametrize("action", [VANISH, b"421 4.4.2 late", b"nonsense"])
+def test_what_happens_at_quit_changes_nothing(action: bytes | None) -> None:
+    assert give({"QUIT": action})[0] == Handover(Handed.ACCEPTED, 250)
+
+
+def test_nobody_there() -> None:
+    async def run() -> Handover:
+        async with NextHop() as hop:
+            address = hop.address
+        return await hand_over(address, b"", b"o@example.org", MAIL, hostname="door.example", timeout=30)
+
+    assert asyncio.run(run()) == Handover(Handed.DEFERRED)
+
+
+def test_a_next_hop_that_never_answers() -> None:
+    async def run() -> Handover:
+        async with NextHop({"DOT": Wait(never := asyncio.Event(), b"250 late")}) as hop:
+            result = await hand_over(hop.address, b"", b"o@example.org", MAIL, hostname="door.example", timeout=0.05)
+            never.set()
+            return result
+
+    assert asyncio.run(run()) == Handover(Handed.DEFERRED)
+
+
+@pytest.mark.parametrize("bad", [b"a\r\nDATA", b"a\n", b"a\0", b"a>", b"<a"])
+def test_an_address_that_breaks_out_is_never_sent(bad: bytes) -> None:
+    async def run(sender: bytes, recipient: bytes) -> int:
+        async with NextHop() as hop:
+            with pytest.raises(ValueError, match="address"):
+                await hand_over(hop.address, sender, recipient, MAIL, hostname="door.example", timeout=30)
+            return hop.connections
+
+    assert asyncio.run(run(bad, b"o@example.org")) == 0
+    assert asyncio.run(run(b"", bad)) == 0
+
+
+async def open_connection(address: InetAddress) -> Connection:
+    return await connect(address, hostname="door.example", to_connect=30, to_reply=30)
+
+
+def test_a_second_mail_leaves_the_first_transaction() -> None:
+    async def run() -> NextHop:
+        async with NextHop() as hop:
+            connection = await open_connection(hop.address)
+            await connection.mail(b"a@b")
+            await connection.rcpt(b"secret@b")
+            await connection.mail(b"c@d")
+            await connection.rcpt(b"e@f")
+            await connection.data()
+            await connection.send(b"x")
+            await connection.finish()
+            await connection.quit()
+            return hop
+
+    (message,) = asyncio.run(run()).messages
+    assert (message.sender, message.recipients, message.octets) == (b"c@d", [b"e@f"], b"x\r\n")
+
+
+def test_a_message_that_was_begun_can_only_be_cut_off() -> None:
+    async def run() -> NextHop:
+        async with NextHop() as hop:
+            connection = await open_connection(hop.address)
+            await connection.mail(b"a@b")
+            await connection.rcpt(b"c@d")
+            await connection.data()
+            await connection.send(b"half a line")
+            with pytest.raises(NextHopGone):
+                await connection.reset()
+            await hop.closed()
+            return hop
+
+    hop = asyncio.run(run())
+    assert hop.messages == []
+    assert hop.unfinished in ([b"half a line"], [b""])
+
+
+def test_a_large_message_waits_for_a_slow_next_hop() -> None:
+    mail = (b"." * 3000 + b"\r\n") * 3000
+    result, hop = give(mail=mail)
+    assert result.result is Handed.ACCEPTED
+    assert hop.messages[0].octets == mail
+
+
+@pytest.mark.parametrize(
+    ("offer", "limit"), [(b"SIZE 1000", 1000), (b"SIZE 0", None), (b"SIZE", None), (b"SIZE x", None)]
+)
+def test_size_limit(offer: bytes, limit: int | None) -> None:
+    async def run() -> int | None:
+        async with NextHop(keywords=[offer]) as hop:
+            connection = await open_connection(hop.address)
+            await connection.quit()
+            return connection.size_limit
+
+    assert asyncio.run(run()) == limit
