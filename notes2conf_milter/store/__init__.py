@@ -1,1 +1,27 @@
-"""The one expiring table of meetings, sealed."""
+"""The one expiring table of meetings, sealed: the small interface that the services use.
+
+The mail service opens a MeetingStore, the web service a LinkStore, the timer calls `purge`, the command `key new` calls
+`new_keys`.
+"""
+
+from notes2conf_milter.store.epoch import EpochFile
+from notes2conf_milter.store.errors import StoreError, StoreSetupError
+from notes2conf_milter.store.keys import MailKey, load_mail_key, new_keys
+from notes2conf_milter.store.links import LinkStore, OpenedMeeting
+from notes2conf_milter.store.purge import PurgeResult, purge
+from notes2conf_milter.store.sqlite import Claim, MeetingStore
+
+__all__ = [
+    "Claim",
+    "EpochFile",
+    "LinkStore",
+    "MailKey",
+    "MeetingStore",
+    "OpenedMeeting",
+    "PurgeResult",
+    "StoreError",
+    "StoreSetupError",
+    "load_mail_key",
+    "new_keys",
+    "purge",
+]

@@ -1,0 +1,148 @@
+"""The SQLite file: open it with the settings the laws need, create or check its tables, run a write transaction.
+
+In:  a path. Out: a sqlite-utils Database. Touches: the file, its -wal and -shm.
+Fails: StoreSetupError at the start (not a database, unknown version, no such directory), StoreError (`cannot now`)
+later.
+
+meeting(id, uid_hash, expires_at, changed, salt, page_key_mail, page, room, mail, version) has a row for each living
+meeting, link(token_hash, meeting, kind, page_key, label) one for each link that leads to it. `id` and `changed` are
+random 63-bit numbers: counters would tell whoever copies the file how many meetings there have been, and how often
+they changed.
+
+secure_delete overwrites what is deleted at once. It misses copies that SQLite leaves in a page when it moves rows to
+another, so the purge rewrites the file as well (VACUUM).
+"""
+
+import os
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sqlite_utils import Database
+from sqlite_utils.db import ForeignKey
+
+from notes2conf_milter.store.errors import StoreError, StoreSetupError
+
+SCHEMA_VERSION = 1
+BUSY_SECONDS = 5.0
+_MODE = 0o660  # the three services share a group; the umask takes the rest away
+_WAL_TRIES = 40
+_WAL_PAUSE = 0.05
+
+_MEETING = {
+    "id": int,
+    "uid_hash": bytes,
+    "expires_at": int,
+    "changed": int,
+    "salt": bytes,
+    "page_key_mail": bytes,
+    "page": bytes,
+    "room": bytes,
+    "mail": bytes,
+    "version": bytes,
+}
+_LINK = {"token_hash": bytes, "meeting": int, "kind": str, "page_key": bytes, "label": bytes}
+
+
+def open_database(path: Path, busy_seconds: float = BUSY_SECONDS) -> Database:
+    """Open the database, create its tables when it is new; raises StoreSetupError or StoreError.
+
+    busy_seconds: how long a statement waits for another process's transaction.
+    """
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT, _MODE))
+    except OSError as error:
+        raise StoreSetupError(f"{path}: the database cannot be opened: {error.strerror}") from error
+    with failures():
+        connection = sqlite3.connect(path, timeout=busy_seconds, isolation_level=None, check_same_thread=False)
+        db = Database(connection, recursive_triggers=False, execute_plugins=False)
+        try:
+            _prepare(db)
+        except sqlite3.DatabaseError as error:
+            db.close()
+            if _name(error) == "SQLITE_NOTADB":
+                raise StoreSetupError(f"{path}: not an SQLite database") from error
+            raise
+        except _UnknownVersionError as error:
+            db.close()
+            raise StoreSetupError(
+                f"{path}: version {error} of the tables; this program knows version {SCHEMA_VERSION} alone"
+            ) from error
+        except BaseException:
+            db.close()
+            raise
+    return db
+
+
+@contextmanager
+def failures() -> Iterator[None]:
+    """Turn SQLite's errors into StoreError; its own texts stay out, its error names say enough."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise StoreError(f"the database cannot be used now ({_name(error)})") from error
+
+
+@contextmanager
+def writing(db: Database) -> Iterator[None]:
+    """Run a block as one write transaction, durable when it ends; raises StoreError, and then nothing was written.
+
+    IMMEDIATE: the lock is taken before anything is read, so that what is read stays true until the commit.
+    """
+    with failures():
+        db.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+            db.commit()
+        except BaseException:
+            db.rollback()
+            raise
+
+
+class _UnknownVersionError(Exception):
+    """The file was made by another version of the program, or by another program."""
+
+
+def _prepare(db: Database) -> None:
+    for setting in ("foreign_keys=ON", "secure_delete=ON", "synchronous=FULL"):
+        db.execute(f"PRAGMA {setting}").fetchall()
+    _check_version(db)
+    _enable_wal(db)
+    with writing(db):
+        if not _check_version(db):
+            _create(db)
+
+
+def _check_version(db: Database) -> bool:
+    """Say whether the tables are there; raises _UnknownVersionError."""
+    version = db.execute("PRAGMA user_version").fetchall()[0][0]
+    if version == 0 and not db.table_names():
+        return False
+    if version != SCHEMA_VERSION:
+        raise _UnknownVersionError(version)
+    return True
+
+
+def _enable_wal(db: Database) -> None:
+    for _ in range(_WAL_TRIES):
+        try:
+            return db.enable_wal()
+        except sqlite3.OperationalError:
+            time.sleep(_WAL_PAUSE)  # the switch does not wait for another process that just does the same
+    return db.enable_wal()
+
+
+def _create(db: Database) -> None:
+    meeting = db.create_table("meeting", _MEETING, pk="id", not_null=set(_MEETING))
+    meeting.create_index(["uid_hash"], index_name="meeting_uid_hash", unique=True)
+    meeting.create_index(["expires_at"], index_name="meeting_expires_at")
+    cascade = ForeignKey("link", "meeting", "meeting", "id", on_delete="CASCADE")
+    link = db.create_table("link", _LINK, pk="token_hash", not_null=set(_LINK) - {"label"}, foreign_keys=[cascade])
+    link.create_index(["meeting"], index_name="link_meeting")
+    db.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
+
+
+def _name(error: sqlite3.Error) -> str:
+    return getattr(error, "sqlite_errorname", type(error).__name__)

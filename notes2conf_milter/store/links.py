@@ -1,0 +1,126 @@
+"""The web service's side of the store: open the one meeting whose link was shown, write its room.
+
+In:  a token, the time. Out: `OpenedMeeting`. Touches: the database, the epoch file; holds no key of its own.
+Fails: StoreSetupError from the constructor; StoreError (cannot now) from everything else.
+
+Unknown, malformed and expired tokens are one answer, None: the pages cannot tell them apart, so neither can a visitor.
+"""
+
+import secrets
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+
+from notes2conf_milter.core.joinlink import is_token
+from notes2conf_milter.core.meeting import LinkKind, Page, Room
+from notes2conf_milter.store import plaintext
+from notes2conf_milter.store.database import BUSY_SECONDS, failures, open_database, writing
+from notes2conf_milter.store.epoch import EpochFile
+from notes2conf_milter.store.errors import StoreError
+from notes2conf_milter.store.rows import Row, epoch_of, open_for_link, open_room, open_salt, seal_room
+from notes2conf_milter.store.sealing import Unsealable, token_hash, unseal
+
+_READS = 3
+_COLUMNS = ", ".join(f"meeting.{column}" for column in Row.__slots__)
+_SELECT = (
+    f"select {_COLUMNS}, link.kind, link.page_key from link join meeting on meeting.id = link.meeting "
+    "where link.token_hash = ? and meeting.expires_at > ?"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedMeeting:
+    """What a link shows. changed: differs after every write; expires_at: seconds since 1970 UTC."""
+
+    meeting: int
+    kind: LinkKind
+    page: Page
+    room: Room | None
+    changed: int
+    expires_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """The row that a token leads to, opened."""
+
+    row: Row
+    kind: LinkKind
+    page_key: bytes
+
+
+class LinkStore:
+    """The meetings, for the service that opens only what it is shown a link to. Used by one thread at a time."""
+
+    def __init__(self, database: Path, epoch: EpochFile, busy_seconds: float = BUSY_SECONDS) -> None:
+        """Open the store; raises StoreSetupError or StoreError."""
+        epoch.check()
+        self._db = open_database(database, busy_seconds)
+        self._epoch = epoch
+
+    def close(self) -> None:
+        """Close the database."""
+        self._db.close()
+
+    def data_version(self) -> int:
+        """Return a number that differs when another connection has written since the last call; raises StoreError."""
+        with failures():
+            return int(self._db.execute("PRAGMA data_version").fetchall()[0][0])
+
+    def open(self, token: str, kinds: Collection[LinkKind], now: int) -> OpenedMeeting | None:
+        """Return the meeting that a link of one of these kinds leads to, None when there is none.
+
+        Upper case is as good as lower: some programs change it in links. now: seconds since 1970 UTC. Raises StoreError.
+        """
+        with failures():
+            found = self._find(token.lower(), kinds, now)
+        if found is None:
+            return None
+        row = found.row
+        try:
+            page = plaintext.to_page(unseal(found.page_key, row.page, row.place.bound("page")))
+            return OpenedMeeting(row.id, found.kind, page, open_room(row, found.page_key), row.changed, row.expires_at)
+        except Unsealable:
+            raise _damaged(row) from None
+
+    def set_room(self, token: str, room: Room, expected_changed: int, now: int) -> bool:
+        """Write the room of the meeting that a start link leads to, durably.
+
+        False, and nothing written, when the meeting changed since `expected_changed` was read (open it again), when
+        it is gone, or when the token is no start link. now: seconds since 1970 UTC. Raises StoreError.
+        """
+        with writing(self._db):
+            found = self._find(token.lower(), (LinkKind.START,), now)
+            if found is None or found.row.changed != expected_changed:
+                return False
+            sealed = seal_room(room, found.page_key, found.row.place)
+            values = [sealed, secrets.randbits(63), found.row.id, expected_changed]
+            done = self._db.execute("update meeting set room = ?, changed = ? where id = ? and changed = ?", values)
+            return done.rowcount == 1
+
+    def _find(self, token: str, kinds: Collection[LinkKind], now: int) -> _Found | None:
+        """Read a row by its link and unwrap its page key.
+
+        Outside of a transaction a rotation may pass between file and row: read again.
+        """
+        if not is_token(token):
+            return None
+        for _ in range(_READS):
+            epochs = self._epoch.read()
+            rows = self._db.execute(_SELECT, [token_hash(token), now]).fetchall()
+            if not rows:
+                return None
+            row, kind, sealed = Row(*rows[0][:-2]), rows[0][-2], rows[0][-1]
+            if epoch_of(row.salt, epochs) is not None:
+                break
+        if kind not in {one.value for one in kinds}:
+            return None
+        try:
+            salt = open_salt(row.salt, epochs, row.place)
+            return _Found(row, LinkKind(kind), open_for_link(sealed, token, LinkKind(kind), salt, row.place))
+        except Unsealable:
+            raise _damaged(row) from None
+
+
+def _damaged(row: Row) -> StoreError:
+    return StoreError(f"row {row.id} of the table meeting cannot be opened with its link")

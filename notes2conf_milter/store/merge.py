@@ -1,0 +1,101 @@
+"""What a message does to a meeting that is known: newer ones change it, equal ones complete it, older ones do nothing.
+
+In:  what is stored, what the message says, the time. Out: what to store; the same value when nothing changes. Pure.
+Fails: never. Bounded: whatever the messages say, a row keeps at most MAX_TIMES occurrences, MAX_ATTENDEES,
+MAX_INSTANCES.
+"""
+
+from dataclasses import dataclass, replace
+
+from notes2conf_milter.core.meeting import MailRecord, Occurrence, Page, Person, Revision, Version
+
+MAX_TIMES = 1000
+MAX_ATTENDEES = 2000
+MAX_INSTANCES = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the mail service knows of a meeting. expires_at: seconds since 1970 UTC."""
+
+    page: Page
+    record: MailRecord
+    version: Version
+    expires_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class News:
+    """What a message says of a meeting. recurrence_id: of the one instance it speaks of, None for the whole."""
+
+    page: Page
+    attendees: tuple[Person, ...]
+    revision: Revision
+    recurrence_id: str | None
+    expires_at: int
+
+
+def first(uid: str, news: News, join_token: str, start_token: str) -> Known:
+    """Return what to store of a meeting that is new; tokens: its links."""
+    whole = news.recurrence_id is None
+    version = Version(news.revision) if whole else _with_instance(Version(Revision()), news)
+    record = MailRecord(uid, news.attendees[:MAX_ATTENDEES], join_token, start_token)
+    return Known(_bounded(news.page), record, version, news.expires_at)
+
+
+def merged(known: Known, news: News) -> Known:
+    """Return what to store after a message; `known` itself when the message is an older one or says nothing new."""
+    if news.recurrence_id is None:
+        after = _after_series(known, news)
+    else:
+        after = _after_instance(known, news)
+    return known if after == known else after
+
+
+def _after_series(known: Known, news: News) -> Known:
+    seen = known.version.series
+    if news.revision < seen:
+        return known
+    version = replace(known.version, series=news.revision)
+    if news.revision == seen or seen == Revision():
+        # The same message for other recipients (Notes: one for each destination domain), or the series of which only an
+        # instance was seen: what the instances brought must stay.
+        page = replace(news.page, times=_all_times(known.page.times, news.page.times))
+        return Known(page, _with_attendees(known.record, news), version, max(known.expires_at, news.expires_at))
+    record = replace(known.record, attendees=news.attendees[:MAX_ATTENDEES])
+    return Known(_bounded(news.page), record, version, news.expires_at)
+
+
+def _after_instance(known: Known, news: News) -> Known:
+    seen = dict(known.version.instances).get(news.recurrence_id or "")
+    if seen is not None and news.revision < seen:
+        return known
+    page = replace(known.page, times=_all_times(known.page.times, news.page.times), recurring=True)
+    expires_at = max(known.expires_at, news.expires_at)
+    return Known(page, _with_attendees(known.record, news), _with_instance(known.version, news), expires_at)
+
+
+def _with_instance(version: Version, news: News) -> Version:
+    instances = dict(version.instances) | {news.recurrence_id or "": news.revision}
+    return replace(version, instances=tuple(sorted(instances.items())[-MAX_INSTANCES:]))
+
+
+def _with_attendees(record: MailRecord, news: News) -> MailRecord:
+    everybody = {one.address: one for one in record.attendees}
+    for one in news.attendees:
+        if one.address not in everybody or not everybody[one.address].name:
+            everybody[one.address] = one
+    return replace(record, attendees=tuple(everybody.values())[:MAX_ATTENDEES])
+
+
+def _bounded(page: Page) -> Page:
+    return replace(page, times=_all_times(page.times, ()))
+
+
+def _all_times(one: tuple[Occurrence, ...], other: tuple[Occurrence, ...]) -> tuple[Occurrence, ...]:
+    together = {*one, *other}
+    return tuple(sorted(together, key=_order)[-MAX_TIMES:])  # too many: the earliest are over first
+
+
+def _order(one: Occurrence) -> tuple[int, int, str, int, bool]:
+    return (one.start, one.end, one.zone, one.offset, one.all_day)

@@ -1,0 +1,101 @@
+"""What is inside a sealed column: the values of core/meeting.py as compact JSON, padded.
+
+In:  a value. Out: octets, and back. Pure.
+Fails: `Unsealable` where octets are not such a value (they opened, so another version of this program wrote them).
+
+The padding is blanks up to a multiple of 256 octets, which JSON allows at the end (RFC 8259 §2): a length tells how
+long a subject or a list of attendees is only roughly. JSON is written in ASCII, which carries any str there is, lone
+surrogates too.
+"""
+
+import json
+from collections.abc import Callable
+from typing import TypeVar
+
+from notes2conf_milter.core.meeting import MailRecord, Occurrence, Page, Person, Revision, Room, RoomState, Version
+from notes2conf_milter.store.sealing import Unsealable
+
+PADDED_TO = 256
+_T = TypeVar("_T")
+
+
+def from_page(page: Page) -> bytes:
+    """Return the plaintext of the column `page`."""
+    times = [[one.start, one.end, one.zone, one.offset, one.all_day] for one in page.times]
+    return _padded([page.subject, [page.organizer.address, page.organizer.name], times, page.recurring])
+
+
+def to_page(plain: bytes) -> Page:
+    """Read the column `page`; raises Unsealable."""
+
+    def read() -> Page:
+        subject, organizer, times, recurring = json.loads(plain)
+        return Page(subject, Person(*organizer), tuple(Occurrence(*one) for one in times), recurring)
+
+    return _reading(read)
+
+
+def from_room(room: Room | None) -> bytes:
+    """Return the plaintext of the column `room`.
+
+    A room that does not exist yet is written too, so that its absence does not show.
+    """
+    return _padded(None if room is None else [room.occurrence, room.state.value, room.service, room.url])
+
+
+def to_room(plain: bytes) -> Room | None:
+    """Read the column `room`; raises Unsealable."""
+
+    def read() -> Room | None:
+        values = json.loads(plain)
+        if values is None:
+            return None
+        occurrence, state, service, url = values
+        return Room(occurrence, RoomState(state), service, url)
+
+    return _reading(read)
+
+
+def from_record(record: MailRecord) -> bytes:
+    """Return the plaintext of the column `mail`."""
+    attendees = [[one.address, one.name] for one in record.attendees]
+    tokens = [record.join_token, record.start_token]
+    return _padded([record.uid, attendees, *tokens, record.start_mail_sent, record.tenant])
+
+
+def to_record(plain: bytes) -> MailRecord:
+    """Read the column `mail`; raises Unsealable."""
+
+    def read() -> MailRecord:
+        uid, attendees, join_token, start_token, sent, tenant = json.loads(plain)
+        return MailRecord(uid, tuple(Person(*one) for one in attendees), join_token, start_token, sent, tenant)
+
+    return _reading(read)
+
+
+def from_version(version: Version) -> bytes:
+    """Return the plaintext of the column `version`."""
+    instances = [[name, one.sequence, one.dtstamp] for name, one in version.instances]
+    return _padded([version.series.sequence, version.series.dtstamp, instances])
+
+
+def to_version(plain: bytes) -> Version:
+    """Read the column `version`; raises Unsealable."""
+
+    def read() -> Version:
+        sequence, dtstamp, instances = json.loads(plain)
+        return Version(Revision(sequence, dtstamp), tuple((name, Revision(*one)) for name, *one in instances))
+
+    return _reading(read)
+
+
+def _padded(value: object) -> bytes:
+    text = json.dumps(value, ensure_ascii=True, separators=(",", ":")).encode("ascii")
+    return text + b" " * (-len(text) % PADDED_TO)
+
+
+def _reading(read: Callable[[], _T]) -> _T:
+    try:
+        return read()
+    except (ValueError, TypeError):
+        raise Unsealable from None

@@ -1,0 +1,217 @@
+"""The mail service's side of the store: claim a meeting, find it, forget it.
+
+In:  what an invitation says, the time. Out: `Claim`, the links to carry. Touches: the database, the epoch file.
+Random: tokens, keys, ids.
+Fails: StoreSetupError from the constructor; StoreError (cannot now: the message is tried again) from everything else,
+after which nothing was written.
+
+Every change is one IMMEDIATE transaction, durable before the call returns: the link in the message has a page behind
+it. Of several processes that claim a meeting at once the first makes the row, the others read it.
+"""
+
+import secrets
+from collections.abc import Callable
+from dataclasses import astuple, dataclass, replace
+from pathlib import Path
+
+from notes2conf_milter.core.joinlink import TOKEN_OCTETS, token_from
+from notes2conf_milter.core.meeting import LinkKind, MailRecord, Page, Person, Revision, Room
+from notes2conf_milter.store import plaintext
+from notes2conf_milter.store.database import BUSY_SECONDS, failures, open_database, writing
+from notes2conf_milter.store.epoch import EpochFile
+from notes2conf_milter.store.errors import StoreError
+from notes2conf_milter.store.keys import MailKey
+from notes2conf_milter.store.merge import Known, News, first, merged
+from notes2conf_milter.store.rows import (
+    Row,
+    Secrets,
+    epoch_of,
+    open_for_mail,
+    open_salt,
+    seal_for_link,
+    seal_for_mail,
+    seal_salt,
+)
+from notes2conf_milter.store.sealing import Place, Purpose, Unsealable, derive, new_key, seal, token_hash, uid_hash
+
+_READS = 3
+_COLUMNS = ", ".join(Row.__slots__)
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """The links of a meeting. new: this call made them; start_mail_sent: the organizer has got the start link."""
+
+    meeting: int
+    join_token: str
+    start_token: str
+    new: bool
+    start_mail_sent: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """A row, and what is in it."""
+
+    row: Row
+    known: Known
+    room: Room | None
+    secrets: Secrets
+
+    def claim(self) -> Claim:
+        record = self.known.record
+        return Claim(self.row.id, record.join_token, record.start_token, False, record.start_mail_sent)
+
+
+def draw_token() -> str:
+    """Draw a token: 160 bits of the system's randomness."""
+    return token_from(secrets.token_bytes(TOKEN_OCTETS))
+
+
+class MeetingStore:
+    """The meetings, for the one service that holds the mail key.
+
+    Used by one thread at a time; several processes may share the files.
+    """
+
+    def __init__(
+        self,
+        database: Path,
+        epoch: EpochFile,
+        mail_key: MailKey,
+        draw_token: Callable[[], str] = draw_token,
+        busy_seconds: float = BUSY_SECONDS,
+    ) -> None:
+        """Open the store.
+
+        Raises StoreSetupError or StoreError. draw_token: gives a token never given before (tests fix them).
+        """
+        epoch.check()
+        self._db = open_database(database, busy_seconds)
+        self._epoch = epoch
+        self._mail_key = mail_key.octets
+        self._uid_key = derive(mail_key.octets, None, Purpose.UID_HASH)
+        self._draw_token = draw_token
+
+    def close(self) -> None:
+        """Close the database."""
+        self._db.close()
+
+    def claim(
+        self,
+        organizer: str,
+        uid: str,
+        page: Page,
+        attendees: tuple[Person, ...],
+        revision: Revision,
+        recurrence_id: str | None,
+        expires_at: int,
+        now: int,
+    ) -> Claim:
+        """Return the links of a meeting that a message of its organizer invites to; durable before it returns.
+
+        A known meeting keeps its links. A message that is not older than what is known changes what is known
+        (merge.py); an older one, or one that says nothing new, writes nothing. recurrence_id: of the one instance the
+        message is about, as the calendar spells it. expires_at, now: seconds since 1970 UTC; raises ValueError when
+        the meeting is over already. Raises StoreError.
+        """
+        if expires_at <= now:
+            raise ValueError("a meeting that is over gets no link")
+        name = uid_hash(self._uid_key, organizer, uid)
+        news = News(page, attendees, revision, recurrence_id, expires_at)
+        with writing(self._db):
+            opened = self._open("uid_hash = ?", name, now)
+            if opened is None:
+                # One that is over makes room: other links, another meeting.
+                self._db.execute("delete from meeting where uid_hash = ?", [name])
+                return self._insert(name, uid, news)
+            after = merged(opened.known, news)
+            if after is not opened.known:
+                self._rewrite(opened, after)
+            return opened.claim()
+
+    def find(self, organizer: str, uid: str, now: int) -> Claim | None:
+        """Return the links of a meeting that is known and not over.
+
+        Writes nothing. now: seconds since 1970 UTC. Raises StoreError.
+        """
+        with failures():
+            opened = self._open("uid_hash = ?", uid_hash(self._uid_key, organizer, uid), now)
+        return opened.claim() if opened else None
+
+    def mark_start_mail_sent(self, meeting: int, now: int) -> bool:
+        """Remember that the organizer has got the start link.
+
+        False when the meeting is gone. now: seconds since 1970 UTC. Raises StoreError.
+        """
+        with writing(self._db):
+            opened = self._open("id = ?", meeting, now)
+            if opened is None:
+                return False
+            if not opened.known.record.start_mail_sent:
+                record = replace(opened.known.record, start_mail_sent=True)
+                key = derive(self._mail_key, opened.secrets.salt, Purpose.MAIL)
+                mail = seal(key, plaintext.from_record(record), opened.row.place.bound("mail"))
+                self._update(opened.row, {"mail": mail}, opened.row.expires_at)
+            return True
+
+    def forget(self, organizer: str, uid: str) -> bool:
+        """Delete a meeting and its links now; False when there was none. Raises StoreError."""
+        with writing(self._db):
+            name = uid_hash(self._uid_key, organizer, uid)
+            return self._db.execute("delete from meeting where uid_hash = ?", [name]).rowcount > 0
+
+    def _open(self, where: str, value: bytes | int, now: int) -> _Opened | None:
+        """Read and open a living row.
+
+        In a transaction the first try decides; outside of it a rotation may pass between file and row.
+        """
+        for _ in range(_READS):
+            epochs = self._epoch.read()
+            found = self._db.execute(
+                f"select {_COLUMNS} from meeting where {where} and expires_at > ?", [value, now]
+            ).fetchall()
+            if not found:
+                return None
+            row = Row(*found[0])
+            if epoch_of(row.salt, epochs) is not None:
+                break
+        try:
+            return _Opened(row, *open_for_mail(row, open_salt(row.salt, epochs, row.place), self._mail_key))
+        except Unsealable:
+            raise StoreError(f"row {row.id} of the table meeting cannot be opened with the present keys") from None
+
+    def _insert(self, name: bytes, uid: str, news: News) -> Claim:
+        known = first(uid, news, self._draw_token(), self._draw_token())
+        kept, place = Secrets(new_key(), new_key()), Place(secrets.randbits(63), name, news.expires_at)
+        salt = seal_salt(kept.salt, self._epoch.read()[-1], place)
+        sealed = seal_for_mail(known, None, kept, self._mail_key, place)
+        row = Row(place.meeting, name, place.expires_at, secrets.randbits(63), salt, **sealed)
+        self._db.execute(
+            f"insert into meeting ({_COLUMNS}) values ({', '.join('?' * len(Row.__slots__))})", astuple(row)
+        )
+        for kind, token in _links(known.record):
+            values = [token_hash(token), row.id, kind.value, seal_for_link(kept, token, kind, place)]
+            self._db.execute("insert into link (token_hash, meeting, kind, page_key) values (?, ?, ?, ?)", values)
+        return Claim(row.id, known.record.join_token, known.record.start_token, True, False)
+
+    def _rewrite(self, opened: _Opened, after: Known) -> None:
+        """Seal the whole row anew: the expiry is bound into every sealed value, links and the web's room included."""
+        place = replace(opened.row.place, expires_at=after.expires_at)
+        sealed = seal_for_mail(after, opened.room, opened.secrets, self._mail_key, place)
+        sealed["salt"] = seal_salt(opened.secrets.salt, self._epoch.read()[-1], place)
+        self._update(opened.row, sealed, after.expires_at)
+        for kind, token in _links(after.record):
+            page_key = seal_for_link(opened.secrets, token, kind, place)
+            self._db.execute("update link set page_key = ? where token_hash = ?", [page_key, token_hash(token)])
+
+    def _update(self, row: Row, sealed: dict[str, bytes], expires_at: int) -> None:
+        assignments = ", ".join(f"{column} = ?" for column in ("expires_at", "changed", *sealed))
+        values = [expires_at, secrets.randbits(63), *sealed.values(), row.id, row.changed]
+        done = self._db.execute(f"update meeting set {assignments} where id = ? and changed = ?", values)
+        if done.rowcount != 1:
+            raise StoreError(f"row {row.id} of the table meeting changed within a transaction")
+
+
+def _links(record: MailRecord) -> tuple[tuple[LinkKind, str], ...]:
+    return (LinkKind.JOIN, record.join_token), (LinkKind.START, record.start_token)
