@@ -31,7 +31,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from notes2conf_milter.address import InetAddress
 from notes2conf_milter.core.joinlink import TOKEN_OCTETS, token_from
 from notes2conf_milter.services.jitsi import Jitsi
-from notes2conf_milter.store import LinkStore
+from notes2conf_milter.store.links import LinkStore
 from notes2conf_milter.web.guard import SECURITY_HEADERS, UNKEPT, Guard
 from notes2conf_milter.web.pages import Assets, Pages
 from notes2conf_milter.web.site import Site

@@ -20,7 +20,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from notes2conf_milter.store import StoreError
+from notes2conf_milter.store.errors import StoreError
 from notes2conf_milter.web.forms import OpenForm, open_form, read_open_form
 from notes2conf_milter.web.pages import Pages
 from notes2conf_milter.web.texts import Notice, choose_language

@@ -12,7 +12,8 @@ from notes2conf_milter.core.joinlink import is_token
 from notes2conf_milter.core.meeting import LinkKind, Page
 from notes2conf_milter.core.waitingroom import State, View, open_room, view
 from notes2conf_milter.services.jitsi import Jitsi
-from notes2conf_milter.store import LinkStore, OpenedMeeting, StoreError
+from notes2conf_milter.store.errors import StoreError
+from notes2conf_milter.store.links import LinkStore, OpenedMeeting
 from notes2conf_milter.web.forms import OpenForm, is_from_page
 
 GUEST_KINDS = (LinkKind.JOIN, LinkKind.ATTENDEE)

@@ -1,11 +1,16 @@
 """A house of its own for each test."""
 
+from collections.abc import Iterator
+from pathlib import Path
+
 import pytest
 
 from tests.web.house import House
 
 
 @pytest.fixture
-def house() -> House:
+def house(tmp_path: Path) -> Iterator[House]:
     """Return a house with no meetings, on Monday at ten."""
-    return House()
+    found = House(tmp_path / "store")
+    yield found
+    found.close()

@@ -1,23 +1,27 @@
 """A house for the tests: meetings in a store, a clock to turn, and the web service on a loopback port."""
 
 import asyncio
-import secrets
 import threading
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Collection, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPResponse
+from pathlib import Path
 from urllib.parse import urlencode
 
 from notes2conf_milter.address import InetAddress
-from notes2conf_milter.core.joinlink import token_from
-from notes2conf_milter.core.meeting import LinkKind, Occurrence, Page, Person, Room, RoomState
+from notes2conf_milter.core.meeting import LinkKind, Occurrence, Page, Person, Revision, Room, RoomState
 from notes2conf_milter.services.jitsi import Jitsi
-from notes2conf_milter.store import OpenedMeeting
+from notes2conf_milter.store.epoch import EpochFile
+from notes2conf_milter.store.keys import EPOCH_NAME, MAIL_KEY_NAME, load_mail_key, new_keys
+from notes2conf_milter.store.links import LinkStore, OpenedMeeting
+from notes2conf_milter.store.sqlite import MeetingStore
 from notes2conf_milter.web.server import WebServer, WebSettings, create_app
 
 MONDAY = 1777881600  # 2026-05-04 08:00 UTC, 10:00 in Berlin
 HOUR = 3600
+DAY = 24 * HOUR
+ORGANIZER = "anna@example.org"
 LOOPBACK = InetAddress("127.0.0.1", 0)
 JITSI = Jitsi("https://meet.example.org")
 
@@ -40,38 +44,15 @@ class Links:
     start: str
 
 
-class MemoryStore:
-    """The web side of a store, and what mail would do to it."""
-
-    def __init__(self) -> None:
-        self.meetings: dict[int, OpenedMeeting] = {}
-        self.links: dict[str, tuple[LinkKind, int]] = {}
-
-    def open(self, token: str, kinds: Sequence[LinkKind], now: int) -> OpenedMeeting | None:
-        kind, number = self.links.get(token, (None, -1))
-        meeting = self.meetings.get(number)
-        if meeting is None or kind not in kinds or now >= meeting.expires_at:
-            return None
-        return replace(meeting, kind=kind)
-
-    def set_room(self, token: str, room: Room, expected_changed: int, now: int) -> bool:
-        _, number = self.links[token]
-        meeting = self.meetings[number]
-        if meeting.changed != expected_changed:
-            return False
-        self.meetings[number] = replace(meeting, room=room, changed=meeting.changed + 1)
-        return True
-
-
 class WatchedStore:
     """Passes everything on, but fails, or lets something happen before the next write, when a test says so."""
 
-    def __init__(self, inner: MemoryStore) -> None:
+    def __init__(self, inner: LinkStore) -> None:
         self.inner = inner
         self.fail: Exception | None = None
         self.before_write: Callable[[], object] | None = None
 
-    def open(self, token: str, kinds: Sequence[LinkKind], now: int) -> OpenedMeeting | None:
+    def open(self, token: str, kinds: Collection[LinkKind], now: int) -> OpenedMeeting | None:
         if self.fail is not None:
             raise self.fail
         return self.inner.open(token, kinds, now)
@@ -86,47 +67,63 @@ class WatchedStore:
 class House:
     """Meetings in a store, a clock, and the web service."""
 
-    def __init__(self) -> None:
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir()
+        self.folder = folder
         self.clock = Clock(MONDAY)
-        self.inner = MemoryStore()
-        self.store = WatchedStore(self.inner)
         self.address = InetAddress("", 0)
+        self.stop: Callable[[], None] = lambda: None  # ends the web service that was started last
+        new_keys(folder, self.clock())
+        epoch = EpochFile(folder / EPOCH_NAME)
+        self.mail = MeetingStore(folder / "meetings.db", epoch, load_mail_key(folder / MAIL_KEY_NAME))
+        self.elsewhere = LinkStore(folder / "meetings.db", epoch)  # another web process
+        self.store = WatchedStore(LinkStore(folder / "meetings.db", epoch))
+        self._uids: dict[Links, tuple[str, int]] = {}
+
+    def close(self) -> None:
+        for store in (self.mail, self.elsewhere, self.store.inner):
+            store.close()
 
     def add(self, page: Page) -> Links:
         """What mail does with an invitation: remember the meeting, draw its links."""
-        number = len(self.inner.meetings)
-        expires_at = page.times[-1].end + 86400
-        self.inner.meetings[number] = OpenedMeeting(number, LinkKind.JOIN, page, None, 1, expires_at)
-        links = Links(token_from(secrets.token_bytes(20)), token_from(secrets.token_bytes(20)))
-        self.inner.links[links.join] = (LinkKind.JOIN, number)
-        self.inner.links[links.start] = (LinkKind.START, number)
+        uid = f"meeting-{len(self._uids)}"
+        links = self._claim(uid, page, 0)
+        self._uids[links] = uid, 0
         return links
 
     def update(self, links: Links, page: Page) -> None:
         """What mail does with an update."""
-        _, number = self.inner.links[links.start]
-        meeting = self.inner.meetings[number]
-        self.inner.meetings[number] = replace(meeting, page=page, changed=meeting.changed + 1)
+        uid, sequence = self._uids[links]
+        self._uids[links] = uid, sequence + 1
+        assert self._claim(uid, page, sequence + 1) == links
 
     def forget(self, links: Links) -> None:
         """What mail does with a cancellation."""
-        del self.inner.links[links.start], self.inner.links[links.join]
+        assert self.mail.forget(ORGANIZER, self._uids[links][0])
 
     def open_elsewhere(self, links: Links, occurrence: int, url: str) -> None:
         """What another web process does when the organizer clicked there."""
-        meeting = self.inner.open(links.start, (LinkKind.START,), self.clock())
+        meeting = self.elsewhere.open(links.start, (LinkKind.START,), self.clock())
         assert meeting is not None
         room = Room(occurrence, RoomState.OPEN, "jitsi", url)
-        assert self.inner.set_room(links.start, room, meeting.changed, self.clock())
+        assert self.elsewhere.set_room(links.start, room, meeting.changed, self.clock())
 
-    def contents(self) -> object:
-        """Return all that is stored, to be compared."""
-        return dict(self.inner.meetings), dict(self.inner.links)
+    def contents(self) -> list[bytes]:
+        """Return each octet that is stored, to be compared."""
+        return [path.read_bytes() for path in sorted(self.folder.iterdir()) if not path.name.endswith("-shm")]
+
+    def _claim(self, uid: str, page: Page, sequence: int) -> Links:
+        revision = Revision(sequence, f"20260401T1000{sequence:02}Z")
+        expires_at = page.times[-1].end + DAY
+        claim = self.mail.claim(ORGANIZER, uid, page, (), revision, None, expires_at, self.clock())
+        return Links(claim.join_token, claim.start_token)
 
     @contextmanager
     def serving(self, settings: WebSettings | None = None, jitsi: Jitsi = JITSI) -> Iterator[InetAddress]:
         """Run the web service; also remember its address."""
-        with serving(self.store, self.clock, jitsi, settings) as self.address:
+        with ExitStack() as running:
+            self.stop = running.close
+            self.address = running.enter_context(serving(self.store, self.clock, jitsi, settings))
             yield self.address
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from notes2conf_milter.address import InetAddress
 from notes2conf_milter.core.meeting import Occurrence
-from notes2conf_milter.store import StoreError
+from notes2conf_milter.store.errors import StoreError
 from notes2conf_milter.web.forms import OpenForm, open_form
 from notes2conf_milter.web.server import WebSettings
 from tests.web.house import HOUR, JITSI, MONDAY, Answer, Clock, House, ask, page, serving
