@@ -27,7 +27,7 @@ from notes2conf_milter.milter.transaction import Limits
 
 __all__ = ["Limits", "MilterServer"]
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("notes2conf.mail")
 
 _BACKLOG = 1024  # smtpd processes connect at once after a restart
 _LAST_WORDS = 1.0  # seconds that a peer has to take what was written before its connection is cut
@@ -127,7 +127,6 @@ class _Connection(asyncio.Protocol):
         self._tcp: socket.socket | None = None
         self._asked: Question | None = None
         self._task: asyncio.Task[None] | None = None
-        self._ticker: asyncio.TimerHandle | None = None
         self._choked = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -141,8 +140,7 @@ class _Connection(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._idle.cancel()
-        if self._ticker is not None:
-            self._ticker.cancel()
+        self._session.fail()  # a verdict that still comes is dropped
         if self._task is not None:
             self._task.cancel()
         self._server.left(self)
@@ -215,15 +213,25 @@ class _Connection(asyncio.Protocol):
     async def _process(self, question: Question) -> None:
         try:
             outcome = await self._decide(question)
-            self._task = self._asked = None
-            self._send(self._session.answer(question, outcome))
+            if question is self._asked:  # not one that goes on after its cancellation
+                self._task = self._asked = None
+                self._send(self._session.answer(question, outcome))
         except Exception as error:  # noqa: BLE001 - process() promises not to raise; if it does, the message is deferred
-            self._task = None
-            self._fail(error)
+            if question is self._asked:
+                self._task = None
+                self._fail(error)
 
     async def _decide(self, question: Question) -> Outcome:
         limits = self._limits
-        self._ticker = self._loop.call_later(limits.progress, self._progress)
+        ticker: asyncio.TimerHandle
+
+        def tick() -> None:
+            nonlocal ticker
+            if self._session.question is question:
+                self._transport.write(PROGRESS)  # sets back milter_content_timeout
+                ticker = self._loop.call_later(limits.progress, tick)
+
+        ticker = self._loop.call_later(limits.progress, tick)
         try:
             async with asyncio.timeout(limits.processing):
                 return await self._flow.process(question.envelope, question.octets)
@@ -231,11 +239,7 @@ class _Connection(asyncio.Protocol):
             log.error("milter: no verdict within %g s: deferred", limits.processing)
             return _TOO_LATE
         finally:
-            self._ticker.cancel()
-
-    def _progress(self) -> None:
-        self._transport.write(PROGRESS)  # sets back milter_content_timeout
-        self._ticker = self._loop.call_later(self._limits.progress, self._progress)
+            ticker.cancel()
 
     def _regulate(self) -> None:
         """Read no more while a peer does not take our replies, or has sent ahead of a verdict."""

@@ -24,7 +24,7 @@ class Limits:
     progress: how often the MTA is told that we are still working.
     """
 
-    message: int = 20 * 1024 * 1024
+    message: int = 25 * 1024 * 1024
     header: int = 512 * 1024
     recipients: int = 1000
     idle: float = 7210.0
