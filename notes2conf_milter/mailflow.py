@@ -1,23 +1,270 @@
-"""One message: decide, remember, rewrite. The only place where failure becomes 4xx."""
+"""One message: decide, remember, rewrite. The only place where failure becomes 4xx.
 
+In:  a door's envelope and octets. Out: an `Outcome`: pass with a reason, rewrite with edits, or defer.
+Order (laws 1 and 5): the invitation is read and judged; the meeting is claimed and committed; the message is rewritten and
+checked; the organizer's start mail is handed over; only then does the answer leave. Whatever fails before that defers the
+message, or lets the original pass where a link would have nothing behind it.
+Logs: one line for each message: queue id, door, verdict, reason. No personal data, no token.
+"""
+
+import asyncio
+import hashlib
+import logging
+import traceback
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import Executor
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import TypeVar
+from weakref import WeakValueDictionary
+
+from notes2conf_milter.core.edits import Edit, apply
 from notes2conf_milter.core.envelope import Envelope
-from notes2conf_milter.core.verdict import Outcome, Reason
+from notes2conf_milter.core.invitation import Invitation, may_hold_calendar, read
+from notes2conf_milter.core.joinlink import join_url, start_url
+from notes2conf_milter.core.meeting import Page
+from notes2conf_milter.core.message import MessageTooComplex
+from notes2conf_milter.core.occurrences import Schedule, ScheduleError, schedule
+from notes2conf_milter.core.policy import Decision, PolicySettings, Trigger, before_body, decide
+from notes2conf_milter.core.rewrite import Job, meant, rewrite
+from notes2conf_milter.core.selfcheck import check
+from notes2conf_milter.core.startmail import StartMail, compose
+from notes2conf_milter.core.verdict import Outcome, Reason, Verdict
+from notes2conf_milter.core.wording import WORDINGS
+from notes2conf_milter.smtp.reinject import Handed, Handover
+from notes2conf_milter.store import Claim, MeetingStore, StoreError
+
+log = logging.getLogger("notes2conf.mail")
+
+T = TypeVar("T")
+HandOver = Callable[[bytes, bytes], "asyncio.Future[Handover]"]
+
+
+@dataclass(frozen=True, slots=True)
+class FlowSettings:
+    """What the flow needs of the settings.
+
+    series_seconds: how long a series without an end is kept. grace_seconds: how long a meeting is kept after its end.
+    start_mail_from: From of start mails, None for no-reply@ the organizer's domain.
+    """
+
+    base_url: str
+    policy: PolicySettings
+    language: str = "en"
+    message_octets: int = 26_214_400
+    series_seconds: int = 730 * 86400
+    grace_seconds: int = 0
+    start_mail_from: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Read:
+    invitation: Invitation
+    schedule: Schedule
+    decision: Decision
 
 
 class MailFlow:
-    """What both doors ask. No method raises (asyncio.CancelledError aside); they write the log line themselves."""
+    """What both doors ask. No method raises (asyncio.CancelledError aside); they write the log line themselves.
+
+    store: used in `store_thread` alone (one thread). work: where messages are parsed and rewritten, off the event loop.
+    hand_over: sends a start mail (recipient, message); None sends none (`notes2conf-milter rewrite`). clock: seconds since
+    1970 UTC.
+    """
+
+    def __init__(
+        self,
+        settings: FlowSettings,
+        store: MeetingStore,
+        *,
+        store_thread: Executor,
+        work: Executor,
+        hand_over: HandOver | None,
+        clock: Callable[[], int],
+    ) -> None:
+        self._settings = settings
+        self._store = store
+        self._store_thread = store_thread
+        self._work = work
+        self._hand_over = hand_over
+        self._clock = clock
+        self._busy: WeakValueDictionary[tuple[str, bytes], asyncio.Lock] = WeakValueDictionary()
 
     def before_body(self, envelope: Envelope, header: bytes) -> Outcome | None:
         """Answer at the end of the header where the body cannot matter: an Outcome with verdict PASS, else None.
 
-        header: the header section with its line ends (CRLF), without or with the empty line that ends it. Fast, no I/O.
+        header: the header section with its line ends, without or with the empty line that ends it. Fast, no I/O.
         """
-        raise NotImplementedError
-
-    async def process(self, envelope: Envelope, message: bytes) -> Outcome:
-        """Answer for a whole message (header, empty line, body; CRLF line ends as the door had them)."""
-        raise NotImplementedError
+        try:
+            reason = before_body(envelope, header, self._settings.policy)
+        except MessageTooComplex:
+            reason = Reason.TOO_COMPLEX
+        except Exception as error:  # noqa: BLE001 - law 1: what we do not understand goes on untouched or waits
+            return self._answer(envelope, _unforeseen(error))
+        return None if reason is None else self._answer(envelope, Outcome(Verdict.PASS, reason))
 
     def pass_unread(self, envelope: Envelope, reason: Reason) -> Outcome:
         """Answer PASS without having seen the whole message (Reason.TOO_LARGE)."""
-        raise NotImplementedError
+        return self._answer(envelope, Outcome(Verdict.PASS, reason))
+
+    async def process(self, envelope: Envelope, message: bytes) -> Outcome:
+        """Answer for a whole message (header, empty line, body) for which `before_body` gave None."""
+        try:
+            outcome = await self._process(envelope, message)
+        except StoreError as error:
+            log.error("store: %s", error)
+            outcome = Outcome(Verdict.DEFER, Reason.STORE_UNAVAILABLE)
+        except Exception as error:  # noqa: BLE001 - law 1: our failure is 4xx, whatever it is
+            outcome = _unforeseen(error)
+        return self._answer(envelope, outcome)
+
+    def _answer(self, envelope: Envelope, outcome: Outcome) -> Outcome:
+        log.info(
+            "queue_id=%s door=%s verdict=%s reason=%s",
+            envelope.queue_id or "-",
+            envelope.door.value,
+            outcome.verdict.value,
+            outcome.reason.value,
+        )
+        return outcome
+
+    async def _process(self, envelope: Envelope, message: bytes) -> Outcome:
+        if len(message) > self._settings.message_octets:
+            return Outcome(Verdict.PASS, Reason.TOO_LARGE)
+        if not may_hold_calendar(message):
+            return Outcome(Verdict.PASS, Reason.NO_CALENDAR)
+        found = await self._off_loop(self._work, lambda: self._read(envelope, message))
+        if isinstance(found, Reason):
+            return Outcome(Verdict.PASS, found)
+        async with self._alone(found.invitation):
+            return await self._give_link(message, found)
+
+    def _read(self, envelope: Envelope, message: bytes) -> _Read | Reason:
+        """Read and judge, in a worker thread: nothing but `core`."""
+        now = self._clock()
+        invitation = read(message)
+        if isinstance(invitation, Reason):
+            return invitation
+        try:
+            times = schedule(
+                invitation.copies[0].calendar, invitation.uid, now, open_ended_seconds=self._settings.series_seconds
+            )
+        except ScheduleError:
+            return Reason.CALENDAR_UNPARSABLE
+        decision = decide(envelope, message, invitation, times.over_at, self._settings.policy, now)
+        return decision if isinstance(decision, Reason) else _Read(invitation, times, decision)
+
+    async def _give_link(self, message: bytes, found: _Read) -> Outcome:
+        claim = await self._claim(found)
+        if claim is None:
+            return Outcome(Verdict.PASS, found.decision.claim or Reason.MEETING_OVER)
+        edits = await self._off_loop(self._work, lambda: self._rewrite(message, found.invitation, claim))
+        if edits is None:
+            await self._drop(found, claim)
+            return Outcome(Verdict.PASS, Reason.SELF_CHECK_FAILED)
+        refusal = await self._announce(found, claim)
+        if refusal is not None:
+            return refusal
+        reason = Reason.LINK_PRESENT if not edits else Reason.LINK_ADDED if claim.new else Reason.LINK_KEPT
+        return Outcome(Verdict.REWRITE, reason, edits)
+
+    async def _claim(self, found: _Read) -> Claim | None:
+        """Return the meeting's links, committed; None when only known meetings may have one and this is none."""
+        invitation, now = found.invitation, self._clock()
+        organizer, uid = invitation.organizer.address, invitation.uid.decode("utf-8", "backslashreplace")
+        if found.decision.claim is not None:
+            known = await self._off_loop(self._store_thread, lambda: self._store.find(organizer, uid, now))
+            if known is None or not found.decision.update:
+                return known
+        return await self._off_loop(
+            self._store_thread,
+            lambda: self._store.claim(
+                organizer,
+                uid,
+                page_of(invitation, found.schedule),
+                invitation.attendees,
+                invitation.revision,
+                invitation.instance,
+                found.schedule.over_at + self._settings.grace_seconds,
+                now,
+            ),
+        )
+
+    def _rewrite(self, message: bytes, invitation: Invitation, claim: Claim) -> tuple[Edit, ...] | None:
+        """Return the edits, or None when the self-check of law 2 finds that more would change."""
+        policy = self._settings.policy
+        keyword = policy.keyword_found if policy.trigger is Trigger.KEYWORD else None
+        job = Job(self._settings.base_url, claim.join_token, WORDINGS[self._settings.language], keyword)
+        edits = rewrite(message, invitation, job)
+        complaint = check(message, apply(message, edits), meant(invitation, job)) if edits else None
+        if complaint is not None:
+            log.error("self-check: %s would change beyond what is meant; the original goes on", complaint)
+            return None
+        return edits
+
+    async def _announce(self, found: _Read, claim: Claim) -> Outcome | None:
+        """Hand the start mail over unless it was before; return the Outcome when that fails."""
+        if claim.start_mail_sent or self._hand_over is None or not found.decision.update:
+            return None
+        handover = await self._hand_over(found.invitation.organizer.address.encode(), self._start_mail(found, claim))
+        if handover.result is Handed.ACCEPTED:
+            now = self._clock()
+            await self._off_loop(self._store_thread, lambda: self._store.mark_start_mail_sent(claim.meeting, now))
+            return None
+        log.warning("start mail: %s, reply code %s", handover.result.value, handover.code or "none")
+        if handover.result is Handed.REFUSED:
+            await self._drop(found, claim)
+            return Outcome(Verdict.PASS, Reason.START_MAIL_REFUSED)
+        return Outcome(Verdict.DEFER, Reason.START_MAIL_DEFERRED)
+
+    def _start_mail(self, found: _Read, claim: Claim) -> bytes:
+        page = page_of(found.invitation, found.schedule)
+        domain = page.organizer.address.rpartition("@")[2]
+        return compose(
+            StartMail(
+                page,
+                start_url(self._settings.base_url, claim.start_token),
+                join_url(self._settings.base_url, claim.join_token),
+                self._settings.start_mail_from or f"no-reply@{domain}",
+                f"<start.{_mark(claim.start_token)}@{domain}>",
+                self._clock(),
+                self._settings.language,
+            )
+        )
+
+    async def _drop(self, found: _Read, claim: Claim) -> None:
+        """Forget a meeting that no link was ever given out for."""
+        if claim.start_mail_sent:
+            return
+        organizer, uid = found.invitation.organizer.address, found.invitation.uid.decode("utf-8", "backslashreplace")
+        await self._off_loop(self._store_thread, lambda: self._store.forget(organizer, uid))
+
+    async def _off_loop(self, executor: Executor, call: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(executor, call)
+
+    @asynccontextmanager
+    async def _alone(self, invitation: Invitation) -> AsyncIterator[None]:
+        """Let messages about one meeting pass one after the other: Domino sends one for each domain, at once."""
+        key = (invitation.organizer.address.lower(), invitation.uid)
+        lock = self._busy.get(key) or self._busy.setdefault(key, asyncio.Lock())
+        async with lock:
+            yield
+
+
+def page_of(invitation: Invitation, times: Schedule) -> Page:
+    """Return what the pages show of an invitation."""
+    return Page(invitation.summary, invitation.organizer, times.times, times.recurring)
+
+
+def _mark(token: str) -> str:
+    """Return what makes the Message-ID of a start mail: the same whenever it is sent, and no way back to the token."""
+    return hashlib.sha256(b"start mail " + token.encode()).hexdigest()[:32]
+
+
+def _unforeseen(error: Exception) -> Outcome:
+    """Log an error by its type and place, never by its text: that may hold what a message says."""
+    frames = " < ".join(
+        f"{frame.name}:{frame.lineno}" for frame in reversed(traceback.extract_tb(error.__traceback__)[-6:])
+    )
+    log.error("unforeseen %s at %s", type(error).__name__, frames)
+    return Outcome(Verdict.DEFER, Reason.INTERNAL_ERROR)

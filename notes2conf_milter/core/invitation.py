@@ -91,8 +91,19 @@ def is_calendar(part: Part) -> bool:
     )
 
 
+_HINTS = (b"text/calendar", b"application/ics", b".ics")
+
+
+def may_hold_calendar(message: bytes) -> bool:
+    """Say whether `read` could find a calendar: a quick look that spares most mail the parsing."""
+    lower = message.lower()
+    return any(hint in lower for hint in _HINTS)
+
+
 def read(message: bytes) -> Invitation | Reason:
     """Return the invitation in `message`, or why there is none that could be rewritten."""
+    if not may_hold_calendar(message):
+        return Reason.NO_CALENDAR
     try:
         root = parse(message)
         calendars = [part for part in root.walk() if not part.children and is_calendar(part)]

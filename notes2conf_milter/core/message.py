@@ -19,7 +19,7 @@ _FIELD_NAME = re.compile(rb"([!-9;-~]+)[ \t]*:")
 _BOUNDARY_END = re.compile(rb"(--)?[ \t]*\r?\n?\Z")
 _TOKEN = rb"[^\x00-\x20()<>@,;:\\\"/\[\]?=\x7f]+"
 _PARAMETER = re.compile(rb"[;\s]*(" + _TOKEN + rb')\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^;\s"]*))', re.DOTALL)
-_CONTENT_TYPE = re.compile(rb"\s*(" + _TOKEN + rb")\s*/\s*(" + _TOKEN + rb")")
+_CONTENT_TYPE = re.compile(rb"\s*(" + _TOKEN + rb")/(" + _TOKEN + rb")")
 
 
 class MessageTooComplex(ValueError):

@@ -12,7 +12,7 @@ from ipaddress import IPv4Network, IPv6Network
 
 from notes2conf_milter.core.bodies import body_texts
 from notes2conf_milter.core.contentlines import Component
-from notes2conf_milter.core.envelope import Envelope
+from notes2conf_milter.core.envelope import Door, Envelope
 from notes2conf_milter.core.invitation import Invitation, is_calendar, sealed
 from notes2conf_milter.core.keyword import keyword_pattern
 from notes2conf_milter.core.message import Header, content_type, field_value, header_fields, parse
@@ -139,6 +139,8 @@ def before_body(envelope: Envelope, header: bytes, settings: PolicySettings) -> 
 
 
 def _stranger(envelope: Envelope, header: bytes, section: Header, settings: PolicySettings) -> Reason | None:
+    if envelope.door is Door.COMMAND:
+        return None  # `rewrite` shows what would happen to the message from its organizer
     known = envelope.client is not None and any(
         envelope.client.version == network.version and envelope.client in network
         for network in settings.allowed_networks
@@ -176,7 +178,7 @@ def decide(
     if over_at <= now:
         return Reason.MEETING_OVER
     senders = _senders(envelope, message, invitation.root.header, settings)
-    if senders.isdisjoint({invitation.organizer.address.lower(), invitation.sent_by.lower()} - {""}):
+    if envelope.door is not Door.COMMAND and senders.isdisjoint({invitation.organizer.address.lower(), invitation.sent_by.lower()} - {""}):
         return Decision(Reason.SENDER_NOT_ORGANIZER, update=False)
     return Decision(_unwanted(message, invitation, settings), update=True)
 

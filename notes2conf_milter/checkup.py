@@ -1,0 +1,155 @@
+"""`config check`: what can be seen to be wrong before mail flows.
+
+In:  settings. Out: findings, each an error (the services would not start or would do nothing), a warning, or a note.
+Touches: the key files, the state folder, and `postconf` where Postfix is installed. Writes nothing.
+Fails: never; what cannot be looked at is a finding.
+"""
+
+import os
+import shutil
+import subprocess
+from dataclasses import dataclass
+from enum import Enum
+from ipaddress import ip_address
+from pathlib import Path
+
+from notes2conf_milter.address import InetAddress, UnixAddress
+from notes2conf_milter.config import Settings
+from notes2conf_milter.store import EpochFile, StoreSetupError, load_mail_key
+
+POSTCONF_SECONDS = 10
+
+
+class Weight(Enum):
+    """How much a finding matters."""
+
+    ERROR = "error"
+    WARNING = "warning"
+    NOTE = "note"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was seen, in a sentence that says what to do."""
+
+    weight: Weight
+    text: str
+
+
+def check(settings: Settings) -> list[Finding]:
+    """Return what is to be said about the settings; no finding of weight ERROR means that the services can start."""
+    return [*_needed(settings), *_keys(settings), *_advice(settings), *_sockets(settings), *_postfix()]
+
+
+def _needed(settings: Settings) -> list[Finding]:
+    found = []
+    if settings.base_url is None:
+        found.append(Finding(Weight.ERROR, "base_url is not set: no link could be built"))
+    if not settings.policy.organizer_domains:
+        found.append(Finding(Weight.ERROR, "policy.organizer_domains is empty: no invitation would get a link"))
+    if not settings.milter_listen and settings.smtp_listen is None:
+        found.append(Finding(Weight.ERROR, "no door: set milter.listen or smtp.listen"))
+    if settings.web_jitsi_url is None:
+        found.append(
+            Finding(Weight.ERROR, "web.jitsi_url is not set: the web service would have no conference to open")
+        )
+    if not settings.policy.allowed_networks and not settings.policy.allow_authenticated:
+        found.append(
+            Finding(
+                Weight.ERROR,
+                "policy.allowed_networks is empty and policy.allow_authenticated false: no client is allowed",
+            )
+        )
+    return found
+
+
+def _keys(settings: Settings) -> list[Finding]:
+    found = []
+    try:
+        load_mail_key(settings.keys_mail)
+    except StoreSetupError as error:
+        found.append(Finding(Weight.ERROR, f"{error} (make keys with: notes2conf-milter key new)"))
+    try:
+        EpochFile(settings.keys_epoch).check()
+    except StoreSetupError as error:
+        found.append(Finding(Weight.ERROR, f"{error} (make keys with: notes2conf-milter key new)"))
+    if settings.state_dir.is_dir() and settings.state_dir.stat().st_mode & 0o007:
+        found.append(Finding(Weight.WARNING, f"{settings.state_dir}: open to every user of this machine; chmod o= it"))
+    return found
+
+
+def _advice(settings: Settings) -> list[Finding]:
+    found = []
+    loopback = [str(net) for net in settings.policy.allowed_networks if net.network_address.is_loopback]
+    if loopback:
+        found.append(
+            Finding(
+                Weight.WARNING,
+                f"policy.allowed_networks has {', '.join(loopback)}: what this machine re-injects counts as own mail",
+            )
+        )
+    if settings.policy.sender_from:
+        found.append(
+            Finding(
+                Weight.WARNING,
+                'policy.sender is "from": mail that a server forwards by itself has an allowed client and a forgeable From',
+            )
+        )
+    if (settings.base_url or "").startswith("http://"):
+        found.append(Finding(Weight.WARNING, "base_url is http://: good for a demonstration on this machine alone"))
+    return found
+
+
+def _sockets(settings: Settings) -> list[Finding]:
+    found = []
+    for address in settings.milter_listen:
+        if isinstance(address, UnixAddress):
+            folder = Path(address.path).parent
+            if not folder.is_dir():
+                found.append(Finding(Weight.ERROR, f"milter.listen {address}: the folder {folder} is not there"))
+            elif not os.access(folder, os.W_OK | os.X_OK):
+                found.append(
+                    Finding(Weight.WARNING, f"milter.listen {address}: {folder} is not writable for this user")
+                )
+        elif _public(address):
+            found.append(
+                Finding(
+                    Weight.WARNING, f"milter.listen {address}: not loopback; anyone who reaches it can speak milter"
+                )
+            )
+    if settings.smtp_listen is not None and _public(settings.smtp_listen):
+        found.append(
+            Finding(Weight.NOTE, f"smtp.listen {settings.smtp_listen.netloc}: only smtp.peers are served there")
+        )
+    return found
+
+
+def _public(address: InetAddress) -> bool:
+    try:
+        return not ip_address(address.host).is_loopback
+    except ValueError:
+        return address.host != "localhost"
+
+
+def _postfix() -> list[Finding]:
+    """Ask Postfix, where it is installed, for the one setting that law 1 hangs on (MILTER_README)."""
+    postconf = shutil.which("postconf")
+    if postconf is None:
+        return [Finding(Weight.NOTE, "no postconf here: see to it that Postfix has milter_default_action = tempfail")]
+    try:
+        done = subprocess.run(
+            [postconf, "-h", "milter_default_action", "smtpd_milters"],
+            capture_output=True,
+            text=True,
+            timeout=POSTCONF_SECONDS,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return [Finding(Weight.NOTE, "postconf gave no answer: see to it that milter_default_action is tempfail")]
+    lines = [*done.stdout.splitlines(), "", ""]
+    if lines[0].strip() != "tempfail":
+        text = f"Postfix has milter_default_action = {lines[0].strip() or 'unknown'}: set tempfail"
+        return [
+            Finding(Weight.WARNING, text + "; with accept a milter that dies in the middle can leave half-edited mail")
+        ]
+    return []

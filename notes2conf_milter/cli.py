@@ -1,0 +1,294 @@
+"""The command line: arguments in, exit codes out.
+
+Exit codes: 0 done; 75 (EX_TEMPFAIL) cannot now, try again; 78 (EX_CONFIG) set up wrong, with the file, the key and what is
+allowed on standard error; 2 wrong usage.
+"""
+
+import asyncio
+import json
+import logging
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, BinaryIO, TypeVar
+
+import click
+
+from notes2conf_milter import checkup, daemon, demo
+from notes2conf_milter.config import SETTINGS, ConfigError, Settings, load
+from notes2conf_milter.core.edits import ChangeHeader, Edit, ReplaceBody, apply
+from notes2conf_milter.core.envelope import Door, Envelope
+from notes2conf_milter.core.message import header_fields
+from notes2conf_milter.core.verdict import EXPLANATIONS, Outcome, Verdict
+from notes2conf_milter.mailflow import MailFlow
+from notes2conf_milter.store import EpochFile, StoreError, StoreSetupError, new_keys, purge
+
+EX_TEMPFAIL = 75
+EX_CONFIG = 78
+DEFAULT_BASE_URL = "https://conf.example.org"
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+@contextmanager
+def failures() -> Iterator[None]:
+    """Turn the two kinds of failure into their exit codes and one line on standard error."""
+    try:
+        yield
+    except (ConfigError, StoreSetupError) as error:
+        click.echo(f"notes2conf-milter: {error}", err=True)
+        raise SystemExit(EX_CONFIG) from None
+    except StoreError as error:
+        click.echo(f"notes2conf-milter: {error}", err=True)
+        raise SystemExit(EX_TEMPFAIL) from None
+    except OSError as error:
+        click.echo(
+            f"notes2conf-milter: {error.filename or ''}{': ' if error.filename else ''}{error.strerror or error}",
+            err=True,
+        )
+        raise SystemExit(EX_CONFIG) from None
+
+
+def setting_options(*keys: str) -> Callable[[F], F]:
+    """Add --config and the options of the settings named; options win over the file."""
+    by_key = {setting.key: setting for setting in SETTINGS}
+
+    def decorate(function: F) -> F:
+        for key in reversed(keys):
+            setting = by_key[key]
+            several = isinstance(setting.default, list)
+            help_text = setting.meaning + (" May be given several times." if several else "")
+            name = key.replace(".", "__")
+            function = click.option(setting.option, name, multiple=several, help=help_text, metavar=_METAVARS.get(key))(
+                function
+            )
+        path = click.Path(path_type=Path, dir_okay=False)
+        return click.option("--config", "config_file", type=path, help="Settings file; options win over it.")(function)
+
+    return decorate
+
+
+_METAVARS = {
+    "base_url": "URL",
+    "state_dir": "DIR",
+    "policy.organizer_domains": "DOMAIN",
+    "policy.allowed_networks": "CIDR",
+    "milter.listen": "ADDRESS",
+    "smtp.listen": "HOST:PORT",
+    "smtp.next_hop": "HOST:PORT",
+    "start_mail.relay": "HOST:PORT",
+    "web.listen": "HOST:PORT",
+    "web.jitsi_url": "URL",
+}
+_MAIL_KEYS = (
+    "milter.listen",
+    "smtp.listen",
+    "smtp.next_hop",
+    "start_mail.relay",
+    "policy.organizer_domains",
+    "policy.allowed_networks",
+    "base_url",
+    "state_dir",
+)
+_WEB_KEYS = ("web.listen", "web.jitsi_url", "base_url", "state_dir")
+
+
+def read_settings(config_file: Path | None, given: dict[str, Any]) -> Settings:
+    """Return the settings of a file with the options given on top; raises ConfigError."""
+    options: dict[str, Any] = {}
+    for name, value in given.items():
+        if value not in (None, ()):
+            options[name.replace("__", ".")] = list(value) if isinstance(value, tuple) else value
+    return load(config_file, options)
+
+
+def set_up_logging(level: str) -> None:
+    """Log to standard error, which systemd's journal and a terminal both read."""
+    logging.basicConfig(level=level.upper(), format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+
+
+@click.group()
+@click.version_option(package_name="notes2conf-milter")
+def main() -> None:
+    """A video conference in every calendar invitation, in the mail flow behind Postfix."""
+
+
+@main.command()
+@setting_options(*_MAIL_KEYS)
+def mail(config_file: Path | None, **given: Any) -> None:
+    """Run the mail service: the milter door and the SMTP door."""
+    with failures():
+        settings = read_settings(config_file, given)
+        set_up_logging(settings.log_level)
+        if given["state_dir"] is not None:
+            make_keys_where_new(settings)
+        daemon.run(daemon.run_mail(settings))
+
+
+def make_keys_where_new(settings: Settings) -> None:
+    """Make the keys in a folder that holds neither key nor database, and say so."""
+    daemon.make_folder(settings.state_dir)
+    if not any(path.exists() for path in (settings.keys_mail, settings.keys_epoch, settings.database)):
+        new_keys(settings.state_dir, daemon.now())
+        click.echo(f"notes2conf-milter: made new keys in {settings.state_dir}", err=True)
+
+
+@main.command()
+@setting_options(*_WEB_KEYS)
+def web(config_file: Path | None, **given: Any) -> None:
+    """Run the waiting room: the pages behind join and start links."""
+    with failures():
+        settings = read_settings(config_file, given)
+        set_up_logging(settings.log_level)
+        daemon.run(daemon.run_web(settings))
+
+
+@main.command(name="purge")
+@setting_options("state_dir")
+def purge_command(config_file: Path | None, **given: Any) -> None:
+    """Delete every meeting that is over, renew the epoch secret once a day, and say how many were deleted."""
+    with failures():
+        settings = read_settings(config_file, given)
+        set_up_logging(settings.log_level)
+        result = purge(settings.database, EpochFile(settings.keys_epoch), daemon.now())
+        click.echo(f"deleted {result.deleted} meetings")
+        if result.rotated:
+            click.echo(f"renewed the epoch secret, {result.resealed} meetings sealed anew")
+        if not result.truncated:
+            click.echo("notes2conf-milter: the write-ahead log is still being read; run purge again", err=True)
+            raise SystemExit(EX_TEMPFAIL)
+
+
+@main.command(name="demo")
+def demo_command() -> None:
+    """Start everything on loopback, send a Notes invitation through the door, show what happened; Ctrl-C ends it."""
+    with failures():
+        set_up_logging("warning")
+        daemon.run(demo.run())
+
+
+@main.group()
+def key() -> None:
+    """The keys that seal the store."""
+
+
+@key.command()
+@setting_options("state_dir")
+def new(config_file: Path | None, **given: Any) -> None:
+    """Make the mail key and the epoch secret; existing ones are never overwritten."""
+    with failures():
+        settings = read_settings(config_file, given)
+        daemon.make_folder(settings.state_dir)
+        new_keys(settings.state_dir, daemon.now())
+        click.echo(f"made {settings.keys_mail} and {settings.keys_epoch}; keep the second out of every backup")
+
+
+@main.group()
+def config() -> None:
+    """The settings."""
+
+
+@config.command(name="check")
+@setting_options(*dict.fromkeys((*_MAIL_KEYS, *_WEB_KEYS)))
+def config_check(config_file: Path | None, **given: Any) -> None:
+    """Check the settings, the keys and what can be seen of Postfix; exit code 78 when something is wrong."""
+    with failures():
+        settings = read_settings(config_file, given)
+        findings = checkup.check(settings)
+    for finding in findings:
+        click.echo(f"{finding.weight.value}: {finding.text}")
+    if any(finding.weight is checkup.Weight.ERROR for finding in findings):
+        raise SystemExit(EX_CONFIG)
+    click.echo(f"ok: {settings.source}")
+
+
+@main.command()
+@click.argument("message", type=click.File("rb"), default="-", metavar="[FILE]")
+@click.option("--explain", is_flag=True, help="Say why, as one JSON object in the last line of standard error.")
+@click.option("--now", "at", help="Take this as the time: 2026-11-22T10:00:00Z.", metavar="TIME")
+@setting_options("policy.organizer_domains", "base_url", "state_dir")
+def rewrite(message: BinaryIO, explain: bool, at: str | None, config_file: Path | None, **given: Any) -> None:
+    """Show what a door would do with a message from its organizer: FILE (or standard input) in, the message out.
+
+    The store is a throw-away one unless --config or --state names one. Exit code 75 when the message would be deferred.
+    """
+    with failures(), tempfile.TemporaryDirectory(prefix="notes2conf-") as folder:
+        settings = _rewrite_settings(config_file, given, Path(folder))
+        logging.basicConfig(level="ERROR", format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+        clock = _clock(at)
+        octets = message.read()
+        outcome = asyncio.run(_rewrite(settings, octets, clock))
+        if outcome.verdict is not Verdict.DEFER:
+            sys.stdout.buffer.write(apply(octets, outcome.edits))
+            sys.stdout.buffer.flush()
+        if explain:
+            click.echo(json.dumps(explanation(outcome)), err=True)
+        if outcome.verdict is Verdict.DEFER:
+            raise SystemExit(EX_TEMPFAIL)
+
+
+def _rewrite_settings(config_file: Path | None, given: dict[str, Any], folder: Path) -> Settings:
+    named = config_file is not None or given["state_dir"] is not None
+    if not named:
+        given = {**given, "state_dir": str(folder)}
+    settings = read_settings(config_file, given)
+    if given["state_dir"] is not None:
+        daemon.make_folder(settings.state_dir)
+        if not any(path.exists() for path in (settings.keys_mail, settings.keys_epoch, settings.database)):
+            new_keys(settings.state_dir, daemon.now())
+            if named:
+                click.echo(f"notes2conf-milter: made new keys in {settings.state_dir}", err=True)
+    return settings if settings.base_url else replace(settings, base_url=DEFAULT_BASE_URL)
+
+
+def _clock(at: str | None) -> Callable[[], int]:
+    if at is None:
+        return daemon.now
+    try:
+        moment = datetime.fromisoformat(at)
+    except ValueError:
+        raise ConfigError("--now", "", "not a time; allowed is ISO 8601, as 2026-11-22T10:00:00Z") from None
+    if moment.tzinfo is None:
+        moment = moment.replace(tzinfo=UTC)
+    return lambda: int(moment.timestamp())
+
+
+async def _rewrite(settings: Settings, message: bytes, clock: Callable[[], int]) -> Outcome:
+    store = daemon.open_meetings(settings)
+    with ThreadPoolExecutor(1) as thread:
+        flow = MailFlow(
+            daemon.flow_settings(settings), store, store_thread=thread, work=thread, hand_over=None, clock=clock
+        )
+        envelope = Envelope(Door.COMMAND, b"")
+        try:
+            header = message[: header_fields(message).body_start]
+        except ValueError:
+            header = b""
+        outcome = flow.before_body(envelope, header)
+        if outcome is None:
+            outcome = await flow.process(envelope, message)
+        thread.submit(store.close).result()
+    return outcome
+
+
+def explanation(outcome: Outcome) -> dict[str, Any]:
+    """Return what --explain prints: verdict, reason, a sentence, and the edits without their octets."""
+    return {
+        "verdict": outcome.verdict.value,
+        "reason": outcome.reason.value,
+        "explanation": EXPLANATIONS[outcome.reason],
+        "edits": [_edit(edit) for edit in outcome.edits],
+    }
+
+
+def _edit(edit: Edit) -> dict[str, Any]:
+    match edit:
+        case ChangeHeader(name, index, _):
+            return {"edit": "change-header", "name": name.decode("ascii", "replace"), "index": index}
+        case ReplaceBody(body):
+            return {"edit": "replace-body", "octets": len(body)}

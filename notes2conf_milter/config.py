@@ -1,0 +1,425 @@
+"""Settings: one table of every setting, read from a TOML file and from command-line options, checked before anything starts.
+
+In:  a file, and options that win over it. Out: a frozen `Settings`.
+Fails: `ConfigError` with the file (or option), the key and what is allowed. A key that is not in the table is an error, too.
+
+config/notes2conf.toml is this table in words; a test keeps the two equal.
+"""
+
+import difflib
+import re
+import socket
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from notes2conf_milter.address import InetAddress, UnixAddress, host_port, milter_address
+from notes2conf_milter.core.policy import KNOWN_CONFERENCES, PolicySettings, Trigger
+from notes2conf_milter.core.wording import WORDINGS
+from notes2conf_milter.services.jitsi import Jitsi
+from notes2conf_milter.store.keys import EPOCH_NAME, MAIL_KEY_NAME
+
+DEFAULT_FILE = Path("/etc/notes2conf/notes2conf.toml")
+DATABASE_NAME = "meetings.sqlite3"
+
+Network = IPv4Network | IPv6Network
+
+
+class ConfigError(Exception):
+    """Set up wrong: the text names the file or option, the key and what is allowed. The command ends with exit code 78."""
+
+    def __init__(self, source: str, key: str, problem: str) -> None:
+        super().__init__(f"{source}: {key}: {problem}" if key else f"{source}: {problem}")
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One setting. read: turns the TOML value into ours, or raises ValueError with what is allowed. option: its name there."""
+
+    key: str
+    default: Any
+    read: Callable[[Any], Any]
+    meaning: str
+    option: str = ""
+
+
+# --- readers: each raises ValueError with a sentence that says what is allowed ---
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str) or not value.isprintable():
+        raise ValueError("a text on one line, in quotes")
+    return value
+
+
+def _flag(value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise ValueError("true or false")
+    return value
+
+
+def _number(least: int, most: int) -> Callable[[Any], int]:
+    def read(value: Any) -> int:
+        if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
+            raise ValueError(f"a whole number from {least} to {most}")
+        return value
+
+    return read
+
+
+def _choice(*allowed: str) -> Callable[[Any], str]:
+    def read(value: Any) -> str:
+        if value not in allowed:
+            raise ValueError("one of " + ", ".join(f'"{word}"' for word in allowed))
+        return str(value)
+
+    return read
+
+
+def _list(item: Callable[[Any], Any]) -> Callable[[Any], tuple[Any, ...]]:
+    def read(value: Any) -> tuple[Any, ...]:
+        if not isinstance(value, list):
+            raise ValueError('a list, as ["…", "…"]')
+        return tuple(item(one) for one in value)
+
+    return read
+
+
+def _optional(item: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    return lambda value: None if value == "" else item(value)
+
+
+_LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
+_DOMAIN = re.compile(rf"\.?{_LABEL}(?:\.{_LABEL})*")
+
+
+def _domain(value: Any) -> str:
+    text = _text(value).strip().lower().rstrip(".")
+    try:
+        text = ("." if text.startswith(".") else "") + text.lstrip(".").encode("idna").decode("ascii")
+    except UnicodeError:
+        text = ""
+    if not _DOMAIN.fullmatch(text):
+        raise ValueError('a domain, as "example.org", or ".example.org" for every subdomain')
+    return text
+
+
+def _network(value: Any) -> Network:
+    try:
+        return ip_network(_text(value).strip(), strict=True)
+    except ValueError:
+        raise ValueError('a network without host bits, as "192.0.2.0/24" or "2001:db8::/32"') from None
+
+
+def _base_url(value: Any) -> str:
+    text = _text(value).strip().rstrip("/")
+    problem = 'an https:// URL of ASCII letters without query, as "https://conf.example.org"'
+    try:
+        parts = urlsplit(text)
+        local = parts.hostname in ("localhost", "127.0.0.1", "::1")
+        right = bool(parts.hostname) and (parts.port is None or 0 < parts.port < 65536)
+    except ValueError:
+        raise ValueError(problem) from None
+    allowed = re.fullmatch(r"https?://[A-Za-z0-9.:\[\]-]+(?:/[A-Za-z0-9._~-]+)*", text) is not None
+    if not right or not allowed or not (parts.scheme == "https" or local) or len(text) > 200:
+        raise ValueError(problem + "; http:// on loopback alone")
+    return text
+
+
+def _keyword(value: Any) -> str:
+    text = _text(value)
+    if not re.fullmatch(r"[!-~]{2,40}", text) or re.search(r'[\\;,:"<>&=?]', text):
+        raise ValueError('2 to 40 printable ASCII characters without blanks and without \\ ; , : " < > & = ?')
+    return text
+
+
+def _conference(value: Any) -> str:
+    text = _text(value).strip().lower().removeprefix("https://")
+    if not re.fullmatch(rf"(?:\*\.)?{_LABEL}(?:\.{_LABEL})+/[!-~]*", text):
+        raise ValueError('host/path, as "meet.example.org/" or "*.example.org/room/"')
+    return text
+
+
+def _octal(value: Any) -> int:
+    text = _text(value)
+    if not re.fullmatch(r"0?[0-7]{3}", text):
+        raise ValueError('file permissions in octal, as "0660"')
+    return int(text, 8)
+
+
+def _path(value: Any) -> Path:
+    text = _text(value)
+    if not text or "\0" in text:
+        raise ValueError("a path")
+    return Path(text)
+
+
+def _milter(value: Any) -> UnixAddress | InetAddress:
+    return milter_address(_text(value))
+
+
+def _host_port(value: Any) -> InetAddress:
+    return host_port(_text(value))
+
+
+_ADDRESS = re.compile(r"[^\s<>()\[\],;:\"\\@]+@[A-Za-z0-9.-]+")
+
+
+def _address(value: Any) -> str:
+    text = _text(value).strip()
+    if not _ADDRESS.fullmatch(text) or not text.isascii():
+        raise ValueError('a mail address, as "conference@example.org"')
+    return text
+
+
+def _jitsi(value: Any) -> str:
+    return Jitsi(_text(value).strip().rstrip("/")).server
+
+
+_LOOPBACK = ["127.0.0.0/8", "::1/128"]
+
+SETTINGS: tuple[Setting, ...] = (
+    Setting(
+        "base_url",
+        "",
+        _optional(_base_url),
+        "Where guests reach the waiting room; every link begins with it.",
+        "--base-url",
+    ),
+    Setting(
+        "language",
+        "en",
+        _choice(*sorted(WORDINGS)),
+        "Language of the text put into invitations and of start mails; pages follow the browser.",
+    ),
+    Setting(
+        "state_dir",
+        "/var/lib/notes2conf",
+        _path,
+        "Folder of the database and, unless named below, of the keys.",
+        "--state",
+    ),
+    Setting("keys.mail", "", _optional(_path), 'The mail key; "": mail-key in state_dir, or the systemd credential.'),
+    Setting(
+        "keys.epoch", "", _optional(_path), 'The epoch secret, to be kept out of every backup; "": epoch in state_dir.'
+    ),
+    Setting(
+        "policy.organizer_domains",
+        [],
+        _list(_domain),
+        'Domains of the own organizers; ".example.org" means every subdomain.',
+        "--organizer-domain",
+    ),
+    Setting(
+        "policy.allowed_networks",
+        [],
+        _list(_network),
+        "Networks from which own organizers send. Loopback is not among them unless you say so.",
+        "--allow-network",
+    ),
+    Setting(
+        "policy.allow_authenticated", True, _flag, "Also take invitations from clients that authenticated themselves."
+    ),
+    Setting(
+        "policy.sender",
+        "envelope",
+        _choice("envelope", "from"),
+        "What must be the ORGANIZER: the envelope sender, or From where your servers rewrite envelopes. "
+        "Mind: mail that a server forwards by itself has an allowed client and a From that anyone can forge.",
+    ),
+    Setting(
+        "policy.trigger",
+        "always",
+        _choice("always", "keyword", "never"),
+        "Which invitations get a link. A meeting that has one keeps it, whatever stands here later.",
+    ),
+    Setting(
+        "policy.keyword",
+        "@meet",
+        _keyword,
+        "The word in LOCATION or SUMMARY that asks for a link; it is taken out again.",
+    ),
+    Setting("policy.opt_out_keyword", "@nomeet", _keyword, "The word in LOCATION or SUMMARY that asks for none."),
+    Setting(
+        "policy.known_conferences",
+        [],
+        _list(_conference),
+        "Further conference services: an invitation with a link to one is left alone. host/path, `*.` for subdomains.",
+    ),
+    Setting(
+        "milter.listen", [], _list(_milter), "Sockets of the milter door: unix:PATH or inet:HOST:PORT.", "--milter"
+    ),
+    Setting("milter.socket_mode", "0660", _octal, "Permissions of a unix socket; Postfix must be able to write to it."),
+    Setting(
+        "smtp.listen", "", _optional(_host_port), 'Socket of the SMTP door, HOST:PORT; "": no SMTP door.', "--smtp"
+    ),
+    Setting("smtp.next_hop", "", _optional(_host_port), "Where the SMTP door hands mail on, HOST:PORT.", "--next-hop"),
+    Setting("smtp.peers", _LOOPBACK, _list(_network), "Clients that the SMTP door serves; all others get 554."),
+    Setting("smtp.hostname", "", _text, 'The name in our greeting and EHLO; "": this host\'s name.'),
+    Setting(
+        "start_mail.relay",
+        "",
+        _optional(_host_port),
+        "The Postfix listener without milters that takes start mails, HOST:PORT; "
+        '"": smtp.next_hop, or 127.0.0.1:10026 where there is none.',
+        "--start-mail",
+    ),
+    Setting("start_mail.from", "", _optional(_address), 'From of start mails; "": no-reply@ the organizer\'s domain.'),
+    Setting("retention.grace_seconds", 0, _number(0, 7 * 86400), "How long a meeting is kept after its end."),
+    Setting(
+        "retention.open_series_days",
+        730,
+        _number(1, 730),
+        "How long a series without an end is kept after the newest message of its organizer.",
+    ),
+    Setting("limits.message_octets", 26_214_400, _number(65_536, 268_435_456), "Larger messages pass unread."),
+    Setting("limits.processing_seconds", 60, _number(1, 280), "A message that takes longer is deferred."),
+    Setting("limits.idle_seconds", 7210, _number(60, 86_400), "A connection that is silent for longer is closed."),
+    Setting(
+        "web.listen", "127.0.0.1:8080", _host_port, "Socket of the waiting room, behind a proxy with TLS.", "--listen"
+    ),
+    Setting("web.jitsi_url", "", _optional(_jitsi), "The Jitsi server on which conferences open.", "--jitsi-url"),
+    Setting(
+        "log.level",
+        "info",
+        _choice("debug", "info", "warning", "error"),
+        "How much is logged; no level logs personal data.",
+    ),
+)
+_BY_KEY = {setting.key: setting for setting in SETTINGS}
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Every setting, read and checked. Field names are the keys with `_` for `.`; None is a setting that is not set."""
+
+    base_url: str | None
+    language: str
+    state_dir: Path
+    keys_mail: Path
+    keys_epoch: Path
+    policy: PolicySettings
+    milter_listen: tuple[UnixAddress | InetAddress, ...]
+    milter_socket_mode: int
+    smtp_listen: InetAddress | None
+    smtp_next_hop: InetAddress | None
+    smtp_peers: tuple[Network, ...]
+    smtp_hostname: str
+    start_mail_relay: InetAddress
+    start_mail_from: str | None
+    retention_grace_seconds: int
+    retention_open_series_days: int
+    limits_message_octets: int
+    limits_processing_seconds: int
+    limits_idle_seconds: int
+    web_listen: InetAddress
+    web_jitsi_url: str | None
+    log_level: str
+    source: str
+
+    @property
+    def database(self) -> Path:
+        """The SQLite file."""
+        return self.state_dir / DATABASE_NAME
+
+    def need(self, key: str, present: object, command: str) -> None:
+        """Raise ConfigError unless `present` is set: `command` cannot do without the setting `key`."""
+        if not present:
+            option = _BY_KEY[key].option
+            raise ConfigError(
+                self.source, key, f"{command} needs it" + (f"; set it there or give {option}" if option else "")
+            )
+
+
+def load(path: Path | None, options: Mapping[str, Any] | None = None) -> Settings:
+    """Return the settings of a file with `options` (key to TOML value) on top.
+
+    path: None means /etc/notes2conf/notes2conf.toml where that is a file, else the defaults alone. Raises ConfigError.
+    """
+    if path is None and DEFAULT_FILE.is_file():
+        path = DEFAULT_FILE
+    found = {} if path is None else _flat(_read_file(path), str(path))
+    values: dict[str, Any] = {}
+    for setting in SETTINGS:
+        option = (options or {}).get(setting.key)
+        source = setting.option if option is not None else str(path)
+        try:
+            values[setting.key] = setting.read(
+                option if option is not None else found.get(setting.key, setting.default)
+            )
+        except ValueError as error:
+            raise ConfigError(source, setting.key, f"not allowed as it stands; allowed is {error}") from None
+    return _settings(values, "the command line" if path is None else str(path))
+
+
+def _read_file(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise ConfigError(str(path), "", f"cannot be read ({error.strerror})") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(str(path), "", f"is not TOML: {error}") from None
+
+
+def _flat(table: dict[str, Any], source: str) -> dict[str, Any]:
+    """Return {"section.key": value}; raises ConfigError for a key that no setting has, with the nearest that one has."""
+    flat: dict[str, Any] = {}
+    for name, value in table.items():
+        flat |= {f"{name}.{key}": inner for key, inner in value.items()} if isinstance(value, dict) else {name: value}
+    for key in flat:
+        if key not in _BY_KEY:
+            near = difflib.get_close_matches(key, _BY_KEY, 1)
+            hint = f"; did you mean {near[0]}?" if near else f"; known are {', '.join(_BY_KEY)}"
+            raise ConfigError(source, key, "no such setting" + hint)
+    return flat
+
+
+def _settings(values: dict[str, Any], source: str) -> Settings:
+    state: Path = values["state_dir"]
+    relay = values["start_mail.relay"] or values["smtp.next_hop"] or InetAddress("127.0.0.1", 10026)
+    if values["smtp.listen"] is not None and values["smtp.next_hop"] is None:
+        raise ConfigError(source, "smtp.next_hop", "the SMTP door (smtp.listen) needs it; give HOST:PORT or --next-hop")
+    return Settings(
+        base_url=values["base_url"],
+        language=values["language"],
+        state_dir=state,
+        keys_mail=values["keys.mail"] or state / MAIL_KEY_NAME,
+        keys_epoch=values["keys.epoch"] or state / EPOCH_NAME,
+        policy=_policy(values),
+        milter_listen=values["milter.listen"],
+        milter_socket_mode=values["milter.socket_mode"],
+        smtp_listen=values["smtp.listen"],
+        smtp_next_hop=values["smtp.next_hop"],
+        smtp_peers=values["smtp.peers"],
+        smtp_hostname=values["smtp.hostname"] or socket.gethostname(),
+        start_mail_relay=relay,
+        start_mail_from=values["start_mail.from"],
+        retention_grace_seconds=values["retention.grace_seconds"],
+        retention_open_series_days=values["retention.open_series_days"],
+        limits_message_octets=values["limits.message_octets"],
+        limits_processing_seconds=values["limits.processing_seconds"],
+        limits_idle_seconds=values["limits.idle_seconds"],
+        web_listen=values["web.listen"],
+        web_jitsi_url=values["web.jitsi_url"],
+        log_level=values["log.level"],
+        source=source,
+    )
+
+
+def _policy(values: dict[str, Any]) -> PolicySettings:
+    own_jitsi = values["web.jitsi_url"]
+    own = (own_jitsi.partition("://")[2].rstrip("/") + "/",) if own_jitsi else ()
+    return PolicySettings(
+        organizer_domains=frozenset(values["policy.organizer_domains"]),
+        allowed_networks=values["policy.allowed_networks"],
+        allow_authenticated=values["policy.allow_authenticated"],
+        sender_from=values["policy.sender"] == "from",
+        trigger=Trigger(values["policy.trigger"]),
+        keyword=values["policy.keyword"],
+        opt_out=values["policy.opt_out_keyword"],
+        conferences=(*KNOWN_CONFERENCES, *values["policy.known_conferences"], *own),
+    )

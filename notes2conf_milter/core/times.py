@@ -1,0 +1,82 @@
+"""Dates and times as German and English readers write them, in the meeting's own zone, with the zone beside them.
+
+In:  an Occurrence and a language. Out: text. Fails: never; a zone that nobody knows is shown by its offset.
+"""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta, timezone, tzinfo
+from zoneinfo import ZoneInfo
+
+from babel.dates import format_date, format_time, get_timezone_name
+
+from notes2conf_milter.core.meeting import Occurrence
+
+LOCALES = {
+    "de": "de_DE",
+    "en": "en_GB",
+}  # en_GB: day before month in words and a 24-hour clock, which all readers understand
+
+
+@dataclass(frozen=True, slots=True)
+class When:
+    """When an occurrence takes place. time and zone are "" for whole days. machine: the start as HTML's <time> wants it."""
+
+    date: str
+    time: str
+    zone: str
+    machine: str
+
+
+def when(occurrence: Occurrence, language: str) -> When:
+    """Say when an occurrence takes place, in words of `language` ("de" or "en")."""
+    locale = LOCALES[language]
+    zone = _zone(occurrence)
+    start = datetime.fromtimestamp(occurrence.start, zone)
+    end = datetime.fromtimestamp(occurrence.end, zone)
+    if occurrence.all_day:
+        last = max(start, end - timedelta(seconds=1))  # RFC 5545 §3.6.1: DTEND is the first day after
+        return When(_days(start, last, locale), "", "", start.date().isoformat())
+    if start.date() == end.date():
+        span = _time(start, locale) if start == end else f"{_time(start, locale)} – {_time(end, locale)}"
+        return When(_date(start, locale), span, _zone_name(start, locale), start.isoformat())
+    span = f"{_time(start, locale)} – {_date(end, locale)}, {_time(end, locale)}"
+    return When(_date(start, locale), span, _zone_name(start, locale), start.isoformat())
+
+
+def _days(first: datetime, last: datetime, locale: str) -> str:
+    if first.date() == last.date():
+        return _date(first, locale)
+    return f"{_date(first, locale)} – {_date(last, locale)}"
+
+
+def _date(moment: datetime, locale: str) -> str:
+    return format_date(moment, "full", locale=locale)
+
+
+def _time(moment: datetime, locale: str) -> str:
+    return format_time(moment, "short", tzinfo=moment.tzinfo, locale=locale)
+
+
+def _zone(occurrence: Occurrence) -> tzinfo:
+    try:
+        if occurrence.zone:
+            return ZoneInfo(occurrence.zone)
+    except (KeyError, ValueError, OSError):  # not found; not a name; the name of a folder, such as "Europe"
+        pass
+    return timezone(timedelta(seconds=occurrence.offset))
+
+
+def _zone_name(moment: datetime, locale: str) -> str:
+    offset = _offset(moment)
+    if not isinstance(moment.tzinfo, ZoneInfo):
+        return offset
+    name = get_timezone_name(moment, width="long", locale=locale)
+    return offset if name.startswith(("GMT", "UTC", "+", "-")) else f"{name} ({offset})"
+
+
+def _offset(moment: datetime) -> str:
+    minutes = round((moment.utcoffset() or timedelta()).total_seconds() / 60)
+    hours, rest = divmod(abs(minutes), 60)
+    if minutes == 0:
+        return "UTC"
+    return f"UTC{'−' if minutes < 0 else '+'}{hours}" + (f":{rest:02}" if rest else "")

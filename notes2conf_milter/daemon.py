@@ -1,0 +1,191 @@
+"""Wiring and life cycle of the services: what is opened, in which order, and how it ends.
+
+In:  `Settings`. Out: servers that run until SIGTERM or SIGINT; purge runs once.
+Fails: ConfigError and StoreSetupError (set up wrong) before anything listens; OSError where a socket cannot be had.
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import socket
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from notes2conf_milter.address import InetAddress, UnixAddress
+from notes2conf_milter.config import Settings
+from notes2conf_milter.mailflow import FlowSettings, MailFlow
+from notes2conf_milter.milter.server import Limits as MilterLimits
+from notes2conf_milter.milter.server import MilterServer
+from notes2conf_milter.services.jitsi import Jitsi
+from notes2conf_milter.smtp.reinject import Handover, hand_over
+from notes2conf_milter.smtp.relay import Limits as SmtpLimits
+from notes2conf_milter.smtp.server import SmtpServer
+from notes2conf_milter.store import EpochFile, LinkStore, MeetingStore, load_mail_key
+from notes2conf_milter.web.server import WebServer, WebSettings, create_app
+
+log = logging.getLogger("notes2conf")
+
+START_MAIL_SECONDS = 30.0
+GRACE_SECONDS = 20.0  # how long messages under way may take when the service stops; systemd waits 90
+
+
+def now() -> int:
+    """Return the time, seconds since 1970 UTC."""
+    return int(time.time())
+
+
+def open_meetings(settings: Settings) -> MeetingStore:
+    """Open the store as the mail service does; raises StoreSetupError."""
+    return MeetingStore(settings.database, EpochFile(settings.keys_epoch), load_mail_key(settings.keys_mail))
+
+
+def open_links(settings: Settings) -> LinkStore:
+    """Open the store as the waiting room does, without the mail key; raises StoreSetupError."""
+    return LinkStore(settings.database, EpochFile(settings.keys_epoch))
+
+
+def flow_settings(settings: Settings) -> FlowSettings:
+    """Return what the flow needs; base_url must be set."""
+    return FlowSettings(
+        base_url=settings.base_url or "",
+        policy=settings.policy,
+        language=settings.language,
+        message_octets=settings.limits_message_octets,
+        series_seconds=settings.retention_open_series_days * 86400,
+        grace_seconds=settings.retention_grace_seconds,
+        start_mail_from=settings.start_mail_from,
+    )
+
+
+@asynccontextmanager
+async def mail_service(settings: Settings) -> AsyncIterator[list[UnixAddress | InetAddress]]:
+    """Run the doors inside the block; yields where they listen. Messages under way end before it is left."""
+    settings.need("base_url", settings.base_url, "mail")
+    settings.need("policy.organizer_domains", settings.policy.organizer_domains, "mail")
+    settings.need("milter.listen", settings.milter_listen or settings.smtp_listen, "mail (or smtp.listen, --smtp)")
+    store = open_meetings(settings)
+
+    def announce(recipient: bytes, message: bytes) -> "asyncio.Future[Handover]":
+        call = hand_over(
+            settings.start_mail_relay,
+            b"",  # RFC 3834 §3.3: nobody answers or bounces to a machine
+            recipient,
+            message,
+            hostname=settings.smtp_hostname,
+            timeout=START_MAIL_SECONDS,
+        )
+        return asyncio.ensure_future(call)
+
+    with ThreadPoolExecutor(1, "store") as store_thread, ThreadPoolExecutor(2, "work") as work:
+        flow = MailFlow(
+            flow_settings(settings), store, store_thread=store_thread, work=work, hand_over=announce, clock=now
+        )
+        async with contextlib.AsyncExitStack() as doors:
+            listening: list[UnixAddress | InetAddress] = []
+            for address in settings.milter_listen:
+                listening += await _milter_door(doors, settings, address, flow)
+            if settings.smtp_listen is not None and settings.smtp_next_hop is not None:
+                listening.append(await _smtp_door(doors, settings, settings.smtp_listen, settings.smtp_next_hop, flow))
+            yield listening
+        store_thread.submit(store.close).result()
+
+
+async def _milter_door(
+    doors: contextlib.AsyncExitStack, settings: Settings, address: UnixAddress | InetAddress, flow: MailFlow
+) -> list[UnixAddress | InetAddress]:
+    door = MilterServer()
+    limits = MilterLimits(
+        message=settings.limits_message_octets,
+        idle=settings.limits_idle_seconds,
+        processing=settings.limits_processing_seconds,
+    )
+    await door.start(address, flow, limits=limits, socket_mode=settings.milter_socket_mode)
+    doors.push_async_callback(door.close, GRACE_SECONDS)
+    return door.addresses
+
+
+async def _smtp_door(
+    doors: contextlib.AsyncExitStack, settings: Settings, listen: InetAddress, next_hop: InetAddress, flow: MailFlow
+) -> InetAddress:
+    door = SmtpServer()
+    limits = SmtpLimits(
+        message=settings.limits_message_octets,
+        idle=min(300, settings.limits_idle_seconds),  # RFC 5321 §4.5.3.2.7
+        processing=settings.limits_processing_seconds,
+    )
+    await door.start(listen, next_hop, flow, peers=settings.smtp_peers, hostname=settings.smtp_hostname, limits=limits)
+    doors.push_async_callback(door.close, GRACE_SECONDS)
+    return door.address
+
+
+@asynccontextmanager
+async def web_service(settings: Settings) -> AsyncIterator[InetAddress]:
+    """Run the waiting room inside the block; yields where it listens."""
+    settings.need("base_url", settings.base_url, "web")
+    settings.need("web.jitsi_url", settings.web_jitsi_url, "web")
+    web_settings = WebSettings(settings.base_url or "", settings.language)
+    app = create_app(web_settings, open_links(settings), (Jitsi(settings.web_jitsi_url or ""),), now)
+    server = WebServer()
+    await server.start(settings.web_listen, app, web_settings)
+    try:
+        yield server.address
+    finally:
+        await server.close(GRACE_SECONDS)
+
+
+async def run_mail(settings: Settings) -> None:
+    """Run the mail service until SIGTERM or SIGINT."""
+    async with mail_service(settings) as listening:
+        log.info("mail: listening on %s", ", ".join(map(str, listening)))
+        await until_stopped()
+        log.info("mail: stopping")
+
+
+async def run_web(settings: Settings) -> None:
+    """Run the waiting room until SIGTERM or SIGINT."""
+    async with web_service(settings) as address:
+        log.info("web: listening on %s", address.netloc)
+        await until_stopped()
+        log.info("web: stopping")
+
+
+async def until_stopped() -> None:
+    """Tell systemd that we are ready, and return at SIGTERM or SIGINT."""
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for name in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(name, stopped.set)
+    _notify(b"READY=1")
+    await stopped.wait()
+    _notify(b"STOPPING=1")
+
+
+def _notify(state: bytes) -> None:
+    """Send a state to systemd (sd_notify(3)); nothing happens where nobody listens."""
+    path = os.environ.get("NOTIFY_SOCKET")
+    if not path:
+        return
+    with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notifier:
+        notifier.sendto(state, "\0" + path[1:] if path.startswith("@") else path)
+
+
+def run(service: Coroutine[Any, Any, None]) -> None:
+    """Run a service on uvloop where that is installed, else on asyncio's own loop."""
+    factory: Callable[[], asyncio.AbstractEventLoop] = asyncio.new_event_loop
+    with contextlib.suppress(ImportError):
+        import uvloop
+
+        factory = uvloop.new_event_loop
+    with asyncio.Runner(loop_factory=factory) as runner:
+        runner.run(service)
+
+
+def make_folder(path: Path) -> None:
+    """Make a state folder that only its owner and group can enter; one that is there stays as it is."""
+    path.mkdir(mode=0o770, parents=True, exist_ok=True)
