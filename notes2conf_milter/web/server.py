@@ -155,8 +155,11 @@ class _Connection(H11Protocol):
         self._refuse(HTTPStatus.BAD_REQUEST)
 
     def _look(self) -> None:
-        """Close the connection when, since the last look, it has been at the same unfinished request."""
-        reading = self.cycle is None or self.cycle.response_complete or self.cycle.more_body
+        """Close the connection when, since the last look, it has been at the same unfinished request.
+
+        One that is idle after an answer is not reading: uvicorn's own keep-alive limit ends it.
+        """
+        reading = self.cycle is None or self.cycle.more_body or bool(self.conn.trailing_data[0])
         if reading and self._seen is self.cycle:
             self.transport.close()
             return

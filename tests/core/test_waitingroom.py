@@ -1,5 +1,8 @@
 """What the waiting room shows, by the time and by what was opened."""
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from notes2conf_milter.core.meeting import Occurrence, Page, Person, Room, RoomState
 from notes2conf_milter.core.waitingroom import EARLY, OVERRUN, State, View, open_room, view
 
@@ -91,3 +94,24 @@ def test_opening_names_the_occurrence_shown() -> None:
     opened = open_room(shown(page, NOON + DAY), "jitsi", URL)
     assert opened == room(NOON + DAY)
     assert shown(page, NOON + DAY, opened).url == URL
+
+
+MOMENTS = st.integers(0, 40)
+ROOMS = st.none() | st.builds(Room, MOMENTS, st.sampled_from(RoomState), st.just("jitsi"), st.just(URL))
+
+
+@given(starts=st.lists(MOMENTS, max_size=6), length=st.integers(0, 9), opened=ROOMS, now=MOMENTS)
+def test_open_means_opened_for_this_very_occurrence(
+    starts: list[int], length: int, opened: Room | None, now: int
+) -> None:
+    times = tuple(Occurrence(start * HOUR, (start + length) * HOUR) for start in sorted(starts))
+    opened = None if opened is None else Room(opened.occurrence * HOUR, opened.state, opened.service, opened.url)
+    found = view(Page("", Person(""), times), opened, now * HOUR)
+    if found is None:
+        assert not times or (opened is not None and opened.state is RoomState.ENDED)
+        return
+    assert found.occurrence in times
+    mine = opened is not None and opened.occurrence == found.occurrence.start
+    assert (found.state is State.OPEN) == (mine and opened is not None and opened.state is RoomState.OPEN)
+    assert (found.url == "") == (found.state is not State.OPEN)
+    assert not (mine and opened is not None and opened.state is RoomState.ENDED)

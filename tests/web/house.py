@@ -50,9 +50,11 @@ class WatchedStore:
     def __init__(self, inner: LinkStore) -> None:
         self.inner = inner
         self.fail: Exception | None = None
+        self.before_read: Callable[[], object] = lambda: None
         self.before_write: Callable[[], object] | None = None
 
     def open(self, token: str, kinds: Collection[LinkKind], now: int) -> OpenedMeeting | None:
+        self.before_read()
         if self.fail is not None:
             raise self.fail
         return self.inner.open(token, kinds, now)

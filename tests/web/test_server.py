@@ -12,9 +12,7 @@ from notes2conf_milter.core.meeting import Occurrence
 from notes2conf_milter.store.errors import StoreError
 from notes2conf_milter.web.forms import OpenForm, open_form
 from notes2conf_milter.web.server import WebSettings
-from tests.web.house import HOUR, JITSI, MONDAY, Answer, Clock, House, ask, page, serving
-
-DAY = 24 * HOUR
+from tests.web.house import DAY, HOUR, JITSI, MONDAY, Answer, Clock, House, ask, page, serving
 
 
 @pytest.fixture
@@ -354,6 +352,35 @@ def test_the_store_cannot_answer_now(house: House) -> None:
         assert "<h1>" in answer.text and "locked" not in answer.text
 
 
+def test_a_slow_disk_holds_up_nobody_else(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("notes2conf_milter.web.site.STORE_SECONDS", 0.05)
+    links, disk = house.add(page()), threading.Event()
+    house.store.before_read = disk.wait
+    try:
+        assert ask(house.address, f"/j/{links.join}").status == 503
+        assert ask(house.address, f"/j/{links.join}").status == 503
+        assert ask(house.address, "/healthz").status == 200
+    finally:
+        disk.set()
+
+
+def test_an_answer_under_way_is_finished_before_the_end(house: House) -> None:
+    links, reading, disk = house.add(page()), threading.Event(), threading.Event()
+    answers: list[Answer] = []
+    house.store.before_read = lambda: (reading.set(), disk.wait())
+    visitor = threading.Thread(target=lambda: answers.append(ask(house.address, f"/j/{links.join}")))
+    visitor.start()
+    assert reading.wait(10)
+    ending = threading.Thread(target=house.stop)
+    ending.start()
+    disk.set()
+    visitor.join(10)
+    ending.join(10)
+    assert [answer.status for answer in answers] == [200]
+    with pytest.raises(OSError, match="refused"):
+        ask(house.address, "/healthz")
+
+
 def test_no_token_and_no_name_reaches_a_log(house: House, caplog: pytest.LogCaptureFixture) -> None:
     for name in (
         "",
@@ -434,6 +461,9 @@ def test_a_connection_that_never_asks_is_closed(house: House, monkeypatch: pytes
         with socket.create_connection((house.address.host, house.address.port), timeout=10) as connection:
             connection.sendall(start)
             assert connection.recv(100) == b""
+    with socket.create_connection((house.address.host, house.address.port), timeout=10) as connection:
+        connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\nGET /healthz HTTP/1.1\r\nHo")
+        assert b"".join(iter(lambda: connection.recv(1000), b"")).endswith(b"ok\n"), "one answer, then the end"
 
 
 def test_a_port_that_is_taken(house: House) -> None:
