@@ -68,14 +68,14 @@ class IncomingMessage:
         return self._dots.remove(octets)
 
     async def _read_start(self) -> bytes:
-        # The CRLF of the DATA line counts as the one before a final dot. So read singly, until the next octets cannot be
-        # the rest of an end that began before them; that is one octet, unless a message begins with a dot or empty lines.
+        # The CRLF of the DATA line counts as the one before a final dot. So read as many octets as an end still lacks, until
+        # the next ones cannot be the rest of an end that began before them; that is at once, unless lines are short.
         start = bytearray(CRLF)
-        while not start.endswith(_END) and any(start.endswith(_END[:length]) for length in range(1, len(_END))):
-            start += await self._reader.readexactly(1)
-            if len(start) % 4096 == 0:
+        while 0 < (begun := _end_begun(start)) < len(_END):
+            start += await self._reader.readexactly(len(_END) - begun)
+            if len(start) % 4096 < len(_END):
                 await asyncio.sleep(0)  # a megabyte of empty lines is no reason to keep everybody waiting
-        self.ended = start.endswith(_END)
+        self.ended = begun == len(_END)
         return bytes(start[2:-3] if self.ended else start[2:])
 
     async def _read_on(self) -> bytes:
@@ -85,3 +85,8 @@ class IncomingMessage:
             return await self._reader.readexactly(overrun.consumed)  # never cuts an end in two
         self.ended = True
         return octets[:-3]
+
+
+def _end_begun(octets: bytearray) -> int:
+    """Return how much of an end the last octets are: 0, or up to the whole length."""
+    return next(length for length in range(len(_END), -1, -1) if octets.endswith(_END[:length]))

@@ -1,7 +1,7 @@
 """The client's half of SMTP: replies, command lines, dots."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from notes2conf_milter.smtp.client import (
@@ -67,6 +67,7 @@ def test_what_is_no_reply_ends_the_connection(nonsense: bytes) -> None:
         replies(nonsense, 100_000)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=300), st.integers(1, 20))
 def test_any_octets_are_replies_or_nonsense(octets: bytes, step: int) -> None:
     parser = ReplyParser()
@@ -117,6 +118,7 @@ def test_parameters_go_on_if_the_next_hop_offers_them() -> None:
 ALPHABET = st.lists(st.sampled_from([b".", b"\r", b"\n", b"\r\n", b"a", b"\0", b"\xff"])).map(b"".join)
 
 
+@settings(deadline=None)
 @given(ALPHABET, st.integers(1, 5))
 def test_dots_are_those_of_the_rule_however_the_message_is_cut(octets: bytes, step: int) -> None:
     def pieces(change, text: bytes) -> bytes:

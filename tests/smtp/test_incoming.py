@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from notes2conf_milter.smtp.incoming import IncomingMessage, Path, read_path
@@ -74,6 +74,7 @@ async def read(wire: bytes, step: int, limit: int, rest: bytes = b"") -> bytes:
 TEXT = st.lists(st.sampled_from([b".", b"\r", b"\n", b"\r\n", b"\r\n.", b"a", b"\0", b"\xff"])).map(b"".join)
 
 
+@settings(deadline=None)
 @given(TEXT, st.integers(1, 9), st.sampled_from([8, 11, 65536]), st.sampled_from([b"", b"QUIT\r\n", b".\r\n"]))
 def test_a_message_is_read_as_it_was_written(octets: bytes, step: int, limit: int, rest: bytes) -> None:
     complete = octets if not octets or octets.endswith(b"\r\n") else octets + b"\r\n"  # RFC 5321 §4.1.1.4
@@ -86,6 +87,7 @@ def test_nothing_like_the_final_dot_ends_a_message(almost: bytes) -> None:
     assert asyncio.run(read(wire, 3, 65536)) == (b"a" + almost + b"b\r\n").replace(b"\r\n.", b"\r\n")
 
 
+@settings(deadline=None)
 @given(TEXT)
 def test_a_client_that_goes_away_has_sent_no_message(octets: bytes) -> None:
     wire = dotted(octets)
