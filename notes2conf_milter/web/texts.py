@@ -58,7 +58,7 @@ _EN = Texts(
     ),
     guest_closed=(
         "The conference has not started",
-        "Please wait until the organiser opens it. This page refreshes itself.",
+        "Please wait until the organizer opens it. This page refreshes itself.",
     ),
     guest_open=("The conference is open", "You can go in now."),
     join="Join the conference",
@@ -71,7 +71,7 @@ _EN = Texts(
     host_open=("The conference is open", "Guests can come in now."),
     start="Start the conference",
     enter="Enter the conference",
-    host_only="This page is for you, the organiser. Whoever has its address can start the conference: "
+    host_only="This page is for you, the organizer. Whoever has its address can start the conference: "
     "please keep it to yourself.",
     forgets="What stands here is deleted when the meeting is over. This page sets no cookies.",
     notices={

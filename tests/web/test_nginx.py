@@ -5,6 +5,7 @@ import shutil
 import socket
 import ssl
 import subprocess
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from http.client import HTTPConnection, HTTPSConnection
@@ -42,7 +43,11 @@ class Nginx:
         command = [str(NGINX), "-p", str(folder), "-e", f"{folder}/start.log", "-c", str(folder / "nginx.conf")]
         subprocess.run([*command, "-t"], check=True, capture_output=True)
         self.process = subprocess.Popen(command)
-        wait_for_port(self.tls)
+        try:
+            wait_for_port(self.tls)
+        except RuntimeError:
+            self.close()
+            raise
 
     def _site(self, text: str, backend: InetAddress) -> str:
         text = re.sub(r"listen \[::\].*", "", text)
@@ -121,11 +126,12 @@ def free_port() -> int:
 
 
 def wait_for_port(port: int) -> None:
-    for _ in range(500):
+    until = time.monotonic() + 10
+    while time.monotonic() < until:
         with socket.socket() as probe:
-            probe.settimeout(0.2)
             if probe.connect_ex(("127.0.0.1", port)) == 0:
                 return
+        time.sleep(0.02)
     raise RuntimeError("nginx does not listen")
 
 

@@ -367,7 +367,12 @@ def test_a_slow_disk_holds_up_nobody_else(house: House, monkeypatch: pytest.Monk
 def test_an_answer_under_way_is_finished_before_the_end(house: House) -> None:
     links, reading, disk = house.add(page()), threading.Event(), threading.Event()
     answers: list[Answer] = []
-    house.store.before_read = lambda: (reading.set(), disk.wait())
+
+    def read_slowly() -> None:
+        reading.set()
+        disk.wait()
+
+    house.store.before_read = read_slowly
     visitor = threading.Thread(target=lambda: answers.append(ask(house.address, f"/j/{links.join}")))
     visitor.start()
     assert reading.wait(10)
