@@ -1,0 +1,42 @@
+# Everything a new machine needs is done by `make demo` and `make test`; both build their own .venv.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PACKAGES_RUN := python3-venv
+PACKAGES_TEST := python3-venv postfix chromium chromium-driver
+
+.PHONY: demo test check lint bench lock clean
+
+demo: $(VENV)/run
+	$(BIN)/notes2conf-milter demo
+
+test: $(VENV)/test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/pytest $(PYTEST)
+
+# The stamp files say what a .venv holds: `run` the locked dependencies and the package, `test` the test tools, too.
+$(VENV)/run: requirements.txt pyproject.toml
+	./install_packages.sh $(PACKAGES_RUN)
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	touch $@
+
+$(VENV)/test: requirements-test.txt requirements.txt pyproject.toml
+	./install_packages.sh $(PACKAGES_TEST)
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-test.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	touch $@ $(VENV)/run
+
+# Exact versions and hashes, without the address of any package index.
+lock:
+	pip-compile --quiet --strip-extras --generate-hashes --allow-unsafe --no-emit-index-url --no-emit-trusted-host --no-emit-find-links \
+	  --no-header --output-file requirements.txt pyproject.toml build-requirements.in
+	pip-compile --quiet --strip-extras --generate-hashes --allow-unsafe --no-emit-index-url --no-emit-trusted-host --no-emit-find-links \
+	  --no-header --output-file requirements-test.txt requirements.txt test-requirements.in
+
+clean:
+	rm -rf $(VENV)
