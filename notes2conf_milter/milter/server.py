@@ -286,6 +286,7 @@ def _remove_stale(path: Path) -> None:
         if not stat.S_ISSOCK(path.lstat().st_mode):
             raise FileExistsError(errno.EEXIST, "there is a file that is not a socket", str(path))
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+            probe.settimeout(1.0)  # a listener whose queue is full would block us
             probe.connect(str(path))
     except FileNotFoundError:
         return

@@ -103,4 +103,5 @@ def agree(payload: bytes) -> tuple[Terms, bytes]:
     }
     terms = Terms(actions, steps, replies, b":" if steps & Step.LEADING_BLANK else b": ")
     granted = Negotiation(min(offer.version, packets.MAX_VERSION), actions, steps)
-    return terms, packets.negotiate(granted, SYMBOLS if symbols else {})
+    lists = SYMBOLS if granted.version >= 4 else SYMBOLS | {Stage.EOH: b"i"}  # before version 4 there is no DATA
+    return terms, packets.negotiate(granted, lists if symbols else {})

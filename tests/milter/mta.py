@@ -151,7 +151,10 @@ class MilterClient:
             return None
         if name in STAGES:
             wanted = self.symbols.get(STAGES[name]) or DEFAULT_MACROS[STAGES[name]]
-            known = b"".join(n + b"\0" + self.macros[n] + b"\0" for n in wanted.split() if n in self.macros)
+            macros = {
+                n: v for n, v in self.macros.items() if n != b"i" or name not in "CHMR"
+            }  # no queue id before DATA
+            known = b"".join(n + b"\0" + macros[n] + b"\0" for n in wanted.split() if n in macros)
             await self.write(packet("D", name.encode() + known))
         if self.granted_steps & NO_EVENT.get(name, 0):
             return None

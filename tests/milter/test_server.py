@@ -127,6 +127,7 @@ def test_every_version_gives_the_same_message(address: UnixAddress | InetAddress
             assert result.message == head + b"new body\r\n" * 9000
             assert (await client.deliver(PLAIN)).message == PLAIN
         first, second, third, last = flow.envelopes
+        assert {envelope.queue_id for envelope in flow.envelopes} == {"4QxK2Z1"}
         assert second.recipients == third.recipients == (b"x@y", b"z@y")
         assert (second.sender, second.authenticated, second.queue_id) == (b"", True, "4QxK2Z1")
         assert first == last
