@@ -16,6 +16,7 @@ from notes2conf_milter.store.epoch import EpochFile
 from notes2conf_milter.store.keys import EPOCH_NAME, MAIL_KEY_NAME, load_mail_key, new_keys
 from notes2conf_milter.store.links import LinkStore, OpenedMeeting
 from notes2conf_milter.store.sqlite import MeetingStore
+from notes2conf_milter.web.forms import OpenForm, open_form
 from notes2conf_milter.web.server import WebServer, WebSettings, create_app
 
 MONDAY = 1777881600  # 2026-05-04 08:00 UTC, 10:00 in Berlin
@@ -199,3 +200,15 @@ def _answer(response: HTTPResponse) -> Answer:
     names = [name.lower() for name in response.headers]
     assert len(names) == len(set(names)), "no header twice"
     return Answer(response.status, {name.lower(): value for name, value in response.headers.items()}, response.read())
+
+
+def press(house: House, token: str, form: OpenForm | None = None, **headers: str) -> Answer:
+    """Press the button of the start page."""
+    form = form or open_form(token, MONDAY)
+    fields = {"occurrence": form.occurrence, "proof": form.proof}
+    return ask(house.address, f"/s/{token}", "POST", fields, **headers)
+
+
+def way_in(answer: Answer) -> str:
+    """Return where the page's button leads."""
+    return answer.text.partition('<a class="button" href="')[2].partition('"')[0]
