@@ -76,6 +76,7 @@ _SETTINGS = {
     "local_recipient_maps": "",
     "local_header_rewrite_clients": "",  # add no header, complete no address
     "append_dot_mydomain": "no",
+    "message_drop_headers": "",  # the default drops Return-Path and Bcc; here all that was sent shall arrive
     "biff": "no",
     "notify_classes": "",
     "milter_default_action": "tempfail",

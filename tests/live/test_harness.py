@@ -15,6 +15,7 @@ from notes2conf_milter.milter.server import MilterServer
 from tests.live.postfix import Client, Listener, Postfix, PostfixMissing, directory, send
 from tests.live.sink import Sink
 
+GOLDEN = Path(__file__).parent.parent / "messages"
 MESSAGE = (
     b"From: anna@example.org\r\nTo: bob@example.net\r\nSubject:   two  blanks\r\n\tand a fold\r\n"
     b"Date: Mon, 2 Mar 2026 08:00:00 +0100\r\nMessage-ID: <harness@example.org>\r\n"
@@ -77,6 +78,21 @@ def test_what_the_sink_defers_stays_in_the_queue_and_comes_later() -> None:
         assert without_received(sink.wait_for(1)[0].octets) == MESSAGE
         postfix.wait_until_idle()
         assert "451 4.3.0 Not now" in postfix.log()
+
+
+def test_golden_messages_cross_postfix_unchanged() -> None:
+    """What a door sees of them in a live test is what the golden tests give it."""
+    messages = [path.read_bytes() for path in sorted(GOLDEN.glob("*/in.eml"))]
+    sent = [octets for octets in messages if b"\n" not in octets.replace(b"\r\n", b"")]
+    assert len(sent) > 50
+    with running(Listener()) as (postfix, sink):
+        for number, octets in enumerate(sent):
+            reply = send(postfix.ports[0], f"{number}@example.org", ["bob@example.net"], octets)
+            assert reply.code == 250, reply
+        arrived = {one.sender: without_received(one.octets) for one in sink.wait_for(len(sent))}
+    for number, octets in enumerate(sent):
+        end = b"" if octets.endswith(b"\r\n") else b"\r\n"
+        assert arrived[b"%d@example.org" % number] == octets + end
 
 
 def test_a_milter_hears_of_the_client_that_xclient_names() -> None:
