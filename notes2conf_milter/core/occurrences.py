@@ -1,0 +1,317 @@
+"""When a meeting takes place, and when it is over (RFC 5545 §3.8.5, RFC 5546 §2.1.4).
+
+In:  a VCALENDAR, the UID of the meeting, the time now. Out: a `Schedule`.
+Fails: `ScheduleError` when no event of the meeting has a DTSTART that can be read; nothing else, whatever the octets.
+Bounded: of everything that a message can multiply (events, rules, dates, periods searched) a fixed number is looked at;
+where that was not enough, `exact` is False and `over_at` is the later reading.
+
+Nobody's meeting is over early: in doubt the later end counts. Floating times and whole days end with the day at UTC-12.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import date, datetime, time, timedelta
+from itertools import islice
+
+from . import recurrence, rules
+from .contentlines import Component
+from .instants import (
+    LATEST,
+    Length,
+    Moment,
+    between,
+    duration,
+    end_of,
+    late,
+    local_time,
+    moment,
+    moments,
+)
+from .meeting import Occurrence
+from .recurrence import Budget, Ending
+from .zones import Zones
+
+MAX_EVENTS = 1_000
+MAX_MASTERS = 4
+MAX_RULES = 4  # of one event
+MAX_DATES = 4_000  # RDATE and EXDATE values of one message
+_ONE_HOUR = Length(0, 3600)
+_ONE_DAY = Length(86_400, 0)
+
+
+class ScheduleError(ValueError):
+    """No event of the meeting says when it starts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Schedule:
+    """When a meeting takes place, as one message tells it.
+
+    times: the current and next occurrences, in order; of a meeting that is over, the last one; empty when every event is
+    cancelled. over_at: seconds since 1970 UTC when the last occurrence is over. recurring: the meeting is one of a series.
+    exact: False where over_at is a bound (no end, a cap, a rule not expanded). partial: the message holds only instances
+    (RECURRENCE-ID), so that times and over_at are theirs and not the series'. replaced: the original starts (seconds since 1970
+    UTC) of those instances, moved or cancelled; a date counts as midnight UTC.
+    """
+
+    times: tuple[Occurrence, ...]
+    over_at: int
+    recurring: bool
+    exact: bool
+    partial: bool = False
+    replaced: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Taking:
+    """One occurrence, and when it is over wherever it is read."""
+
+    shown: Occurrence
+    over: int
+
+
+@dataclass(slots=True)
+class _Gathered:
+    """What has been found so far, by start."""
+
+    now: int
+    want: int
+    budget: Budget = field(default_factory=Budget)
+    dates: int = MAX_DATES  # how many RDATE and EXDATE values may still be read
+    taking: dict[int, _Taking] = field(default_factory=dict)
+    bound: int | None = None  # the UNTIL of a rule that was not expanded, its last possible end
+    later_by: int = 0  # seconds that a THISANDFUTURE may move the end
+    length: Length = _ONE_HOUR  # the series'
+    open_end: bool = False
+    exact: bool = True
+
+    def add(self, start: Moment, length: Length) -> None:
+        """Add an occurrence; of two with the same start the longer one counts."""
+        offset = start.zone.offset_at(start.local)
+        begin, end = start.seconds(), end_of(start, length)
+        shown = Occurrence(begin, end, start.zone.name_at(start.local), offset, start.all_day)
+        found = _Taking(shown, end + late(start))
+        if begin not in self.taking or self.taking[begin].over < found.over:
+            self.taking[begin] = found
+
+
+@dataclass(slots=True)
+class _Gone:
+    """The starts that do not take place: EXDATEs and instances that are told apart; a date means any time of that day."""
+
+    instants: set[int] = field(default_factory=set)
+    days: set[date] = field(default_factory=set)
+
+    def add(self, originals: Iterable[Moment], series: Moment | None) -> None:
+        """Add starts as a series that begins at `series` has them."""
+        for original in originals:
+            if series is not None and series.all_day:
+                self.instants.add(_like(series, original).seconds())
+            elif original.all_day:
+                self.days.add(original.local.date())
+            else:
+                self.instants.add(original.seconds())
+
+    def holds(self, start: Moment) -> bool:
+        return (bool(self.instants) and start.seconds() in self.instants) or start.local.date() in self.days
+
+
+def schedule(
+    calendar: Component, uid: bytes, now: int, *, open_ended_seconds: int = 730 * 86_400, max_times: int = 50
+) -> Schedule:
+    """Return when the meeting `uid` of a VCALENDAR takes place, seen from `now` (seconds since 1970 UTC).
+
+    open_ended_seconds: how long after `now` a series without an end counts as over, but never before its next occurrence is.
+    max_times: how many occurrences are listed. Raises ScheduleError when no event has a DTSTART that can be read.
+    """
+    wanted = uid.strip()
+    events = [event for event in calendar.within(b"VEVENT") if _value(event, b"UID") == wanted]
+    gathered = _Gathered(now, max(1, max_times))
+    if len(events) > MAX_EVENTS:
+        events, gathered.open_end = events[:MAX_EVENTS], True
+    zones = Zones(calendar)
+    masters = [event for event in events if event.first(b"RECURRENCE-ID") is None]
+    starts = [(event, start) for event in masters if (start := _start(event, zones)) is not None]
+    first = starts[0][1] if starts else None
+    instances = _instances(events, zones, first)
+    if first is None and not any(instance.start for instance in instances):
+        raise ScheduleError("no DTSTART that can be read")
+    originals = [instance.original for instance in instances]
+    gone = _Gone()
+    gone.add(originals, first)
+    for event, start in starts[:MAX_MASTERS]:
+        if not _cancelled(event):
+            _gather_series(event, start, zones, gathered, gone)
+    gathered.open_end |= len(starts) > MAX_MASTERS
+    for instance in instances:
+        _gather_instance(instance, gathered)
+    recurring = any(event.first(name) for event in events for name in (b"RRULE", b"RDATE", b"RECURRENCE-ID"))
+    return _schedule(gathered, open_ended_seconds, recurring, partial=first is None, originals=originals)
+
+
+def _schedule(
+    found: _Gathered, open_ended: int, recurring: bool, *, partial: bool, originals: list[Moment]
+) -> Schedule:
+    taking = sorted(found.taking.values(), key=lambda one: (one.shown.start, one.over))
+    coming = [one for one in taking if one.over > found.now]
+    exact = found.exact and not found.open_end
+    if found.open_end:
+        over = max(found.now + open_ended, coming[0].over if coming else 0)
+        coming = [one for one in coming if one.over <= over]
+    else:
+        ends = [one.over for one in taking] + ([] if found.bound is None else [found.bound])
+        over = max(ends) + found.later_by if ends else found.now  # none: every event is cancelled or excluded
+    if not coming and taking:
+        coming = [max(taking, key=lambda one: (one.over, one.shown.start))]
+    times = tuple(one.shown for one in coming[: found.want])
+    replaced = tuple(sorted(original.seconds() for original in originals))
+    return Schedule(times, min(over, LATEST), recurring, exact and over < LATEST, partial, replaced)
+
+
+def _value(event: Component, name: bytes) -> bytes:
+    line = event.first(name)
+    return b"" if line is None else line.value.strip()
+
+
+def _cancelled(event: Component) -> bool:
+    return _value(event, b"STATUS").upper() == b"CANCELLED"
+
+
+def _start(event: Component, zones: Zones) -> Moment | None:
+    line = event.first(b"DTSTART")
+    return None if line is None else moment(line, zones)
+
+
+def _length(event: Component, start: Moment, zones: Zones) -> tuple[Length, bool]:
+    """Return how long an event lasts, and whether that can be believed; else one hour or one day (RFC 5545 §3.6.1)."""
+    length: Length | None = None
+    if (line := event.first(b"DTEND")) is not None:
+        end = moment(line, zones, start)
+        length = None if end is None else between(start, end)
+    if length is None and (line := event.first(b"DURATION")) is not None:
+        length = duration(line)
+    if length is not None:
+        return length, True
+    told = event.first(b"DTEND") is not None or event.first(b"DURATION") is not None
+    return _ONE_DAY if start.all_day else _ONE_HOUR, not told
+
+
+@dataclass(frozen=True, slots=True)
+class _Instance:
+    """A VEVENT with RECURRENCE-ID. start: None only when it is cancelled. onward: RANGE=THISANDFUTURE."""
+
+    original: Moment
+    start: Moment | None
+    length: Length
+    onward: bool
+    cancelled: bool
+
+
+def _instances(events: Iterable[Component], zones: Zones, master: Moment | None) -> list[_Instance]:
+    """Return the overrides, one for each RECURRENCE-ID: the last in the message."""
+    found: dict[int, _Instance] = {}
+    for event in events:
+        line = event.first(b"RECURRENCE-ID")
+        if line is None:
+            continue
+        start = _start(event, zones)
+        original = moment(line, zones, master or start)
+        if original is None:
+            original = start
+        if original is None:
+            continue
+        if start is None and not _cancelled(event):
+            continue
+        if master is not None:
+            original = _like(master, original)
+        length = _ONE_HOUR if start is None else _length(event, start, zones)[0]
+        onward = line.params().get(b"RANGE", b"").upper() == b"THISANDFUTURE"  # RFC 5545 §3.2.13
+        found[original.seconds()] = _Instance(original, start, length, onward, _cancelled(event))
+    return list(found.values())
+
+
+def _gather_instance(instance: _Instance, found: _Gathered) -> None:
+    if instance.onward:
+        found.exact = False
+    if instance.cancelled or instance.start is None:
+        return
+    found.add(instance.start, instance.length)
+    if instance.onward:  # the later ones move with it; we know only where they were
+        moved = instance.start.seconds() - instance.original.seconds()
+        longer = instance.length.approximately() - found.length.approximately()
+        found.later_by = max(found.later_by, moved + longer)
+
+
+def _gather_series(event: Component, start: Moment, zones: Zones, found: _Gathered, instances: _Gone) -> None:
+    """Gather what a VEVENT without RECURRENCE-ID says: DTSTART, RDATE and RRULE less EXDATE."""
+    length, told = _length(event, start, zones)
+    found.length = length
+    found.exact &= told and not event.all(b"EXRULE")  # RFC 2445's EXRULE: not subtracted, so never early
+    gone = _Gone(set(instances.instants), set(instances.days))
+    gone.add((at for at, _ in _dates(event, b"EXDATE", start, zones, found)), start)
+    for at, took in [(start, None), *_dates(event, b"RDATE", start, zones, found)]:
+        at = _like(start, at)
+        if not gone.holds(at):
+            found.add(at, took or length)
+    lines = event.all(b"RRULE")
+    found.open_end |= len(lines) > MAX_RULES
+    for line in lines[:MAX_RULES]:
+        _gather_rule(rules.read(line.value, all_day=start.all_day), start, length, found, gone)
+
+
+def _dates(
+    event: Component, name: bytes, start: Moment, zones: Zones, found: _Gathered
+) -> list[tuple[Moment, Length | None]]:
+    """Return the values of all RDATE or EXDATE lines; past MAX_DATES the rest of an RDATE may be anywhere."""
+    most = found.dates
+    every = (value for line in event.all(name) for value in moments(line, zones, start, limit=most + 1))
+    values = list(islice(every, most + 1))
+    if len(values) > most:
+        found.exact = False
+        found.open_end |= name == b"RDATE"
+    found.dates = max(0, most - len(values))
+    return values[:most]
+
+
+def _like(start: Moment, other: Moment) -> Moment:
+    """Return `other`, a date among times or a time among dates, as the series has it."""
+    if other.all_day == start.all_day:
+        return other
+    if other.all_day:
+        return start.at(datetime.combine(other.local.date(), start.local.time()))
+    nearest = other.local + timedelta(hours=12)  # Exchange: the day's midnight, in some zone or UTC
+    return start.at(datetime.combine(nearest.date(), time()))
+
+
+def _gather_rule(rule: rules.Rule, start: Moment, length: Length, found: _Gathered, gone: _Gone) -> None:
+    until = None if rule.until is None else _until(rule.until, start)
+    early = length.approximately() + late(start) + 3600
+    since = local_time(found.now - early)
+    walk = recurrence.walk(
+        rule,
+        start.local,
+        since=since + timedelta(seconds=start.zone.offset_at(since)),
+        until=until,
+        want=found.want + 1,  # one may be over since less than the hour above
+        keep=lambda local: not gone.holds(start.at(local)),
+        budget=found.budget,
+    )
+    for local in walk.times:
+        found.add(start.at(local), length)
+    found.exact &= walk.exact
+    if walk.ending is Ending.OPEN or (walk.ending is Ending.LOST and until is None):
+        found.open_end = True
+    elif walk.ending is Ending.LOST and until is not None:
+        last = start.at(max(until, start.local))
+        found.bound = max(found.bound or 0, end_of(last, length) + late(last))
+
+
+def _until(until: date | datetime, start: Moment) -> datetime:
+    """Return UNTIL as local time of DTSTART's zone, inclusive (RFC 5545 §3.3.10); a date includes its whole day."""
+    if not isinstance(until, datetime):
+        return datetime.combine(until, time(23, 59, 59))
+    local = until.replace(tzinfo=None)
+    if until.tzinfo is None or start.zone.floating:
+        return local
+    offset = start.zone.offset_at(local)
+    return local + timedelta(seconds=start.zone.offset_at(local + timedelta(seconds=offset)))
