@@ -108,10 +108,12 @@ class _UnknownVersionError(Exception):
 def _prepare(db: Database) -> None:
     for setting in ("foreign_keys=ON", "secure_delete=ON", "synchronous=FULL"):
         db.execute(f"PRAGMA {setting}").fetchall()
-    _check_version(db)
+    made = _check_version(db)
     _enable_wal(db)
+    if made:
+        return
     with writing(db):
-        if not _check_version(db):
+        if not _check_version(db):  # another process may have been first
             _create(db)
 
 

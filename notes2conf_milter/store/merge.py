@@ -39,8 +39,9 @@ def first(uid: str, news: News, join_token: str, start_token: str) -> Known:
     """Return what to store of a meeting that is new; tokens: its links."""
     whole = news.recurrence_id is None
     version = Version(news.revision) if whole else _with_instance(Version(Revision()), news)
-    record = MailRecord(uid, news.attendees[:MAX_ATTENDEES], join_token, start_token)
-    return Known(_bounded(news.page), record, version, news.expires_at)
+    record = MailRecord(uid, _together((), news.attendees), join_token, start_token)
+    page = replace(news.page, recurring=news.page.recurring or not whole)
+    return Known(_bounded(page), record, version, news.expires_at)
 
 
 def merged(known: Known, news: News) -> Known:
@@ -61,8 +62,8 @@ def _after_series(known: Known, news: News) -> Known:
         # The same message for other recipients (Notes: one for each destination domain), or the series of which only an
         # instance was seen: what the instances brought must stay.
         page = replace(news.page, times=_all_times(known.page.times, news.page.times))
-        return Known(page, _with_attendees(known.record, news), version, max(known.expires_at, news.expires_at))
-    record = replace(known.record, attendees=news.attendees[:MAX_ATTENDEES])
+        return Known(page, _joined(known.record, news), version, max(known.expires_at, news.expires_at))
+    record = replace(known.record, attendees=_together((), news.attendees))
     return Known(_bounded(news.page), record, version, news.expires_at)
 
 
@@ -72,7 +73,7 @@ def _after_instance(known: Known, news: News) -> Known:
         return known
     page = replace(known.page, times=_all_times(known.page.times, news.page.times), recurring=True)
     expires_at = max(known.expires_at, news.expires_at)
-    return Known(page, _with_attendees(known.record, news), _with_instance(known.version, news), expires_at)
+    return Known(page, _joined(known.record, news), _with_instance(known.version, news), expires_at)
 
 
 def _with_instance(version: Version, news: News) -> Version:
@@ -80,12 +81,16 @@ def _with_instance(version: Version, news: News) -> Version:
     return replace(version, instances=tuple(sorted(instances.items())[-MAX_INSTANCES:]))
 
 
-def _with_attendees(record: MailRecord, news: News) -> MailRecord:
-    everybody = {one.address: one for one in record.attendees}
-    for one in news.attendees:
-        if one.address not in everybody or not everybody[one.address].name:
-            everybody[one.address] = one
-    return replace(record, attendees=tuple(everybody.values())[:MAX_ATTENDEES])
+def _joined(record: MailRecord, news: News) -> MailRecord:
+    return replace(record, attendees=_together(record.attendees, news.attendees))
+
+
+def _together(one: tuple[Person, ...], other: tuple[Person, ...]) -> tuple[Person, ...]:
+    everybody: dict[str, Person] = {}
+    for person in one + other:
+        if person.address not in everybody or not everybody[person.address].name:
+            everybody[person.address] = person
+    return tuple(everybody.values())[:MAX_ATTENDEES]
 
 
 def _bounded(page: Page) -> Page:

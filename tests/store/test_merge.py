@@ -1,0 +1,119 @@
+"""What messages do to a known meeting: newer ones change it, equal ones complete it, older ones do nothing."""
+
+from dataclasses import replace
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from notes2conf_milter.core.meeting import Occurrence, Page, Person, Revision
+from notes2conf_milter.store import merge
+from notes2conf_milter.store.merge import Known, News, first, merged
+from tests.store.vault import BERT, CLARA, DAY, END, FIRST, HOUR, NOW, PAGE, SECOND, UID
+
+MOVED = replace(PAGE, subject="Budget, moved", times=(Occurrence(NOW + DAY, NOW + DAY + HOUR),))
+NEWS = News(PAGE, (BERT,), FIRST, None, END)
+KNOWN = first(UID, NEWS, "join", "start")
+
+PEOPLE = st.lists(st.builds(Person, st.sampled_from("abc"), st.sampled_from(["", "A"])), max_size=3).map(tuple)
+TIMES = st.lists(st.builds(Occurrence, st.integers(0, 5), st.integers(5, 9)), max_size=3).map(tuple)
+PAGES = st.builds(Page, st.sampled_from("xy"), st.just(BERT), TIMES, st.booleans())
+REVISIONS = st.builds(Revision, st.integers(0, 2), st.sampled_from(["", "1", "2"]))
+MESSAGES = st.builds(News, PAGES, PEOPLE, REVISIONS, st.sampled_from([None, "i1", "i2"]), st.integers(1, 9))
+
+
+def known_after(messages: list[News]) -> Known:
+    known = first(UID, messages[0], "join", "start")
+    for message in messages[1:]:
+        known = merged(known, message)
+    return known
+
+
+@given(st.lists(MESSAGES, min_size=1, max_size=6))
+def test_the_same_message_again_changes_nothing(messages: list[News]) -> None:
+    known = known_after(messages)
+    assert merged(known, messages[-1]) is known
+
+
+@given(st.lists(MESSAGES, min_size=1, max_size=5), MESSAGES)
+def test_only_a_newer_message_of_the_series_shortens_the_life(messages: list[News], last: News) -> None:
+    known = known_after(messages)
+    after = merged(known, last)
+    if after.expires_at < known.expires_at:
+        assert last.recurrence_id is None
+        assert last.revision > known.version.series
+
+
+@given(st.lists(MESSAGES, min_size=1, max_size=6))
+def test_uid_and_tokens_stay(messages: list[News]) -> None:
+    record = known_after(messages).record
+    assert (record.uid, record.join_token, record.start_token) == (UID, "join", "start")
+
+
+def test_a_newer_message_replaces() -> None:
+    after = merged(KNOWN, News(MOVED, (CLARA,), SECOND, None, END - 1))
+    assert (after.page, after.record.attendees, after.expires_at) == (MOVED, (CLARA,), END - 1)
+    assert after.version.series == SECOND
+
+
+def test_an_older_message_changes_nothing() -> None:
+    newer = merged(KNOWN, News(MOVED, (CLARA,), SECOND, None, END))
+    assert merged(newer, NEWS) is newer
+
+
+def test_an_information_update_of_notes_is_newer_by_its_dtstamp() -> None:
+    update = Revision(FIRST.sequence, "20260503T080000Z")
+    assert merged(KNOWN, replace(NEWS, page=MOVED, revision=update)).page == MOVED
+
+
+def test_the_same_message_for_another_domain_adds_its_attendees() -> None:
+    after = merged(KNOWN, replace(NEWS, attendees=(CLARA, Person(BERT.address, "Somebody"))))
+    assert after.record.attendees == (BERT, CLARA)
+
+
+def test_a_name_that_was_missing_is_taken() -> None:
+    nameless = first(UID, replace(NEWS, attendees=(Person(BERT.address),)), "join", "start")
+    assert merged(nameless, NEWS).record.attendees == (BERT,)
+
+
+def test_an_instance_adds_its_time_and_lengthens_the_life() -> None:
+    after = merged(KNOWN, News(MOVED, (CLARA,), SECOND, "20260505T080000Z", END + DAY))
+    assert after.page.times == PAGE.times + MOVED.times
+    assert (after.page.subject, after.page.recurring, after.expires_at) == (PAGE.subject, True, END + DAY)
+    assert after.record.attendees == (BERT, CLARA)
+    assert (after.version.series, after.version.instances) == (FIRST, (("20260505T080000Z", SECOND),))
+
+
+def test_an_instance_never_shortens_the_life() -> None:
+    assert merged(KNOWN, News(MOVED, (), SECOND, "20260505T080000Z", END - HOUR)).expires_at == END
+
+
+def test_an_older_message_about_an_instance_changes_nothing() -> None:
+    newer = merged(KNOWN, News(PAGE, (), SECOND, "i", END))
+    assert merged(newer, News(MOVED, (CLARA,), FIRST, "i", END + DAY)) is newer
+
+
+def test_a_late_copy_of_the_series_keeps_what_an_instance_brought() -> None:
+    grown = merged(KNOWN, News(MOVED, (), SECOND, "i", END + DAY))
+    after = merged(grown, NEWS)
+    assert (after.page.times, after.expires_at) == (grown.page.times, END + DAY)
+
+
+def test_the_series_after_its_instance_keeps_the_instance() -> None:
+    instance = first(UID, News(MOVED, (CLARA,), FIRST, "i", END + DAY), "join", "start")
+    after = merged(instance, NEWS)
+    assert (after.page.subject, after.expires_at) == (PAGE.subject, END + DAY)
+    assert after.page.times == PAGE.times + MOVED.times
+
+
+def test_a_row_stays_bounded() -> None:
+    known = KNOWN
+    for step in range(3):
+        times = tuple(Occurrence(n, n + 1) for n in range(step * 700, step * 700 + 700))
+        people = tuple(Person(f"{step}.{n}@example.com") for n in range(900))
+        known = merged(known, News(replace(PAGE, times=times), people, FIRST, None, END))
+    for number in range(merge.MAX_INSTANCES + 5):
+        known = merged(known, News(PAGE, (), FIRST, f"{number:05}", END))
+    assert len(known.page.times) == merge.MAX_TIMES
+    assert PAGE.times[0] in known.page.times  # the latest stay
+    assert len(known.record.attendees) == merge.MAX_ATTENDEES
+    assert len(known.version.instances) == merge.MAX_INSTANCES

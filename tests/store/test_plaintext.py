@@ -1,0 +1,60 @@
+"""The plaintexts: every value comes back, lengths are rounded, foreign octets are refused."""
+
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from notes2conf_milter.core.meeting import MailRecord, Occurrence, Page, Person, Revision, Room, RoomState, Version
+from notes2conf_milter.store import plaintext
+from notes2conf_milter.store.sealing import Unsealable
+
+TEXT = st.text(st.characters(exclude_categories=()), max_size=40)  # lone surrogates too
+PERSONS = st.builds(Person, TEXT, TEXT)
+SECONDS = st.integers(-(2**40), 2**40)
+TIMES = st.builds(Occurrence, SECONDS, SECONDS, TEXT, SECONDS, st.booleans())
+PAGES = st.builds(Page, TEXT, PERSONS, st.lists(TIMES, max_size=5).map(tuple), st.booleans())
+ROOMS = st.none() | st.builds(Room, SECONDS, st.sampled_from(RoomState), TEXT, TEXT)
+PEOPLE = st.lists(PERSONS, max_size=5).map(tuple)
+RECORDS = st.builds(MailRecord, TEXT, PEOPLE, TEXT, TEXT, st.booleans(), TEXT)
+REVISIONS = st.builds(Revision, st.integers(0, 2**31), TEXT)
+VERSIONS = st.builds(Version, REVISIONS, st.lists(st.tuples(TEXT, REVISIONS), max_size=5).map(tuple))
+READERS = [plaintext.to_page, plaintext.to_room, plaintext.to_record, plaintext.to_version]
+
+
+@given(PAGES)
+def test_a_page_comes_back(page: Page) -> None:
+    assert plaintext.to_page(_rounded(plaintext.from_page(page))) == page
+
+
+@given(ROOMS)
+def test_a_room_comes_back(room: Room | None) -> None:
+    assert plaintext.to_room(_rounded(plaintext.from_room(room))) == room
+
+
+@given(RECORDS)
+def test_a_mail_record_comes_back(record: MailRecord) -> None:
+    assert plaintext.to_record(_rounded(plaintext.from_record(record))) == record
+
+
+@given(VERSIONS)
+def test_a_version_comes_back(version: Version) -> None:
+    assert plaintext.to_version(_rounded(plaintext.from_version(version))) == version
+
+
+def test_no_room_is_as_long_as_a_room() -> None:
+    room = Room(1, RoomState.OPEN, "jitsi", "https://meet.example.org/room")
+    assert len(plaintext.from_room(None)) == len(plaintext.from_room(room))
+
+
+@pytest.mark.parametrize("read", READERS)
+@pytest.mark.parametrize("octets", [b"", b"[", b"7", b'"text"', b"[1,2]", b"{}", b"\xff", b"[1,2,3,4,5,6,7,8]"])
+def test_other_octets_are_refused(read: Callable[[bytes], object], octets: bytes) -> None:
+    with pytest.raises(Unsealable):
+        read(octets)
+
+
+def _rounded(plain: bytes) -> bytes:
+    assert len(plain) % plaintext.PADDED_TO == 0
+    return plain
