@@ -4,7 +4,7 @@ import re
 from datetime import datetime
 
 from notes2conf_milter.core.meeting import Occurrence
-from notes2conf_milter.web.times import When, when
+from notes2conf_milter.core.times import When, when
 from tests.web.house import HOUR, MONDAY
 
 

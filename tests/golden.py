@@ -1,0 +1,144 @@
+"""The golden messages, and a mail flow for each as its case.toml describes the house.
+
+tests/messages/NNN-name/: in.eml, case.toml, and out.eml where the message is rewritten. A private folder for real mail,
+outside the repository, can be named in NOTES2CONF_PRIVATE_MESSAGES.
+"""
+
+import asyncio
+import os
+import tempfile
+import tomllib
+from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from ipaddress import ip_address, ip_network
+from pathlib import Path
+from typing import Any
+
+from notes2conf_milter.core.edits import apply
+from notes2conf_milter.core.envelope import Door, Envelope
+from notes2conf_milter.core.message import header_fields
+from notes2conf_milter.core.policy import PolicySettings, Trigger
+from notes2conf_milter.core.verdict import Outcome, Verdict
+from notes2conf_milter.mailflow import FlowSettings, MailFlow
+from notes2conf_milter.store import EpochFile, MeetingStore, load_mail_key, new_keys
+from notes2conf_milter.store.keys import EPOCH_NAME, MAIL_KEY_NAME
+
+MESSAGES = Path(__file__).parent / "messages"
+JOIN = "joinjoinjoinjoinjoinjoinjoinjoin"
+START = "startstartstartstartstartstartst"
+BASE_URL = "https://conf.example.org"
+ALLOWED = ip_network("192.0.2.0/24")
+LOOPBACK = ip_network("127.0.0.0/8")
+
+
+@dataclass(frozen=True)
+class Case:
+    """One golden message."""
+
+    name: str
+    message: bytes
+    expected: bytes  # what goes on: out.eml, or the message itself
+    facts: dict[str, Any]
+
+    @property
+    def now(self) -> int:
+        return int(self.facts["now"].timestamp())
+
+    def envelope(self, door: Door) -> Envelope:
+        """The envelope that a door would gather."""
+        return Envelope(
+            door,
+            self.facts["sender"].encode(),
+            tuple(recipient.encode() for recipient in self.facts["recipients"]),
+            ip_address(self.facts["client"]),
+            self.facts["authenticated"],
+        )
+
+    @property
+    def client_allowed(self) -> bool:
+        return ip_address(self.facts["client"]) in ALLOWED or self.facts["authenticated"]
+
+
+def cases() -> list[Case]:
+    """Every golden message, in order."""
+    return [_case(folder) for root in _roots() for folder in sorted(root.iterdir()) if (folder / "case.toml").is_file()]
+
+
+def _roots() -> Iterator[Path]:
+    yield MESSAGES
+    private = os.environ.get("NOTES2CONF_PRIVATE_MESSAGES")
+    if private:
+        yield Path(private)
+
+
+def _case(folder: Path) -> Case:
+    message = (folder / "in.eml").read_bytes()
+    out = folder / "out.eml"
+    return Case(
+        folder.name,
+        message,
+        out.read_bytes() if out.is_file() else message,
+        tomllib.loads((folder / "case.toml").read_text("utf-8")),
+    )
+
+
+@asynccontextmanager
+async def flow_for(case: Case, *, allowed: bool | None = None) -> AsyncIterator[MailFlow]:
+    """A mail flow with a store of its own; a known meeting is claimed first.
+
+    allowed: None takes the allowed network of the case; True and False say it of loopback, for doors that see only that.
+    """
+    settings = case.facts.get("settings", {})
+    networks = (ALLOWED,) if allowed is None else (LOOPBACK,) if allowed else ()
+    policy = PolicySettings(
+        organizer_domains=frozenset({"example.org"}),
+        allowed_networks=networks,
+        trigger=Trigger(settings.get("trigger", "always")),
+        keyword=settings.get("keyword", "@meet"),
+    )
+    fixed = FlowSettings(BASE_URL, policy, settings.get("language", "en"))
+    with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(1) as thread:
+        new_keys(Path(folder), case.now)
+        tokens = iter((JOIN, START))
+        store = MeetingStore(
+            Path(folder) / "meetings.sqlite3",
+            EpochFile(Path(folder) / EPOCH_NAME),
+            load_mail_key(Path(folder) / MAIL_KEY_NAME),
+            draw_token=lambda: next(tokens),
+        )
+        try:
+            flow = _flow(fixed, store, thread, case)
+            if case.facts["known"]:
+                organizer = replace(fixed, policy=replace(policy, trigger=Trigger.ALWAYS, conferences=(), opt_out="@none-such"))
+                await _claim(_flow(organizer, store, thread, case), case)
+            yield flow
+        finally:
+            store.close()
+
+
+def _flow(settings: FlowSettings, store: MeetingStore, thread: ThreadPoolExecutor, case: Case) -> MailFlow:
+    return MailFlow(settings, store, store_thread=thread, work=thread, hand_over=None, clock=lambda: case.now)
+
+
+async def _claim(flow: MailFlow, case: Case) -> None:
+    outcome = await flow.process(Envelope(Door.COMMAND, b""), case.message)
+    assert outcome.verdict is Verdict.REWRITE, "a known meeting must be one that could be claimed"
+
+
+async def answer(flow: MailFlow, envelope: Envelope, message: bytes) -> Outcome:
+    """What a door does: ask at the end of the header, then with the whole message."""
+    outcome = flow.before_body(envelope, message[: header_fields(message).body_start])
+    return outcome or await flow.process(envelope, message)
+
+
+def through_core(case: Case, message: bytes) -> tuple[Outcome, bytes]:
+    """The outcome and what goes on, by the core alone."""
+
+    async def run() -> tuple[Outcome, bytes]:
+        async with flow_for(case) as flow:
+            outcome = await answer(flow, case.envelope(Door.MILTER), message)
+            return outcome, apply(message, outcome.edits)
+
+    return asyncio.run(run())

@@ -1,0 +1,126 @@
+"""Every golden message through the core, the milter door and the SMTP door, with equal octets.
+
+`UPDATE_GOLDEN=1 pytest tests/test_golden.py` writes out.eml anew, to be read and reviewed like code. On failure what came out
+lies beside as out.eml.got.
+"""
+
+import asyncio
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+from notes2conf_milter.address import UnixAddress
+from notes2conf_milter.core.edits import apply
+from notes2conf_milter.core.envelope import Door
+from notes2conf_milter.core.joinlink import own_join_link
+from notes2conf_milter.core.verdict import Outcome, Verdict
+from notes2conf_milter.milter.server import MilterServer
+from tests.golden import BASE_URL, JOIN, MESSAGES, Case, answer, cases, flow_for, through_core
+from tests.milter.mta import MilterClient
+from tests.smtp.door import connected, dotted, serving
+from tests.smtp.nexthop import NextHop
+
+CASES = cases()
+REWRITTEN = [case for case in CASES if case.facts["verdict"] == "rewrite"]
+every = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+rewritten = pytest.mark.parametrize("case", REWRITTEN, ids=lambda case: case.name)
+
+
+def compare(case: Case, got: bytes) -> None:
+    """Fail with what came out beside the golden message."""
+    beside = MESSAGES / case.name / "out.eml.got"
+    if got == case.expected:
+        beside.unlink(missing_ok=True)
+        return
+    beside.write_bytes(got)
+    pytest.fail(f"{case.name}: not the octets of out.eml; see {beside.name} beside it")
+
+
+@every
+def test_core_gives_the_verdict_and_the_octets(case: Case) -> None:
+    """Verdict, reason and octets are those that were reviewed."""
+    outcome, got = through_core(case, case.message)
+    assert (outcome.verdict.value, outcome.reason.value) == (case.facts["verdict"], case.facts["reason"])
+    if os.environ.get("UPDATE_GOLDEN") and outcome.edits:
+        (MESSAGES / case.name / "out.eml").write_bytes(got)
+        return
+    compare(case, got)
+
+
+@every
+def test_milter_door_gives_the_same_octets(case: Case, tmp_path: Path) -> None:
+    """What an MTA has after replaying the milter's edits is the golden message."""
+
+    async def run() -> bytes:
+        async with flow_for(case) as flow:
+            door = MilterServer()
+            socket = UnixAddress(str(tmp_path / "m"))
+            await door.start(socket, flow)
+            macros = {b"{client_addr}": case.facts["client"].encode()}
+            if case.facts["authenticated"]:
+                macros[b"{auth_authen}"] = b"anna"
+            async with MilterClient(socket) as mta:
+                result = await mta.deliver(
+                    case.message, case.facts["sender"].encode(), [r.encode() for r in case.facts["recipients"]], macros
+                )
+            await door.close(5)
+        assert result.verdict == "accept"
+        return result.message
+
+    # The milter protocol knows no line ends in header fields but CRLF; a file with bare LF has its own golden octets.
+    if b"\r\n" in case.message:
+        compare(case, asyncio.run(run()))
+    else:
+        assert asyncio.run(run()).replace(b"\r\n", b"\n") == case.expected
+
+
+@every
+def test_smtp_door_gives_the_same_octets(case: Case) -> None:
+    """What the next hop gets is the golden message, with the final line end that SMTP owes (RFC 5321 §4.1.1.4)."""
+    sent = case.message if case.message.endswith(b"\r\n") else case.message + b"\r\n"
+
+    async def run() -> bytes:
+        async with (
+            flow_for(case, allowed=case.client_allowed) as flow,
+            NextHop() as hop,
+            serving(hop.address, flow) as server,
+            connected(server.address) as client,
+        ):
+            assert (await client.reply()).startswith(b"220 ")
+            assert (await client.ask(b"EHLO client.example")).startswith(b"250")
+            for command in (b"MAIL FROM:<%s>" % case.facts["sender"].encode(), b"RCPT TO:<bob@example.net>"):
+                assert (await client.ask(command)).startswith(b"250")
+            assert (await client.ask(b"DATA")).startswith(b"354")
+            await client.send(dotted(sent))
+            assert (await client.reply()).startswith(b"250")
+            return hop.messages[0].octets
+
+    _, expected = through_core(case, sent)
+    got = asyncio.run(run())
+    assert got == expected
+    if sent == case.message:
+        compare(case, got)
+
+
+@rewritten
+def test_rewriting_again_changes_nothing(case: Case) -> None:
+    """Law 3: the rewritten message, sent again, passes as it is."""
+
+    async def run() -> Outcome:
+        async with flow_for(case) as flow:
+            first = await answer(flow, case.envelope(Door.MILTER), case.message)
+            return await answer(flow, case.envelope(Door.MILTER), apply(case.message, first.edits))
+
+    outcome = asyncio.run(run())
+    assert outcome.verdict is Verdict.REWRITE
+    assert outcome.edits == ()
+
+
+@rewritten
+def test_every_link_in_a_golden_message_is_its_own(case: Case) -> None:
+    """No link of another meeting is left in what goes on, once soft line breaks and folds are joined."""
+    joined = re.sub(rb"=\r?\n|\r?\n[ \t]", b"", case.expected)
+    tokens = {match[1].lower() for match in own_join_link(BASE_URL).finditer(joined)}
+    assert tokens <= {JOIN.encode()}
