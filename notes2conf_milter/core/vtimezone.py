@@ -1,7 +1,7 @@
 """The offsets from UTC that a message itself defines (VTIMEZONE, RFC 5545 §3.6.5).
 
 In:  a VTIMEZONE component. Out: a function from local time to seconds east of UTC, or None when nothing in it can be used.
-Fails: never; observances that cannot be read are left out. Bounded: MAX_OBSERVANCES, MAX_ONSETS, two years for a time.
+Fails: never; observances that cannot be read are left out. Bounded: by an `Allowance` for all zones of a calendar.
 
 Only yearly rules are computed, by own arithmetic: they are what producers write, and no rule of this form can run away.
 """
@@ -19,8 +19,7 @@ from . import values
 from .contentlines import Component, ContentLine
 from .values import LAST_YEAR
 
-MAX_OBSERVANCES = 300
-MAX_ONSETS = 2_000  # RDATE values of one zone
+_MOST_MONTHS = 2  # of one rule; more is no time zone
 MAX_RULE = 500  # octets
 _OFFSET = re.compile(r"([+-]?)([0-9]{2}):?([0-5][0-9]):?([0-5][0-9])?")
 _WEEKDAY = re.compile(r"([+-]?[0-9]{1,2})?(MO|TU|WE|TH|FR|SA|SU)")
@@ -97,19 +96,34 @@ class _Observance:
         return []
 
 
-def offsets(component: Component, known: OffsetAt | None = None) -> OffsetAt | None:
+@dataclass(slots=True)
+class Allowance:
+    """What the zones of one calendar may still cost: observances and RDATE values read, onsets computed."""
+
+    observances: int = 600
+    listed: int = 3_000
+    onsets: int = 20_000
+
+
+def offsets(component: Component, known: OffsetAt | None = None, allowance: Allowance | None = None) -> OffsetAt | None:
     """Return the function from local time to seconds east of UTC that a VTIMEZONE defines, None when it defines nothing.
 
     known: what the zone data says under the same name. It counts before the first onset and, where the message only lists a
-    few years' onsets (Sabre: those around the first occurrence), after the last.
+    few years' onsets (Sabre: those around the first occurrence), after the last; and when the allowance is used up.
 
     A local time that occurs twice is its first occurrence, one that does not occur has the offset before the gap
     (RFC 5545 §3.3.5).
     """
     parts = (part for part in component.components if part.name in (b"STANDARD", b"DAYLIGHT"))
-    observances = [found for part in islice(parts, MAX_OBSERVANCES) if (found := _observance(part)) is not None]
+    allowed = allowance or Allowance()
+    observances: list[_Observance] = []
+    for part in islice(parts, allowed.observances):
+        allowed.observances -= 1
+        if (found := _observance(part, allowed)) is not None:
+            observances.append(found)
     if not observances:
         return None
+    cost = sum(1 + len(observance.extra) // 50 for observance in observances)
     since = min(observance.start for observance in observances)
     until = _last_onset(observances)
     first = next((one.after for one in observances if one.standard), observances[0].after)
@@ -120,6 +134,9 @@ def offsets(component: Component, known: OffsetAt | None = None) -> OffsetAt | N
             return known(local)
         steps = years.get(local.year)
         if steps is None:
+            if allowed.onsets < cost:
+                return first if known is None else known(local)
+            allowed.onsets -= cost
             steps = years[local.year] = _steps(observances, local.year)
         return next((after for since, after in reversed(steps) if since <= local), first)
 
@@ -148,14 +165,15 @@ def _steps(observances: list[_Observance], year: int) -> list[tuple[datetime, in
     ]
 
 
-def _observance(part: Component) -> _Observance | None:
+def _observance(part: Component, allowed: Allowance) -> _Observance | None:
     after = _seconds(part.first(b"TZOFFSETTO"))
-    start = next(_times(part.all(b"DTSTART")), None)
+    start = next(_times(part.all(b"DTSTART"), 1), None)
     if after is None or start is None or after % 60:  # Apple: Moscow at +02:30:17, as it was before there were zones
         return None
     before = _seconds(part.first(b"TZOFFSETFROM"))
     before = after if before is None else before
-    extra = tuple(islice(_times(part.all(b"RDATE")), MAX_ONSETS))
+    extra = tuple(_times(part.all(b"RDATE"), allowed.listed))
+    allowed.listed -= len(extra)
     line = part.first(b"RRULE")
     rule = None if line is None else _yearly(line.value, start, before)
     return _Observance(part.name == b"STANDARD", start, before, after, rule, extra)
@@ -170,9 +188,12 @@ def _seconds(line: ContentLine | None) -> int | None:
     return -seconds if found[1] == "-" else seconds
 
 
-def _times(lines: Iterable[ContentLine]) -> Iterator[datetime]:
-    for line in lines:
-        for value in line.value.split(b",", MAX_ONSETS)[:MAX_ONSETS]:
+def _times(lines: Iterable[ContentLine], limit: int) -> Iterator[datetime]:
+    """Yield the times among the first `limit` values."""
+    for line in islice(lines, limit):
+        parts = line.value.split(b",", limit)[:limit]
+        limit -= len(parts)
+        for value in parts:
             text = value.decode("ascii", "ignore").partition("/")[0]
             found = values.read(text.strip().rstrip("Zz"))
             if isinstance(found, datetime):
@@ -201,7 +222,9 @@ def _yearly(value: bytes, start: datetime, before: int) -> _Yearly | None:
         until = _until(parts, start, interval, before)
     except (ValueError, TypeError, OverflowError):
         return None
-    if not all(1 <= month <= 12 for month in months):
+    if len(months) > _MOST_MONTHS or not all(1 <= month <= 12 for month in months):
+        return None
+    if not days and any(ordinal == 0 for ordinal, _ in weekdays):  # each week
         return None
     if not days and not weekdays:
         days = (start.day,)

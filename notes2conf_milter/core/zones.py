@@ -16,7 +16,7 @@ from zoneinfo import ZoneInfo
 from icalendar.timezone.windows_to_olson import WINDOWS_TO_OLSON
 
 from .contentlines import Component, unescape
-from .vtimezone import OffsetAt, offsets
+from .vtimezone import Allowance, OffsetAt, offsets
 
 MAX_NAMES = 40
 _WINDOWS = {name.casefold(): zone for name, zone in WINDOWS_TO_OLSON.items()}
@@ -69,6 +69,7 @@ class Zones:
         producer = _value(calendar, b"PRODID")
         self._notes = b"Lotus" in producer or b"HCL" in producer
         self._found: dict[bytes, Zone] = {}
+        self._allowance = Allowance()
 
     def find(self, tzid: bytes) -> Zone:
         """Return the zone that a TZID parameter (without quotes, RFC 5545 §3.2.19) means; FLOATING when nobody knows it."""
@@ -90,7 +91,7 @@ class Zones:
             else:
                 return zone or FLOATING
         known = named(name, notes=self._notes) or _location(component)
-        own = offsets(component, None if known is None else known.offset_at)
+        own = offsets(component, None if known is None else known.offset_at, self._allowance)
         if own is None:
             return known or FLOATING
         return Zone("", own) if known is None else Zone(known.name, own, named=known.offset_at)

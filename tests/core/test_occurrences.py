@@ -374,6 +374,11 @@ def run_hostile() -> None:
                 found = told(f"DTSTART:{start}\nRRULE:{rule}{end}")
                 assert found.times, rule
                 assert EARLIEST < found.over_at <= LATEST, rule
+    every_week = BERLIN.replace("BYDAY=-1SU", "BYDAY=MO,TU,WE,TH,FR").splitlines(keepends=True)
+    heavy = "".join([*every_week[:2], *every_week[2:-1] * 300, every_week[-1]])
+    assert len(told("DTSTART;TZID=W. Europe:20260105T100000\nRRULE:FREQ=YEARLY;COUNT=200", head=heavy).times) == 50
+    assert told(*["DTSTART:20260105T100000Z\nRRULE:FREQ=DAILY;COUNT=4000"] * 5000).times
+    assert told("DTSTART:20260105T100000Z\nEXDATE:20260106T100000Z" + ",20260107T100000Z" * 500_000).times
 
 
 def test_no_rule_runs_away() -> None:

@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from notes2conf_milter.core.contentlines import components
-from notes2conf_milter.core.vtimezone import OffsetAt, offsets
+from notes2conf_milter.core.vtimezone import Allowance, OffsetAt, offsets
 
 
 def zone(*parts: str, known: OffsetAt | None = None) -> OffsetAt | None:
@@ -123,6 +123,22 @@ def test_rules_made_to_hurt(rule: str) -> None:
     found = zone(observance("STANDARD", "19700101T000000", "+0000", "+0100", f"RRULE:{rule}"))
     assert found is not None
     assert all(found(datetime(year, 7, 1)) == 3600 for year in (1970, 2026, 9900))
+
+
+def test_an_allowance_that_is_used_up_leaves_the_zone_data() -> None:
+    part = observance(
+        "STANDARD", "19700101T000000", "+0000", "+0100", "RRULE:FREQ=YEARLY", "RDATE:" + "20010101," * 9999
+    )
+    text = (
+        "BEGIN:VTIMEZONE\n"
+        + "".join(f"BEGIN:{part}\nEND:STANDARD\n".replace("|", "\n") for _ in range(300))
+        + "END:VTIMEZONE\n"
+    )
+    allowance = Allowance(onsets=1000)
+    found = offsets(components(text.encode())[0], lambda _: 42, allowance)
+    assert found is not None
+    assert [found(datetime(year, 7, 1)) for year in range(2000, 2005)] == [3600, 3600, 42, 42, 42]
+    assert (allowance.observances, allowance.listed) == (300, 0)
 
 
 def test_times_at_both_ends_of_the_calendar() -> None:
