@@ -21,7 +21,7 @@ from weakref import WeakValueDictionary
 from notes2conf_milter.core.edits import Edit, apply
 from notes2conf_milter.core.envelope import Envelope
 from notes2conf_milter.core.invitation import Invitation, may_hold_calendar, read
-from notes2conf_milter.core.joinlink import join_url, start_url
+from notes2conf_milter.core.joinlink import join_url, own_join_link, start_url
 from notes2conf_milter.core.meeting import Page
 from notes2conf_milter.core.message import MessageTooComplex
 from notes2conf_milter.core.occurrences import Schedule, ScheduleError, schedule
@@ -83,6 +83,7 @@ class MailFlow:
         clock: Callable[[], int],
     ) -> None:
         self._settings = settings
+        self._own_link = own_join_link(settings.base_url)
         self._store = store
         self._store_thread = store_thread
         self._work = work
@@ -151,7 +152,15 @@ class MailFlow:
             )
         except ScheduleError:
             return Reason.CALENDAR_UNPARSABLE
-        decision = decide(envelope, message, invitation, times.over_at, self._settings.policy, now)
+        decision = decide(
+            envelope,
+            message,
+            invitation,
+            self._settings.policy,
+            own_link=self._own_link,
+            over_at=times.over_at,
+            now=now,
+        )
         return decision if isinstance(decision, Reason) else _Read(invitation, times, decision)
 
     async def _give_link(self, message: bytes, found: _Read) -> Outcome:

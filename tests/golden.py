@@ -11,16 +11,20 @@ import tomllib
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any
 
+from notes2conf_milter.core.contentlines import components
 from notes2conf_milter.core.edits import apply
 from notes2conf_milter.core.envelope import Door, Envelope
-from notes2conf_milter.core.message import header_fields
+from notes2conf_milter.core.invitation import is_calendar
+from notes2conf_milter.core.meeting import Occurrence, Page, Person, Revision
+from notes2conf_milter.core.message import header_fields, parse
 from notes2conf_milter.core.policy import PolicySettings, Trigger
-from notes2conf_milter.core.verdict import Outcome, Verdict
+from notes2conf_milter.core.transfer import decode
+from notes2conf_milter.core.verdict import Outcome
 from notes2conf_milter.mailflow import FlowSettings, MailFlow
 from notes2conf_milter.store import EpochFile, MeetingStore, load_mail_key, new_keys
 from notes2conf_milter.store.keys import EPOCH_NAME, MAIL_KEY_NAME
@@ -109,22 +113,25 @@ async def flow_for(case: Case, *, allowed: bool | None = None) -> AsyncIterator[
             draw_token=lambda: next(tokens),
         )
         try:
-            flow = _flow(fixed, store, thread, case)
             if case.facts["known"]:
-                organizer = replace(fixed, policy=replace(policy, trigger=Trigger.ALWAYS, conferences=(), opt_out="@none-such"))
-                await _claim(_flow(organizer, store, thread, case), case)
-            yield flow
+                thread.submit(_claim, store, case).result()
+            yield MailFlow(fixed, store, store_thread=thread, work=thread, hand_over=None, clock=lambda: case.now)
         finally:
             store.close()
 
 
-def _flow(settings: FlowSettings, store: MeetingStore, thread: ThreadPoolExecutor, case: Case) -> MailFlow:
-    return MailFlow(settings, store, store_thread=thread, work=thread, hand_over=None, clock=lambda: case.now)
-
-
-async def _claim(flow: MailFlow, case: Case) -> None:
-    outcome = await flow.process(Envelope(Door.COMMAND, b""), case.message)
-    assert outcome.verdict is Verdict.REWRITE, "a known meeting must be one that could be claimed"
+def _claim(store: MeetingStore, case: Case) -> None:
+    """Make the meeting known that the message is about, whatever the message says about it."""
+    part = next(part for part in parse(case.message).walk() if is_calendar(part))
+    octets = decode(case.message[part.header.body_start : part.body_end], part.encoding)
+    assert octets is not None
+    event = components(octets)[0].within(b"VEVENT")[0]
+    uid, organizer = event.first(b"UID"), event.first(b"ORGANIZER")
+    assert uid is not None
+    assert organizer is not None
+    address = organizer.value.decode().partition(":")[2]
+    page = Page("known before", Person(address), (Occurrence(case.now + 3600, case.now + 7200),))
+    store.claim(address, uid.value.strip().decode(), page, (), Revision(), None, case.now + 7200, case.now)
 
 
 async def answer(flow: MailFlow, envelope: Envelope, message: bytes) -> Outcome:

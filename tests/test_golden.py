@@ -53,6 +53,9 @@ def test_core_gives_the_verdict_and_the_octets(case: Case) -> None:
 def test_milter_door_gives_the_same_octets(case: Case, tmp_path: Path) -> None:
     """What an MTA has after replaying the milter's edits is the golden message."""
 
+    # Postfix takes a bare LF for a line end and hands milters CRLF.
+    sent = case.message if b"\r\n" in case.message else case.message.replace(b"\n", b"\r\n")
+
     async def run() -> bytes:
         async with flow_for(case) as flow:
             door = MilterServer()
@@ -63,17 +66,17 @@ def test_milter_door_gives_the_same_octets(case: Case, tmp_path: Path) -> None:
                 macros[b"{auth_authen}"] = b"anna"
             async with MilterClient(socket) as mta:
                 result = await mta.deliver(
-                    case.message, case.facts["sender"].encode(), [r.encode() for r in case.facts["recipients"]], macros
+                    sent, case.facts["sender"].encode(), [r.encode() for r in case.facts["recipients"]], macros
                 )
             await door.close(5)
         assert result.verdict == "accept"
         return result.message
 
-    # The milter protocol knows no line ends in header fields but CRLF; a file with bare LF has its own golden octets.
-    if b"\r\n" in case.message:
-        compare(case, asyncio.run(run()))
+    got = asyncio.run(run())
+    if sent == case.message:
+        compare(case, got)
     else:
-        assert asyncio.run(run()).replace(b"\r\n", b"\n") == case.expected
+        assert got == through_core(case, sent)[1]
 
 
 @every

@@ -20,6 +20,8 @@ _ENCODED_WORD = re.compile(
     rb"=\?([!-)+-<>@-~]+?)(?:\*[A-Za-z-]*)?\?([BbQq])\?([!->@-~]*)\?="
 )  # RFC 2047 §2, RFC 2231 §5
 
+_DANGLING = re.compile(rb"[ \t]*(?:\\[,;]|[,;|/-])[ \t]*\Z")  # a separator, escaped (RFC 5545 §3.3.11) or not
+
 
 def keyword_pattern(keyword: str) -> re.Pattern[bytes]:
     """Return the pattern that finds `keyword` (ASCII, no blanks) as a word of its own, and the blanks before it."""
@@ -34,6 +36,8 @@ def cuts(text: bytes, pattern: re.Pattern[bytes]) -> list[Splice]:
     found = []
     for match in pattern.finditer(text):
         start, end = match.span()
+        if end == len(text):
+            start = len(_DANGLING.sub(b"", text[:start]))  # `Room 12, @meet` leaves no comma behind
         if start == 0:
             while end < len(text) and text[end : end + 1] in (b" ", b"\t"):
                 end += 1

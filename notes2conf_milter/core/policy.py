@@ -167,23 +167,35 @@ def _senders(envelope: Envelope, header: bytes, section: Header, settings: Polic
 
 
 def decide(
-    envelope: Envelope, message: bytes, invitation: Invitation, over_at: int, settings: PolicySettings, now: int
+    envelope: Envelope,
+    message: bytes,
+    invitation: Invitation,
+    settings: PolicySettings,
+    *,
+    own_link: re.Pattern[bytes],
+    over_at: int,
+    now: int,
 ) -> Decision | Reason:
     """Return whether the invitation may carry a link, or the Reason why it passes whatever is known.
 
-    over_at, now: seconds since 1970 UTC. Call `before_body` first: it answers for the client and the sender's domain.
+    own_link: finds a join link of ours, which is no other conference. over_at, now: seconds since 1970 UTC.
+    Call `before_body` first: it answers for the client and the sender's domain.
     """
     if not settings.own_domain(invitation.organizer.address):
         return Reason.ORGANIZER_FOREIGN
     if over_at <= now:
         return Reason.MEETING_OVER
     senders = _senders(envelope, message, invitation.root.header, settings)
-    if envelope.door is not Door.COMMAND and senders.isdisjoint({invitation.organizer.address.lower(), invitation.sent_by.lower()} - {""}):
+    if envelope.door is not Door.COMMAND and senders.isdisjoint(
+        {invitation.organizer.address.lower(), invitation.sent_by.lower()} - {""}
+    ):
         return Decision(Reason.SENDER_NOT_ORGANIZER, update=False)
-    return Decision(_unwanted(message, invitation, settings), update=True)
+    return Decision(_unwanted(message, invitation, settings, own_link), update=True)
 
 
-def _unwanted(message: bytes, invitation: Invitation, settings: PolicySettings) -> Reason | None:
+def _unwanted(
+    message: bytes, invitation: Invitation, settings: PolicySettings, own_link: re.Pattern[bytes]
+) -> Reason | None:
     """Return why no new meeting is claimed for this invitation, or None."""
     if settings.trigger is Trigger.NEVER:
         return Reason.TRIGGER_OFF
@@ -191,7 +203,7 @@ def _unwanted(message: bytes, invitation: Invitation, settings: PolicySettings) 
         return Reason.OPT_OUT
     if settings.trigger is Trigger.KEYWORD and not _stands(invitation, settings.keyword_found):
         return Reason.KEYWORD_MISSING
-    if _carries_conference(message, invitation, settings.conference_pattern):
+    if _carries_conference(message, invitation, settings.conference_pattern, own_link):
         return Reason.CONFERENCE_PRESENT
     return None
 
@@ -206,19 +218,21 @@ def _stands(invitation: Invitation, keyword: re.Pattern[bytes]) -> bool:
     )
 
 
-def _carries_conference(message: bytes, invitation: Invitation, pattern: re.Pattern[bytes]) -> bool:
+def _carries_conference(
+    message: bytes, invitation: Invitation, pattern: re.Pattern[bytes], own_link: re.Pattern[bytes]
+) -> bool:
     events = [event for copy in invitation.copies for event in copy.events]
-    return any(_event_conference(event, pattern) for event in events) or any(
+    return any(_event_conference(event, pattern, own_link) for event in events) or any(
         pattern.search(text) for text in body_texts(message, invitation)
     )
 
 
-def _event_conference(event: Component, pattern: re.Pattern[bytes]) -> bool:
+def _event_conference(event: Component, pattern: re.Pattern[bytes], own_link: re.Pattern[bytes]) -> bool:
     for line in event.lines:
         web = line.value.strip()[:8].lower().startswith((b"https://", b"http://"))
         if line.name in _CONFERENCE_PROPERTIES and line.value.strip():
             return True
-        if line.name == b"CONFERENCE" and web:
+        if line.name == b"CONFERENCE" and web and not own_link.match(line.value.strip()):
             return True
         if pattern.search(line.text):
             return True

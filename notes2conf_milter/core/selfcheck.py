@@ -23,6 +23,7 @@ _FOLDING = re.compile(rb"(?<!\r)\r*\n[ \t]")
 _HEADER_END = re.compile(rb"\r?\n\r?\n")
 _SUBJECT = re.compile(rb"(?im)^Subject:.*(?:\n[ \t].*)*\n?")
 _BLANKS = re.compile(rb"\s|\\[nN]")
+_SEPARATOR = re.compile(rb"\\?[,;|/-]\Z")
 _EOLS = (b"\r\n", b"\n", b"\\n")
 
 
@@ -219,5 +220,6 @@ def _rest(text: bytes, meant: Meant) -> bytes:
         text = b"".join(piece for index, piece in enumerate(pieces) if index % 2 == 0 or not meant.own.search(piece))
     text = meant.own.sub(b"", text.replace(b"\\; ", b" "))
     if meant.keyword is not None:
-        text = meant.keyword.sub(b"", text)
+        # A separator that stood before the keyword at the end may have gone with it.
+        return _SEPARATOR.sub(b"", _BLANKS.sub(b"", meant.keyword.sub(b"", text)))
     return _BLANKS.sub(b"", text)

@@ -135,7 +135,8 @@ def _html(mail: StartMail, texts: _Texts, subject: str) -> str:
         f"<p>{escape(_greeting(mail))},</p>\n<p>{escape(texts.intro)}</p>\n"
         f'<p><a href="{start}" style="display: inline-block; padding: .6em 1.2em; border-radius: .4em; '
         f'background: #1f5f8b; color: #ffffff; text-decoration: none; font-weight: bold">{escape(texts.button)}</a></p>\n'
-        f"<p><b>{escape(texts.what)}:</b> {escape(subject)}<br>\n<b>{escape(texts.time)}:</b> {escape(_times(mail))}{series}</p>\n"
+        f"<p><b>{escape(texts.what)}:</b> {escape(subject)}<br>\n"
+        f"<b>{escape(texts.time)}:</b> {escape(_times(mail))}{series}</p>\n"
         f"<p>{escape(texts.keep)}</p>\n"
         f'<p>{escape(texts.guests)}:<br>\n<a href="{join}">{join}</a></p>\n'
         f'<p style="color: #555555; font-size: 14px">{escape(texts.forget)}</p>\n</body></html>\n'
