@@ -11,6 +11,7 @@ from calendar import monthrange
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
+from functools import lru_cache
 from itertools import islice
 
 from icalendar.prop import vRecur
@@ -175,7 +176,7 @@ def _observance(part: Component, allowed: Allowance) -> _Observance | None:
     extra = tuple(_times(part.all(b"RDATE"), allowed.listed))
     allowed.listed -= len(extra)
     line = part.first(b"RRULE")
-    rule = None if line is None else _yearly(line.value, start, before)
+    rule = None if line is None else _yearly(line.value[:MAX_RULE], start, before)
     return _Observance(part.name == b"STANDARD", start, before, after, rule, extra)
 
 
@@ -202,10 +203,11 @@ def _times(lines: Iterable[ContentLine], limit: int) -> Iterator[datetime]:
                 yield datetime.combine(found, time())
 
 
+@lru_cache(maxsize=64)  # a house's calendars all bring the same few
 def _yearly(value: bytes, start: datetime, before: int) -> _Yearly | None:
     """Return the rule when it is one that repeats yearly, else None: then DTSTART and RDATE alone count."""
     try:
-        parts = vRecur.from_ical(value[:MAX_RULE].decode("ascii", "ignore"))
+        parts = vRecur.from_ical(value.decode("ascii", "ignore"))
         months = tuple(sorted({int(month) for month in parts.get("BYMONTH", ())}))
         freq = str(*parts.get("FREQ", ()))
         if freq != "YEARLY" and not (freq == "MONTHLY" and months):
