@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 
-from . import values
-from .contentlines import ContentLine
-from .zones import FLOATING, UTC, Zone, Zones
+from notes2conf_milter.core import values
+from notes2conf_milter.core.contentlines import ContentLine
+from notes2conf_milter.core.zones import FLOATING, UTC, Zone, Zones
 
 EPOCH = datetime(1970, 1, 1)
 EARLIEST = -30_700_000_000  # seconds since 1970, in the year 997

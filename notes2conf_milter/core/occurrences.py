@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from itertools import islice
 
-from . import recurrence, rules
-from .contentlines import Component
-from .instants import (
+from notes2conf_milter.core import recurrence, rules
+from notes2conf_milter.core.contentlines import Component
+from notes2conf_milter.core.instants import (
     LATEST,
     Length,
     Moment,
@@ -27,9 +27,9 @@ from .instants import (
     moment,
     moments,
 )
-from .meeting import Occurrence
-from .recurrence import Budget, Ending
-from .zones import Zones
+from notes2conf_milter.core.meeting import Occurrence
+from notes2conf_milter.core.recurrence import Budget, Ending
+from notes2conf_milter.core.zones import Zones
 
 MAX_EVENTS = 1_000
 MAX_MASTERS = 4

@@ -16,8 +16,8 @@ from itertools import islice
 
 from dateutil import rrule
 
-from .rules import Rule, Verdict
-from .values import LAST_YEAR
+from notes2conf_milter.core.rules import Rule, Verdict
+from notes2conf_milter.core.values import LAST_YEAR
 
 MAX_COUNT = 5_000
 MAX_STEPS = 12_000

@@ -13,7 +13,7 @@ from enum import Enum
 from dateutil import rrule
 from icalendar.prop import vRecur
 
-from .values import FIRST_YEAR, LAST_YEAR
+from notes2conf_milter.core.values import FIRST_YEAR, LAST_YEAR
 
 MAX_RULE = 1_000  # octets
 _MOST_TIMES = 24  # a day

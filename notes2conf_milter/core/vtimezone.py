@@ -16,9 +16,9 @@ from itertools import islice
 
 from icalendar.prop import vRecur
 
-from . import values
-from .contentlines import Component, ContentLine
-from .values import LAST_YEAR
+from notes2conf_milter.core import values
+from notes2conf_milter.core.contentlines import Component, ContentLine
+from notes2conf_milter.core.values import LAST_YEAR
 
 _MOST_MONTHS = 2  # of one rule; more is no time zone
 MAX_RULE = 500  # octets

@@ -15,8 +15,8 @@ from zoneinfo import ZoneInfo
 
 from icalendar.timezone.windows_to_olson import WINDOWS_TO_OLSON
 
-from .contentlines import Component, unescape
-from .vtimezone import Allowance, OffsetAt, offsets
+from notes2conf_milter.core.contentlines import Component, unescape
+from notes2conf_milter.core.vtimezone import Allowance, OffsetAt, offsets
 
 MAX_NAMES = 40
 _WINDOWS = {name.casefold(): zone for name, zone in WINDOWS_TO_OLSON.items()}
