@@ -104,7 +104,7 @@ class EpochFile:
         self.clean()
 
     def clean(self) -> None:
-        """Destroy what an interrupted `replace` left beside the file: a new secret never used, or an old one done with."""
+        """Destroy what an interrupted `replace` left beside the file: a new secret never used or an old one."""
         try:
             if self._last.exists() and self._last.samefile(self.path):
                 self._last.unlink()  # the crash came before the rename: the content is still the current one

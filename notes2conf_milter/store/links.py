@@ -70,7 +70,7 @@ class LinkStore:
     def open(self, token: str, kinds: Collection[LinkKind], now: int) -> OpenedMeeting | None:
         """Return the meeting that a link of one of these kinds leads to, None when there is none.
 
-        Upper case is as good as lower: some programs change it in links. now: seconds since 1970 UTC. Raises StoreError.
+        Upper case is as good as lower, some programs change it. now: seconds since 1970 UTC. Raises StoreError.
         """
         with failures():
             found = self._find(token.lower(), kinds, now)

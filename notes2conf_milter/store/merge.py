@@ -1,6 +1,6 @@
 """What a message does to a meeting that is known: newer ones change it, equal ones complete it, older ones do nothing.
 
-In:  what is stored, what the message says, the time. Out: what to store; the same value when nothing changes. Pure.
+In:  what is stored, what the message says. Out: what to store; the same value when nothing changes. Pure.
 Fails: never. Bounded: whatever the messages say, a row keeps at most MAX_TIMES occurrences, MAX_ATTENDEES,
 MAX_INSTANCES.
 """

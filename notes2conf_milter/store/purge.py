@@ -5,9 +5,9 @@ Fails: StoreSetupError (files missing or too open), StoreError (cannot now); the
 stopped.
 
 Deleting is not enough. secure_delete zeroes deleted cells, but where SQLite has moved cells between pages it leaves
-copies in the old page (about one row in five hundred, measured); VACUUM writes every page anew, and the truncation of
-the WAL drops the older pages there. Both happen on every run, so that nothing needs to be remembered from one that
-crashed.
+copies in the old page (of up to three in a thousand rows, measured); VACUUM writes every page anew, and the
+truncation of the WAL drops the older pages there. Both happen on every run, so that nothing needs to be remembered
+from one that crashed.
 """
 
 import sqlite3
@@ -31,7 +31,8 @@ _TRY_MILLISECONDS = 250  # a checkpoint that waits for a reader keeps writers wa
 class PurgeResult:
     """What a purge did.
 
-    deleted: meetings; resealed: rows under a new epoch; damaged: rows that could not be; rotated: an epoch was destroyed.
+    deleted: meetings; resealed: rows under a new epoch; damaged: rows that could not be; rotated: an epoch was
+    destroyed.
     truncated: the file was rewritten and the WAL emptied; False when another process was in the way, or the disk
     full: octets of what was deleted may still be there until a later run succeeds.
     """

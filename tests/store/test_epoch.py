@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from notes2conf_milter.store import epoch
-from notes2conf_milter.store.epoch import EpochFile, as_octets, new_epoch
+from notes2conf_milter.store.epoch import Epoch, EpochFile, as_octets, new_epoch
 from notes2conf_milter.store.errors import StoreError, StoreSetupError
 from tests.store.vault import NOW, Vault
 
@@ -56,7 +56,8 @@ def test_a_closed_file_is_accepted(vault: Vault, mode: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"\n", b"secret\n", as_octets((new_epoch(NOW),)) + b"x\n", b"notes2conf epoch 2\n"]
+    "content",
+    [b"", b"\n", b"secret\n", as_octets((Epoch(b"e" * 8, NOW, b"s" * 32),)) + b"x\n", b"notes2conf epoch 2\n"],
 )
 def test_another_file_is_refused(vault: Vault, content: bytes) -> None:
     vault.epoch.path.write_bytes(content)

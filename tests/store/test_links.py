@@ -1,4 +1,4 @@
-"""The web service's side: a link opens its meeting, nothing opens without one, and of two writers the second is told."""
+"""The web service's side: a link opens its meeting, nothing opens without, of two writers the second is told."""
 
 from itertools import product
 
@@ -165,7 +165,7 @@ def test_the_web_service_needs_a_closed_epoch_file(vault: Vault) -> None:
 
 
 def test_without_a_link_or_the_mail_key_nothing_opens(vault: Vault) -> None:
-    """Whoever has the whole database and the epoch file tries every secret found there, in every way keys are made here."""
+    """Whoever has the database and the epoch file tries every secret found there, in every way keys are made."""
     store, web = vault.mail(), vault.web()
     got = claim(store)
     shown = web.open(got.start_token, LINKS, NOW)

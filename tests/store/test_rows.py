@@ -17,12 +17,12 @@ from notes2conf_milter.store.rows import (
     seal_for_mail,
     seal_salt,
 )
-from notes2conf_milter.store.sealing import Place, Unsealable, new_key
+from notes2conf_milter.store.sealing import Place, Unsealable
 from tests.store.vault import BERT, END, FIRST, NOW, PAGE, ROOM, UID, numbered_tokens
 
 TOKEN, OTHER_TOKEN = numbered_tokens()(), numbered_tokens()().replace("b", "c")
-MAIL_KEY = new_key()
-SECRETS = Secrets(new_key(), new_key())
+MAIL_KEY, OTHER_KEY = b"m" * 32, b"o" * 32
+SECRETS = Secrets(b"r" * 32, b"p" * 32)
 EPOCH = new_epoch(NOW)
 PLACE = Place(7, b"u" * 32, END)
 KNOWN = first(UID, News(PAGE, (BERT,), FIRST, None, END), TOKEN, OTHER_TOKEN)
@@ -43,7 +43,7 @@ def test_a_link_opens_the_page_key() -> None:
     for token, kind, salt in [
         (OTHER_TOKEN, LinkKind.JOIN, SECRETS.salt),
         (TOKEN, LinkKind.START, SECRETS.salt),
-        (TOKEN, LinkKind.JOIN, new_key()),
+        (TOKEN, LinkKind.JOIN, OTHER_KEY),
     ]:
         with pytest.raises(Unsealable):
             open_for_link(sealed, token, kind, salt, PLACE)
@@ -56,7 +56,7 @@ def test_the_salt_needs_its_epoch() -> None:
         open_salt(ROW.salt, (replace(new_epoch(NOW), id=EPOCH.id),), PLACE)
 
 
-@pytest.mark.parametrize("salt, key", [(new_key(), MAIL_KEY), (SECRETS.salt, new_key())])
+@pytest.mark.parametrize("salt, key", [(OTHER_KEY, MAIL_KEY), (SECRETS.salt, OTHER_KEY)])
 def test_the_mail_key_needs_the_salt_and_the_salt_the_mail_key(salt: bytes, key: bytes) -> None:
     with pytest.raises(Unsealable):
         open_for_mail(ROW, salt, key)
