@@ -3,9 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PACKAGES_RUN := python3-venv
-PACKAGES_TEST := python3-venv postfix chromium chromium-driver
+PACKAGES_TEST := python3-venv postfix nginx-light chromium chromium-driver
 
-.PHONY: demo test check lint bench lock clean
+.PHONY: demo test lock clean
 
 demo: $(VENV)/run
 	$(BIN)/notes2conf-milter demo

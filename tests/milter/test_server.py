@@ -93,7 +93,7 @@ def address(request: pytest.FixtureRequest, tmp_path: Path) -> UnixAddress | Ine
                 with socket.socket(socket.AF_INET6) as sock:
                     sock.bind(("::1", 0))
             except OSError:
-                pytest.skip("no IPv6 here")
+                return InetAddress("127.0.0.1", 0)  # a machine without IPv6 tries IPv4 twice
             return InetAddress("::1", 0)
     return InetAddress("127.0.0.1", 0)
 
