@@ -27,6 +27,7 @@ from notes2conf_milter.core.message import header_fields
 from notes2conf_milter.core.verdict import EXPLANATIONS, Outcome, Verdict
 from notes2conf_milter.mailflow import MailFlow
 from notes2conf_milter.store import EpochFile, StoreError, StoreSetupError, new_keys, purge
+from notes2conf_milter.store.keys import EPOCH_NAME, MAIL_KEY_NAME
 
 EX_TEMPFAIL = 75
 EX_CONFIG = 78
@@ -185,7 +186,11 @@ def new(config_file: Path | None, **given: Any) -> None:
         settings = read_settings(config_file, given)
         daemon.make_folder(settings.state_dir)
         new_keys(settings.state_dir, daemon.now())
-        click.echo(f"made {settings.keys_mail} and {settings.keys_epoch}; keep the second out of every backup")
+        mail_key, epoch = settings.state_dir / MAIL_KEY_NAME, settings.state_dir / EPOCH_NAME
+        click.echo(f"made {mail_key} and {epoch}; keep the second out of every backup")
+        for name, made, wanted in (("mail", mail_key, settings.keys_mail), ("epoch", epoch, settings.keys_epoch)):
+            if made != wanted:
+                click.echo(f"keys.{name} is {wanted}: move {made} there")
 
 
 @main.group()
@@ -235,7 +240,8 @@ def rewrite(message: BinaryIO, explain: bool, at: str | None, config_file: Path 
 def _rewrite_settings(config_file: Path | None, given: dict[str, Any], folder: Path) -> Settings:
     named = config_file is not None or given["state_dir"] is not None
     if not named:
-        given = {**given, "state_dir": str(folder)}
+        keys = {"keys.mail": str(folder / MAIL_KEY_NAME), "keys.epoch": str(folder / EPOCH_NAME)}
+        given = {**given, **keys, "state_dir": str(folder)}  # not those that /etc/notes2conf/notes2conf.toml names
     settings = read_settings(config_file, given)
     if given["state_dir"] is not None:
         daemon.make_folder(settings.state_dir)

@@ -159,11 +159,17 @@ def _path(value: Any) -> Path:
 
 
 def _milter(value: Any) -> UnixAddress | InetAddress:
-    return milter_address(_text(value))
+    try:
+        return milter_address(_text(value))
+    except ValueError:
+        raise ValueError("unix:PATH or inet:HOST:PORT, in quotes, an IPv6 host in brackets") from None
 
 
 def _host_port(value: Any) -> InetAddress:
-    return host_port(_text(value))
+    try:
+        return host_port(_text(value))
+    except ValueError:
+        raise ValueError("HOST:PORT, in quotes, an IPv6 host in brackets, the port 0 to 65535") from None
 
 
 _ADDRESS = re.compile(r"[^\s<>()\[\],;:\"\\@]+@[A-Za-z0-9.-]+")
@@ -177,7 +183,12 @@ def _address(value: Any) -> str:
 
 
 def _jitsi(value: Any) -> str:
-    return Jitsi(_text(value).strip().rstrip("/")).server
+    try:
+        return Jitsi(_text(value).strip().rstrip("/")).server
+    except ValueError:
+        raise ValueError(
+            'an https:// URL, as "https://meet.example.org", without user name and query; http:// on loopback alone'
+        ) from None
 
 
 _LOOPBACK = ["127.0.0.0/8", "::1/128"]
@@ -291,6 +302,7 @@ SETTINGS: tuple[Setting, ...] = (
     ),
 )
 _BY_KEY = {setting.key: setting for setting in SETTINGS}
+_SECTIONS = {setting.key.partition(".")[0] for setting in SETTINGS if "." in setting.key}
 
 
 @dataclass(frozen=True, slots=True)
@@ -369,7 +381,8 @@ def _flat(table: dict[str, Any], source: str) -> dict[str, Any]:
     """Return {"section.key": value}; raises ConfigError for a key that no setting has, with the nearest that one has."""
     flat: dict[str, Any] = {}
     for name, value in table.items():
-        flat |= {f"{name}.{key}": inner for key, inner in value.items()} if isinstance(value, dict) else {name: value}
+        section = isinstance(value, dict) and (value or name in _SECTIONS)  # an empty one may be misspelt, too
+        flat |= {f"{name}.{key}": inner for key, inner in value.items()} if section else {name: value}
     for key in flat:
         if key not in _BY_KEY:
             near = difflib.get_close_matches(key, _BY_KEY, 1)
