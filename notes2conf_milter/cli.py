@@ -24,7 +24,7 @@ from notes2conf_milter.config import SETTINGS, ConfigError, Settings, load
 from notes2conf_milter.core.edits import ChangeHeader, Edit, ReplaceBody, apply
 from notes2conf_milter.core.envelope import Door, Envelope
 from notes2conf_milter.core.message import header_fields
-from notes2conf_milter.core.verdict import EXPLANATIONS, Outcome, Verdict
+from notes2conf_milter.core.verdict import EXPLANATIONS, Outcome, Reason, Verdict
 from notes2conf_milter.mailflow import MailFlow
 from notes2conf_milter.store import EpochFile, StoreError, StoreSetupError, new_keys, purge
 from notes2conf_milter.store.keys import EPOCH_NAME, MAIL_KEY_NAME
@@ -265,7 +265,11 @@ def _clock(at: str | None) -> Callable[[], int]:
 
 
 async def _rewrite(settings: Settings, message: bytes, clock: Callable[[], int]) -> Outcome:
-    store = daemon.open_meetings(settings)
+    try:
+        store = daemon.open_meetings(settings)
+    except StoreError as error:
+        click.echo(f"notes2conf-milter: {error}", err=True)
+        return Outcome(Verdict.DEFER, Reason.STORE_UNAVAILABLE)
     with ThreadPoolExecutor(1) as thread:
         flow = MailFlow(
             daemon.flow_settings(settings), store, store_thread=thread, work=thread, hand_over=None, clock=clock

@@ -1,0 +1,467 @@
+"""The command line as people and scripts use it: real processes, their output, their exit codes."""
+
+import json
+import os
+import queue
+import re
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from notes2conf_milter.demo import invitation
+from notes2conf_milter.store import new_keys
+
+PROGRAM = Path(sys.executable).parent / "notes2conf-milter"
+MESSAGES = Path(__file__).parent / "messages"
+BASE_URL = "https://conf.example.org"
+AT = datetime(2020, 2, 3, 8, 30, tzinfo=UTC)
+BEFORE = ("--now", "2020-02-03T08:30:00Z")
+OWN = ("--organizer-domain", "example.org", "--base-url", BASE_URL)
+LINK = re.compile(rb"https://conf\.example\.org/j/[a-z2-7]{32}")
+SECONDS = 60.0
+
+
+def run(*arguments: str, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+    """Run notes2conf-milter to its end."""
+    return subprocess.run([PROGRAM, *arguments], input=stdin, capture_output=True, timeout=SECONDS, check=False)
+
+
+@dataclass
+class Running:
+    """A process under way; what it writes to the stream that is watched comes line by line."""
+
+    process: subprocess.Popen[str]
+    lines: queue.Queue[str] = field(default_factory=queue.Queue)
+    seen: list[str] = field(default_factory=list)
+
+    def wait_for(self, text: str) -> None:
+        """Read lines until one holds `text`."""
+        deadline = time.monotonic() + SECONDS
+        while not self.seen or text not in self.seen[-1]:
+            self.seen.append(self.lines.get(timeout=deadline - time.monotonic()))
+
+    def end(self, number: signal.Signals) -> int:
+        """Send a signal and return the exit code."""
+        self.process.send_signal(number)
+        return self.process.wait(SECONDS)
+
+
+@contextmanager
+def running(*arguments: str, watch: str, environment: dict[str, str] | None = None) -> Iterator[Running]:
+    """Start notes2conf-milter and watch its `stdout` or `stderr`; it is ended at the latest with the block."""
+    with subprocess.Popen(
+        [PROGRAM, *arguments],
+        stdin=subprocess.DEVNULL,
+        text=True,
+        env={**os.environ, **(environment or {})},
+        **{watch: subprocess.PIPE},
+    ) as process:
+        one = Running(process)
+        stream = process.stdout if watch == "stdout" else process.stderr
+        assert stream is not None
+        reader = threading.Thread(target=lambda: [one.lines.put(line) for line in stream], daemon=True)
+        reader.start()
+        try:
+            yield one
+        finally:
+            process.kill()
+            reader.join(SECONDS)
+
+
+def explained(result: subprocess.CompletedProcess[bytes]) -> dict[str, object]:
+    """Return the JSON object in the last line of standard error."""
+    found = json.loads(result.stderr.splitlines()[-1])
+    assert isinstance(found, dict)
+    return found
+
+
+@pytest.fixture
+def message(tmp_path: Path) -> Path:
+    """Return a file with a Notes invitation of anna.muster@example.org, two hours from AT."""
+    path = tmp_path / "in.eml"
+    path.write_bytes(invitation(AT))
+    return path
+
+
+# --- rewrite ---
+
+
+def test_rewrite_adds_the_link_and_says_why(message: Path) -> None:
+    """The way to see what the gateway would do, without any file and without a service."""
+    result = run("rewrite", "--explain", *OWN, *BEFORE, str(message))
+    assert result.returncode == 0
+    assert len(set(LINK.findall(result.stdout))) == 1
+    found = explained(result)
+    assert {"verdict", "reason", "edits"} <= set(found)
+    assert (found["verdict"], found["reason"]) == ("rewrite", "link-added")
+    body = len(result.stdout) - result.stdout.index(b"\r\n\r\n") - 4
+    assert found["edits"] == [{"edit": "replace-body", "octets": body}]
+
+
+def test_rewrite_reads_standard_input_as_it_reads_a_file(message: Path, tmp_path: Path) -> None:
+    """In a pipe it does the same, octet for octet; `-` is standard input, too."""
+    shared = (*OWN, *BEFORE, "--state", str(tmp_path / "state"))
+    from_file = run("rewrite", *shared, str(message))
+    assert from_file.returncode == 0
+    for arguments in (shared, (*shared, "-")):
+        assert run("rewrite", *arguments, stdin=message.read_bytes()).stdout == from_file.stdout
+
+
+@pytest.mark.parametrize(
+    "octets",
+    [
+        b"",
+        b"\r\n",
+        b"no header at all",
+        b"Subject: bare\nline feeds\n\nno end",
+        b"Subject: \xff\x00\r\n\r\n\x00\xff\r\r\n\x1a.\r\n..\r\n",
+        bytes(range(256)) * 3,
+        (MESSAGES / "104-plain-mail" / "in.eml").read_bytes(),
+        (MESSAGES / "073-pgp-signed" / "in.eml").read_bytes(),
+        (MESSAGES / "058-reply" / "in.eml").read_bytes(),
+    ],
+    ids=lambda octets: repr(octets[:16]),
+)
+def test_rewrite_passes_the_rest_octet_for_octet(octets: bytes) -> None:
+    """What is not ours to touch comes out as it went in, line ends and odd octets included."""
+    result = run("rewrite", "--explain", *OWN, *BEFORE, stdin=octets)
+    assert (result.returncode, result.stdout) == (0, octets)
+    assert explained(result)["verdict"] == "pass"
+    assert explained(result)["edits"] == []
+
+
+def test_rewrite_without_explain_writes_nothing_but_the_message(message: Path) -> None:
+    """Nothing has to be cut off in a script."""
+    assert run("rewrite", *OWN, *BEFORE, str(message)).stderr == b""
+
+
+def test_rewrite_twice_is_rewrite_once(message: Path, tmp_path: Path) -> None:
+    """A message that carries its link comes out as it went in."""
+    shared = ("rewrite", "--explain", *OWN, *BEFORE, "--state", str(tmp_path / "state"))
+    once = run(*shared, str(message))
+    twice = run(*shared, stdin=once.stdout)
+    assert twice.stdout == once.stdout
+    assert (explained(twice)["verdict"], explained(twice)["reason"]) == ("rewrite", "link-present")
+
+
+def test_a_state_folder_keeps_the_link(message: Path, tmp_path: Path) -> None:
+    """The first run makes keys there, and says so; the second knows the meeting."""
+    arguments = ("rewrite", "--explain", *OWN, *BEFORE, "--state", str(tmp_path / "state"), str(message))
+    first, second = run(*arguments), run(*arguments)
+    assert first.stderr.startswith(f"notes2conf-milter: made new keys in {tmp_path / 'state'}\n".encode())
+    assert second.stderr.count(b"\n") == 1
+    assert second.stdout == first.stdout
+    assert [explained(one)["reason"] for one in (first, second)] == ["link-added", "link-kept"]
+
+
+def test_without_a_state_folder_nothing_is_kept(message: Path) -> None:
+    """Each run draws a link of its own and leaves nothing behind."""
+    links = {LINK.findall(run("rewrite", *OWN, *BEFORE, str(message)).stdout)[0] for _ in range(2)}
+    assert len(links) == 2
+
+
+def test_rewrite_takes_the_store_of_a_settings_file(message: Path, tmp_path: Path) -> None:
+    """With --config it answers as the service with this file would."""
+    state, settings = tmp_path / "state", tmp_path / "notes2conf.toml"
+    state.mkdir()
+    new_keys(state, int(AT.timestamp()))
+    settings.write_text(
+        f'base_url = "{BASE_URL}"\nstate_dir = "{state}"\n[policy]\norganizer_domains = ["example.org"]\n', "utf-8"
+    )
+    arguments = ("rewrite", "--explain", "--config", str(settings), *BEFORE, str(message))
+    first, second = run(*arguments), run(*arguments)
+    assert second.stdout == first.stdout
+    assert explained(second)["reason"] == "link-kept"
+
+
+def test_rewrite_needs_to_know_whose_invitations_are_own(message: Path) -> None:
+    """Without --organizer-domain every organizer is a foreign one."""
+    result = run("rewrite", "--explain", "--config", os.devnull, "--state", str(message.parent / "state"), str(message))
+    assert (result.returncode, result.stdout) == (0, message.read_bytes())
+    assert explained(result)["reason"] == "organizer-foreign"
+
+
+def test_rewrite_takes_the_time_from_now(message: Path) -> None:
+    """--now decides whether a meeting is over; a time without a zone is UTC."""
+    over = run("rewrite", "--explain", *OWN, "--now", "2020-02-03T18:30:00", str(message))
+    assert explained(over)["reason"] == "meeting-over"
+    zone = run("rewrite", "--explain", *OWN, "--now", "2020-02-03T11:00:00+02:00", str(message))
+    assert explained(zone)["reason"] == "link-added"
+    assert explained(run("rewrite", "--explain", *OWN, str(message)))["reason"] == "meeting-over"
+
+
+def test_rewrite_refuses_a_time_that_is_none(message: Path) -> None:
+    """A mistyped time does not mean: now."""
+    result = run("rewrite", "--now", "tomorrow", str(message))
+    assert (result.returncode, result.stdout) == (78, b"")
+    assert result.stderr == b"notes2conf-milter: --now: not a time; allowed is ISO 8601, as 2026-11-22T10:00:00Z\n"
+
+
+def test_rewrite_exits_75_when_the_message_would_be_deferred(message: Path, tmp_path: Path) -> None:
+    """Nothing on standard output then: the message is still with whoever sent it. Here the epoch secret is another one."""
+    state = tmp_path / "state"
+    arguments = ("rewrite", "--explain", *OWN, *BEFORE, "--state", str(state), str(message))
+    assert run(*arguments).returncode == 0
+    other = tmp_path / "other"
+    other.mkdir()
+    new_keys(other, int(AT.timestamp()))
+    (other / "epoch").replace(state / "epoch")
+    result = run(*arguments)
+    assert (result.returncode, result.stdout) == (75, b"")
+    assert (explained(result)["verdict"], explained(result)["reason"]) == ("defer", "store-unavailable")
+
+
+def test_rewrite_exits_75_when_the_store_is_busy(message: Path, tmp_path: Path) -> None:
+    """Another process that keeps the database locked is a reason to try again, not a fault in the message."""
+    state = tmp_path / "state"
+    arguments = ("rewrite", "--explain", *OWN, *BEFORE, "--state", str(state), str(message))
+    assert run(*arguments).returncode == 0
+    with sqlite3.connect(state / "meetings.sqlite3", isolation_level=None) as other:
+        other.execute("BEGIN IMMEDIATE")
+        result = run(*arguments)
+        other.execute("ROLLBACK")
+    assert (result.returncode, result.stdout) == (75, b"")
+    assert explained(result)["reason"] == "store-unavailable"
+
+
+def test_a_message_that_is_not_there_is_wrong_usage(tmp_path: Path) -> None:
+    """Exit code 2, as for every wrong argument."""
+    assert run("rewrite", str(tmp_path / "none.eml")).returncode == 2
+
+
+# --- key new ---
+
+
+def test_key_new_makes_both_keys_and_never_overwrites(tmp_path: Path) -> None:
+    """The second run changes nothing: an overwritten key would make every meeting unreadable."""
+    state = tmp_path / "state"
+    first = run("key", "new", "--state", str(state))
+    assert first.returncode == 0
+    text = f"made {state}/mail-key and {state}/epoch; keep the second out of every backup\n"
+    assert first.stdout.decode() == text
+    assert [(state / name).stat().st_mode & 0o777 for name in ("mail-key", "epoch")] == [0o600, 0o640]
+    before = [(state / name).read_bytes() for name in ("mail-key", "epoch")]
+    second = run("key", "new", "--state", str(state))
+    assert second.returncode == 78
+    assert second.stderr.decode().startswith(f"notes2conf-milter: {state}/mail-key: exists already;")
+    assert [(state / name).read_bytes() for name in ("mail-key", "epoch")] == before
+
+
+def test_key_new_says_where_a_key_belongs(tmp_path: Path) -> None:
+    """Both keys are made in the state folder; where the settings name another place, that is said and not pretended."""
+    settings = tmp_path / "notes2conf.toml"
+    settings.write_text('[keys]\nmail = "/etc/notes2conf/mail-key"\n', "utf-8")
+    state = tmp_path / "state"
+    result = run("key", "new", "--config", str(settings), "--state", str(state))
+    assert result.stdout.decode().splitlines()[1:] == [
+        f"keys.mail is /etc/notes2conf/mail-key: move {state}/mail-key there"
+    ]
+    assert (state / "mail-key").exists()
+
+
+# --- purge ---
+
+
+def test_purge_says_how_many_meetings_it_deleted(message: Path, tmp_path: Path) -> None:
+    """What is over goes, and a second run finds nothing."""
+    state = tmp_path / "state"
+    assert run("rewrite", *OWN, *BEFORE, "--state", str(state), str(message)).returncode == 0
+    first, second = run("purge", "--state", str(state)), run("purge", "--state", str(state))
+    assert (first.returncode, first.stdout) == (0, b"deleted 1 meetings\n")
+    assert (second.returncode, second.stdout) == (0, b"deleted 0 meetings\n")
+    with sqlite3.connect(state / "meetings.sqlite3") as database:
+        counts = [database.execute(f"select count(*) from {table}").fetchone()[0] for table in ("meeting", "link")]
+    assert counts == [0, 0]
+
+
+def test_purge_says_when_it_could_not_finish(message: Path, tmp_path: Path) -> None:
+    """While somebody reads, octets of what was deleted may remain: exit code 75, and systemd runs it again."""
+    state = tmp_path / "state"
+    assert run("rewrite", *OWN, *BEFORE, "--state", str(state), str(message)).returncode == 0
+    with sqlite3.connect(state / "meetings.sqlite3", isolation_level=None) as reader:
+        reader.execute("BEGIN")
+        reader.execute("select * from meeting").fetchall()
+        result = run("purge", "--state", str(state))
+        reader.execute("ROLLBACK")
+    assert (result.returncode, result.stdout) == (75, b"deleted 1 meetings\n")
+    assert result.stderr == b"notes2conf-milter: the write-ahead log is still being read; run purge again\n"
+    assert run("purge", "--state", str(state)).returncode == 0
+
+
+def test_purge_needs_the_epoch_secret(tmp_path: Path) -> None:
+    """Set up wrong: exit code 78 with the file's name."""
+    result = run("purge", "--state", str(tmp_path))
+    assert result.returncode == 78
+    assert result.stderr.startswith(f"notes2conf-milter: {tmp_path}/epoch: ".encode())
+
+
+# --- config check ---
+
+
+def test_config_check_is_content_with_a_complete_set_up(tmp_path: Path) -> None:
+    """Every needed setting by option, keys there: ok."""
+    new_keys(tmp_path, int(time.time()))
+    tmp_path.chmod(0o770)
+    result = run(
+        *("config", "check", "--config", os.devnull, "--state", str(tmp_path), *OWN),
+        *("--allow-network", "192.0.2.0/24", "--milter", f"unix:{tmp_path}/milter.sock"),
+        *("--jitsi-url", "https://meet.example.org"),
+    )
+    assert result.returncode == 0
+    assert result.stdout.splitlines()[-1] == b"ok: /dev/null"
+    assert b"error: " not in result.stdout
+
+
+def test_config_check_says_everything_at_once(tmp_path: Path) -> None:
+    """One line for each thing that is missing, exit code 78."""
+    result = run("config", "check", "--config", os.devnull, "--state", str(tmp_path / "none"))
+    found = [line.split(": ")[1].split(" ")[0] for line in result.stdout.decode().splitlines() if "error: " in line]
+    assert result.returncode == 78
+    assert found == ["base_url", "policy.organizer_domains", "no", "web.jitsi_url"] + [
+        f"{tmp_path}/none/{name}" for name in ("mail-key", "epoch")
+    ]
+
+
+def test_config_check_warns_of_what_is_allowed_but_dangerous(tmp_path: Path) -> None:
+    """Loopback as an own network, From as sender, a public milter socket."""
+    settings = tmp_path / "notes2conf.toml"
+    settings.write_text(
+        '[policy]\nsender = "from"\nallowed_networks = ["127.0.0.0/8"]\n[milter]\nlisten = ["inet:192.0.2.1:8891"]\n',
+        "utf-8",
+    )
+    result = run("config", "check", "--config", str(settings))
+    warnings = [line for line in result.stdout.decode().splitlines() if line.startswith("warning: ")]
+    for key in ("policy.allowed_networks", "policy.sender", "milter.listen"):
+        assert any(line.startswith(f"warning: {key} ") for line in warnings), key
+
+
+# --- mail and web ---
+
+
+@pytest.mark.parametrize(
+    ("given", "missing"),
+    [
+        ((), "base_url: mail needs it; set it there or give --base-url"),
+        (("--base-url", BASE_URL), "policy.organizer_domains: mail needs it; set it there or give --organizer-domain"),
+        (OWN, "milter.listen: mail (or smtp.listen, --smtp) needs it; set it there or give --milter"),
+        ((*OWN, "--smtp", "127.0.0.1:0"), "smtp.next_hop: the SMTP door (smtp.listen) needs it"),
+    ],
+)
+def test_mail_names_the_setting_that_is_missing(given: tuple[str, ...], missing: str) -> None:
+    """Exit code 78 before anything listens."""
+    result = run("mail", "--config", os.devnull, *given)
+    assert result.returncode == 78
+    assert result.stderr.decode().startswith(f"notes2conf-milter: /dev/null: {missing}")
+
+
+@pytest.mark.parametrize(
+    ("given", "missing"),
+    [
+        ((), "base_url: web needs it; set it there or give --base-url"),
+        (("--base-url", BASE_URL), "web.jitsi_url: web needs it; set it there or give --jitsi-url"),
+    ],
+)
+def test_web_names_the_setting_that_is_missing(given: tuple[str, ...], missing: str) -> None:
+    """Exit code 78 before anything listens."""
+    result = run("web", "--config", os.devnull, *given)
+    assert (result.returncode, result.stderr.decode()) == (78, f"notes2conf-milter: /dev/null: {missing}\n")
+
+
+def test_mail_needs_its_keys(tmp_path: Path) -> None:
+    """A folder with a database and without keys is a lost key, not a new installation: none is made."""
+    (tmp_path / "meetings.sqlite3").touch()
+    result = run("mail", *OWN, "--config", os.devnull, "--milter", "inet:127.0.0.1:0", "--state", str(tmp_path))
+    assert result.returncode == 78
+    assert b"epoch" in result.stderr or b"mail-key" in result.stderr
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["meetings.sqlite3"]
+
+
+def test_mail_runs_from_options_alone(tmp_path: Path) -> None:
+    """Without a settings file: keys are made in a new folder, and that is said; SIGTERM ends it with exit code 0."""
+    state, door = tmp_path / "state", tmp_path / "milter.sock"
+    options = (*OWN, "--config", os.devnull, "--milter", f"unix:{door}", "--smtp", "127.0.0.1:0")
+    with running("mail", *options, "--next-hop", "127.0.0.1:9", "--state", str(state), watch="stderr") as service:
+        service.wait_for("mail: listening on ")
+        assert service.seen[0] == f"notes2conf-milter: made new keys in {state}\n"
+        assert f"unix:{door}, inet:127.0.0.1:" in service.seen[-1]
+        assert door.stat().st_mode & 0o777 == 0o660
+        with socket.socket(socket.AF_UNIX) as client:
+            client.connect(str(door))
+        assert service.end(signal.SIGTERM) == 0
+    assert not door.exists()
+
+
+def test_a_service_tells_systemd_when_it_is_ready_and_when_it_stops(tmp_path: Path) -> None:
+    """READY=1 comes when it listens, STOPPING=1 at the signal (sd_notify(3))."""
+    new_keys(tmp_path, int(time.time()))
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notified:
+        notified.bind(str(tmp_path / "notify"))
+        notified.settimeout(SECONDS)
+        options = ("--config", os.devnull, "--listen", "127.0.0.1:0", "--state", str(tmp_path))
+        with running(
+            *("web", *options, "--base-url", BASE_URL, "--jitsi-url", "https://meet.example.org"),
+            watch="stderr",
+            environment={"NOTIFY_SOCKET": str(tmp_path / "notify")},
+        ) as service:
+            assert notified.recv(100) == b"READY=1"
+            service.wait_for("web: listening on 127.0.0.1:")
+            assert service.end(signal.SIGTERM) == 0
+            assert notified.recv(100) == b"STOPPING=1"
+
+
+def test_a_port_that_is_taken_stops_the_start(tmp_path: Path) -> None:
+    """One line and an exit code, no traceback."""
+    new_keys(tmp_path, int(time.time()))
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        door = f"inet:127.0.0.1:{taken.getsockname()[1]}"
+        result = run("mail", *OWN, "--config", os.devnull, "--milter", door, "--state", str(tmp_path))
+    assert result.returncode == 78
+    assert b"address already in use" in result.stderr
+    assert b"Traceback" not in result.stderr
+
+
+# --- demo ---
+
+
+def status(url: str) -> int:
+    """Return the status code of a GET."""
+    try:
+        with urllib.request.urlopen(url, timeout=SECONDS) as response:
+            return int(response.status)
+    except urllib.error.HTTPError as error:
+        return error.code
+
+
+def test_demo_shows_both_links_and_stays_until_ctrl_c() -> None:
+    """The first thing that anybody tries: the difference, two links that open, and an orderly end."""
+    with running("demo", watch="stdout") as demo:
+        demo.wait_for("Ctrl-C")
+        text = "".join(demo.seen)
+        join = re.search(r"^Join link \(in the invitation\): +(http://\S+/j/[a-z2-7]{32})$", text, re.MULTILINE)
+        start = re.search(r"^Start link \(organizer's mail\): +(http://\S+/s/[a-z2-7]{32})$", text, re.MULTILINE)
+        assert join is not None and start is not None
+        assert re.search(r"^ +\+LOCATION:.*" + re.escape(join[1]), text, re.MULTILINE)
+        assert (status(join[1]), status(start[1])) == (200, 200)
+        assert status(join[1][:-4] + "aaaa") == 404
+        assert demo.end(signal.SIGINT) == 0
+
+
+def test_version_and_help() -> None:
+    """Every command is listed."""
+    assert run("--version").stdout.startswith(b"notes2conf-milter, version ")
+    text = run("--help").stdout.decode()
+    for command in ("config", "demo", "key", "mail", "purge", "rewrite", "web"):
+        assert re.search(rf"^  {command} ", text, re.MULTILINE)
