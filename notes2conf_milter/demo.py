@@ -101,7 +101,7 @@ async def _show(door: InetAddress, mailboxes: _Mailboxes) -> None:
         click.echo("  " + line)
     start_mail = _readable(mails[ORGANIZER])
     click.echo(f"\nThe organizer's mail to {ORGANIZER}:\n")
-    for line in start_mail[: next((at for at, line in enumerate(start_mail) if line.startswith("<!DOCTYPE")), None)]:
+    for line in start_mail[: start_mail.index("[text/html]")]:
         click.echo("  " + line)
     click.echo(f"\nJoin link (in the invitation):  {_link(mails[GUEST], b'/j/')}")
     click.echo(f"Start link (organizer's mail):  {_link(mails[ORGANIZER], b'/s/')}")
@@ -127,13 +127,15 @@ def _readable(message: bytes) -> list[str]:
     parsed = email.message_from_bytes(message, policy=email.policy.default)
     lines = [f"Subject: {parsed['subject']}"]
     for part in parsed.walk():
-        if part.get_content_maintype() != "text":
+        attached = (part.get_filename() or "").endswith(".ics")
+        if part.get_content_maintype() != "text" and not attached:
             continue
         octets = cast(bytes, part.get_payload(decode=True))
-        if part.get_content_subtype() == "calendar":
+        if part.get_content_subtype() == "calendar" or attached:
             octets = b"\n".join(line.text for line in split(octets))
         text = octets.decode(part.get_content_charset("utf-8"), "replace")
-        lines += [f"[{part.get_content_type()}]", *text.splitlines()]
+        label = f"[{part.get_content_type()}{', ' + str(part.get_filename()) if attached else ''}]"
+        lines += [label, *text.splitlines()]
     return lines
 
 
