@@ -198,14 +198,14 @@ def _read_events(root: Part, copies: tuple[Copy, ...], uid: bytes) -> Invitation
     charset = copies[0].charset
     events = copies[0].events
     organizer_lines = [line for copy in copies for event in copy.events for line in event.all(b"ORGANIZER")]
-    organizers = {person.address.lower() for line in organizer_lines for person in [_person(line, charset)] if person}
-    first = next((_person(line, charset) for event in events for line in event.all(b"ORGANIZER")), None)
-    if first is None or len(organizers) != 1 or any(_person(line, charset) is None for line in organizer_lines):
+    organizers = {_mailto(line.value) for line in organizer_lines}
+    first = next((_person(line, copies[0]) for event in events for line in event.all(b"ORGANIZER")), None)
+    if first is None or None in organizers or len({address.lower() for address in organizers if address}) != 1:
         return Reason.ORGANIZER_UNCLEAR
     sent_by = next((line.params().get(b"SENT-BY", b"") for line in organizer_lines if b"SENT-BY" in line.params()), b"")
     attendees: dict[str, Person] = {}
     for line in (line for event in events for line in event.all(b"ATTENDEE")):
-        person = _person(line, charset)
+        person = _person(line, copies[0])
         if person is not None:
             attendees.setdefault(person.address.lower(), person)
         if len(attendees) > MAX_ATTENDEES:
@@ -230,11 +230,25 @@ def text_value(line: ContentLine | None, charset: Charset) -> str:
     return "" if line is None else unescape(charset.decode(line.value)).strip()
 
 
-def _person(line: ContentLine, charset: Charset) -> Person | None:
+def _person(line: ContentLine, copy: Copy) -> Person | None:
     address = _mailto(line.value)
     if address is None:
         return None
-    return Person(address, charset.decode(line.params().get(b"CN", b"")).strip("'\" \t"))
+    maker = copy.calendar.first(b"PRODID")
+    notes = maker is not None and any(word in maker.value for word in (b"Lotus", b"Domino", b"HCL"))
+    return Person(address, common_name(copy.charset.decode(line.params().get(b"CN", b"")), notes=notes))
+
+
+def common_name(name: str, *, notes: bool) -> str:
+    """Return a CN without quotes, and of a Notes name (`Anna Muster/Sales/Example`, `CN=Anna Muster/O=Example`) the person.
+
+    notes: the calendar was made by Notes or Domino, where a slash parts the person from the organization.
+    """
+    plain = name.strip("'\" \t")
+    canonical = plain.upper().startswith("CN=")
+    if not notes and not canonical:
+        return plain
+    return plain.partition("/")[0].removeprefix(plain[:3] if canonical else "").strip()
 
 
 def _mailto(value: bytes) -> str | None:

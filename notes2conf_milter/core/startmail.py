@@ -144,7 +144,7 @@ def _html(mail: StartMail, texts: _Texts, subject: str) -> str:
 
 
 def _greeting(mail: StartMail) -> str:
-    name = _line(mail.page.organizer.name.partition("/")[0])  # Notes writes `Anna Muster/Sales/Example`
+    name = _line(mail.page.organizer.name)
     hello = {"en": "Hello", "de": "Guten Tag"}[mail.language]
     return f"{hello} {name}" if name else hello
 
