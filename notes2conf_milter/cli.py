@@ -1,7 +1,7 @@
 """The command line: arguments in, exit codes out.
 
-Exit codes: 0 done; 75 (EX_TEMPFAIL) cannot now, try again; 78 (EX_CONFIG) set up wrong, with the file, the key and what is
-allowed on standard error; 2 wrong usage.
+How it fails, as exit codes: 0 done; 75 (EX_TEMPFAIL) cannot now, try again; 78 (EX_CONFIG) set up wrong, with the file,
+the key and what is allowed on standard error; 2 wrong usage.
 """
 
 import asyncio

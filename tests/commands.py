@@ -4,6 +4,7 @@ import os
 import re
 import select
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -20,7 +21,7 @@ class Command:
     """One run of `notes2conf-milter ARGUMENTS…`; killed at the end of the block if it is still there."""
 
     def __init__(self, *arguments: str) -> None:
-        self._errors = tempfile.TemporaryFile("w+", encoding="utf-8")
+        self._errors = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115 - closed in __exit__
         self.process = subprocess.Popen(
             [SCRIPT, *arguments],
             stdout=subprocess.PIPE,
@@ -33,7 +34,9 @@ class Command:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if self.process.poll() is None:
             self.process.kill()
         self.process.wait()
@@ -75,3 +78,10 @@ class Command:
         """Send a signal and return the exit code."""
         self.process.send_signal(name)
         return self.process.wait(SECONDS)
+
+
+def free_port() -> int:
+    """Return a TCP port of 127.0.0.1 that was free just now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

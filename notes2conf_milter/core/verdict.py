@@ -1,6 +1,6 @@
 """Verdicts and reasons: the answers the gateway gives about a message, and the sentence that explains each.
 
-A reason is a word for logs and `rewrite --explain`; it never holds personal data.
+Fails: never; these are values. A reason is a word for logs and `rewrite --explain`; it never holds personal data.
 """
 
 from dataclasses import dataclass

@@ -1,6 +1,6 @@
 """The sentences we insert, per language, and the fences around them.
 
-In:  a language and a join link. Out: a block of plain text or of HTML.
+In:  a language and a join link. Out: a block of plain text or of HTML. Fails: never.
 The fences let a later message find the block again, so that it is replaced and never stacked.
 """
 

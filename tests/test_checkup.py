@@ -1,0 +1,100 @@
+"""`config check`: what it finds, each in a sentence that says what to do."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from notes2conf_milter import checkup
+from notes2conf_milter.checkup import Weight
+from notes2conf_milter.config import Settings, load
+from notes2conf_milter.store import new_keys
+
+GOOD: dict[str, Any] = {
+    "base_url": "https://conf.example.org",
+    "policy.organizer_domains": ["example.org"],
+    "policy.allowed_networks": ["192.0.2.0/24"],
+    "web.jitsi_url": "https://meet.example.org",
+}
+
+
+@pytest.fixture(autouse=True)
+def no_postfix(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Findings about this machine's own Postfix are a matter of their own test."""
+    monkeypatch.setattr(checkup, "_postfix", list)
+
+
+def settings(folder: Path, **changed: Any) -> Settings:
+    options = {**GOOD, "state_dir": str(folder), "milter.listen": [f"unix:{folder}/milter.sock"]}
+    options |= {key.replace("__", "."): value for key, value in changed.items()}
+    return load(Path("/dev/null"), options)
+
+
+@pytest.fixture
+def state(tmp_path: Path) -> Path:
+    tmp_path.chmod(0o770)
+    new_keys(tmp_path, 1_700_000_000)
+    return tmp_path
+
+
+def test_nothing_is_said_about_a_good_house(state: Path) -> None:
+    """Complete settings, keys in place, closed folder: no finding at all."""
+    assert checkup.check(settings(state)) == []
+
+
+@pytest.mark.parametrize(
+    ("changed", "weight", "words"),
+    [
+        ({"base_url": ""}, Weight.ERROR, "base_url"),
+        ({"policy__organizer_domains": []}, Weight.ERROR, "policy.organizer_domains"),
+        ({"milter__listen": []}, Weight.ERROR, "milter.listen or smtp.listen"),
+        ({"web__jitsi_url": ""}, Weight.ERROR, "web.jitsi_url"),
+        ({"policy__allowed_networks": ["127.0.0.0/8"]}, Weight.WARNING, "127.0.0.0/8"),
+        ({"policy__sender": "from"}, Weight.WARNING, "policy.sender"),
+        ({"base_url": "http://127.0.0.1:8080"}, Weight.WARNING, "http://"),
+        ({"milter__listen": ["inet:192.0.2.1:8891"]}, Weight.WARNING, "not loopback"),
+        ({"milter__listen": ["unix:/none-such/m.sock"]}, Weight.ERROR, "/none-such"),
+        ({"smtp__listen": "192.0.2.1:25", "smtp__next_hop": "127.0.0.1:10025"}, Weight.NOTE, "smtp.peers"),
+    ],
+)
+def test_each_finding_names_the_setting(state: Path, changed: dict[str, Any], weight: Weight, words: str) -> None:
+    """One thing changed, one finding, of the right weight."""
+    findings = checkup.check(settings(state, **changed))
+    assert [finding.weight for finding in findings] == [weight]
+    assert words in findings[0].text
+
+
+def test_missing_keys_are_named_with_the_command_that_makes_them(tmp_path: Path) -> None:
+    """Two errors, one for each file."""
+    tmp_path.chmod(0o770)
+    findings = checkup.check(settings(tmp_path))
+    assert [finding.weight for finding in findings] == [Weight.ERROR, Weight.ERROR]
+    assert all("key new" in finding.text for finding in findings)
+
+
+def test_an_open_state_folder_is_a_warning(state: Path) -> None:
+    """Names and sizes of the files are nobody's business."""
+    state.chmod(0o755)
+    assert [finding.weight for finding in checkup.check(settings(state))] == [Weight.WARNING]
+
+
+@pytest.mark.parametrize(("said", "warned"), [("tempfail", False), ("accept", True), ("", True)])
+def test_postfix_is_asked_for_its_default_action(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str, warned: bool
+) -> None:
+    """milter_default_action other than tempfail can leave half-edited mail (law 1)."""
+    monkeypatch.undo()
+    postconf = tmp_path / "postconf"
+    postconf.write_text(f"#!/bin/sh\necho {said}\necho\n")
+    postconf.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    findings = checkup._postfix()
+    assert [finding.weight for finding in findings] == ([Weight.WARNING] if warned else [])
+    assert all("tempfail" in finding.text for finding in findings)
+
+
+def test_no_postfix_is_a_note(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """On a machine without Postfix the administrator is reminded of the setting."""
+    monkeypatch.undo()
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert [finding.weight for finding in checkup._postfix()] == [Weight.NOTE]

@@ -1,0 +1,140 @@
+"""The services as processes: what they need, that they say when they are ready, and how they end."""
+
+import os
+import signal
+import socket
+from pathlib import Path
+
+import pytest
+
+from notes2conf_milter import daemon
+from notes2conf_milter.config import ConfigError, load
+from notes2conf_milter.store import StoreSetupError, new_keys
+from tests.commands import Command, free_port
+
+BASE = ("--base-url", "https://conf.example.org")
+
+
+def mail(folder: Path, *more: str) -> tuple[str, ...]:
+    return ("mail", "--state", str(folder / "state"), "--organizer-domain", "example.org", *BASE, *more)
+
+
+@pytest.mark.parametrize("name", [signal.SIGTERM, signal.SIGINT])
+def test_mail_listens_until_it_is_told_to_stop(tmp_path: Path, name: signal.Signals) -> None:
+    """SIGTERM and SIGINT end it with exit code 0; the socket file goes with it."""
+    path = tmp_path / "milter.sock"
+    with Command(*mail(tmp_path, "--milter", f"unix:{path}")) as command:
+        command.wait_for_error("listening on unix:")
+        assert path.is_socket()
+        assert command.end(name) == 0
+        assert not path.exists()
+
+
+def test_mail_makes_keys_in_a_new_state_folder_and_says_so(tmp_path: Path) -> None:
+    """--state DIR is enough to start; a second start uses the keys that are there."""
+    arguments = mail(tmp_path, "--milter", "inet:127.0.0.1:0")
+    with Command(*arguments) as command:
+        assert "made new keys" in command.wait_for_error("listening on inet:")
+        assert command.end() == 0
+    before = (tmp_path / "state" / "mail-key").read_bytes()
+    with Command(*arguments) as command:
+        assert "made new keys" not in command.wait_for_error("listening on inet:")
+        assert command.end() == 0
+    assert (tmp_path / "state" / "mail-key").read_bytes() == before
+
+
+def test_mail_does_not_make_new_keys_beside_a_database(tmp_path: Path) -> None:
+    """A lost key is an error: a new one would make every meeting unreadable, and hide the loss."""
+    state = tmp_path / "state"
+    state.mkdir()
+    new_keys(state, daemon.now())
+    daemon.open_meetings(load(Path("/dev/null"), {"state_dir": str(state)})).close()
+    (state / "mail-key").unlink()
+    with Command(*mail(tmp_path, "--milter", "inet:127.0.0.1:0")) as command:
+        assert command.process.wait(60) == 78
+        assert str(state / "mail-key") in command.errors()
+
+
+def test_readiness_is_told_to_systemd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """READY=1 once it listens, STOPPING=1 when it ends (sd_notify(3))."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(str(tmp_path / "notify"))
+        systemd.settimeout(60)
+        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+        with Command(*mail(tmp_path, "--milter", "inet:127.0.0.1:0")) as command:
+            assert systemd.recv(100) == b"READY=1"
+            assert command.end() == 0
+            assert systemd.recv(100) == b"STOPPING=1"
+
+
+def test_two_services_cannot_share_a_socket(tmp_path: Path) -> None:
+    """The second one says which address is taken, and does not start."""
+    address = f"unix:{tmp_path}/milter.sock"
+    with Command(*mail(tmp_path, "--milter", address)) as first:
+        first.wait_for_error("listening on")
+        with Command(*mail(tmp_path, "--milter", address)) as second:
+            assert second.process.wait(60) == 78
+            assert "milter.sock" in second.errors()
+        assert first.end() == 0
+
+
+def test_web_listens_and_stops(tmp_path: Path) -> None:
+    """The waiting room starts from options alone, given a store with keys."""
+    new_keys(tmp_path, daemon.now())
+    port = free_port()
+    with Command(
+        *(
+            "web",
+            "--state",
+            str(tmp_path),
+            "--listen",
+            f"127.0.0.1:{port}",
+            "--jitsi-url",
+            "https://meet.example.org",
+            *BASE,
+        )
+    ) as command:
+        command.wait_for_error(f"listening on 127.0.0.1:{port}")
+        with socket.create_connection(("127.0.0.1", port), 10) as client:
+            client.sendall(b"GET /healthz HTTP/1.1\r\nHost: conf.example.org\r\nConnection: close\r\n\r\n")
+            assert client.recv(100).startswith(b"HTTP/1.1 200")
+        assert command.end() == 0
+
+
+def test_web_needs_keys(tmp_path: Path) -> None:
+    """Without an epoch file nothing could be opened: set up wrong, not an empty waiting room."""
+    with pytest.raises(StoreSetupError, match="epoch"):
+        daemon.open_links(load(Path("/dev/null"), {"state_dir": str(tmp_path)}))
+
+
+@pytest.mark.parametrize(
+    ("options", "key"),
+    [
+        ({}, "base_url"),
+        ({"base_url": "https://c.example"}, "policy.organizer_domains"),
+        ({"base_url": "https://c.example", "policy.organizer_domains": ["example.org"]}, "milter.listen"),
+    ],
+)
+def test_mail_names_the_setting_it_needs(tmp_path: Path, options: dict[str, object], key: str) -> None:
+    """What is missing is named before anything listens."""
+    settings = load(Path("/dev/null"), {"state_dir": str(tmp_path), **options})
+
+    async def start() -> None:
+        async with daemon.mail_service(settings):
+            pytest.fail("it started")
+
+    with pytest.raises(ConfigError, match=key.replace(".", r"\.")):
+        daemon.run(start())
+
+
+def test_a_state_folder_is_closed_to_others(tmp_path: Path) -> None:
+    """Made with mode 0770 less the umask; one that is there stays as it is."""
+    old = os.umask(0)
+    try:
+        daemon.make_folder(tmp_path / "a" / "b")
+    finally:
+        os.umask(old)
+    assert (tmp_path / "a" / "b").stat().st_mode & 0o777 == 0o770
+    tmp_path.chmod(0o750)
+    daemon.make_folder(tmp_path)
+    assert tmp_path.stat().st_mode & 0o777 == 0o750
