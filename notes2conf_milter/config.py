@@ -7,26 +7,21 @@ config/notes2conf.toml is this table in words; a test keeps the two equal.
 """
 
 import difflib
-import re
 import socket
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
-from notes2conf_milter.address import InetAddress, UnixAddress, host_port, milter_address
+from notes2conf_milter import readers as kind
+from notes2conf_milter.address import InetAddress, UnixAddress
 from notes2conf_milter.core.policy import KNOWN_CONFERENCES, PolicySettings, Trigger
 from notes2conf_milter.core.wording import WORDINGS
-from notes2conf_milter.services.jitsi import Jitsi
 from notes2conf_milter.store.keys import EPOCH_NAME, MAIL_KEY_NAME
 
 DEFAULT_FILE = Path("/etc/notes2conf/notes2conf.toml")
 DATABASE_NAME = "meetings.sqlite3"
-
-Network = IPv4Network | IPv6Network
 
 
 class ConfigError(Exception):
@@ -47,257 +42,163 @@ class Setting:
     option: str = ""
 
 
-# --- readers: each raises ValueError with a sentence that says what is allowed ---
-
-
-def _text(value: Any) -> str:
-    if not isinstance(value, str) or not value.isprintable():
-        raise ValueError("a text on one line, in quotes")
-    return value
-
-
-def _flag(value: Any) -> bool:
-    if not isinstance(value, bool):
-        raise ValueError("true or false")
-    return value
-
-
-def _number(least: int, most: int) -> Callable[[Any], int]:
-    def read(value: Any) -> int:
-        if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= most:
-            raise ValueError(f"a whole number from {least} to {most}")
-        return value
-
-    return read
-
-
-def _choice(*allowed: str) -> Callable[[Any], str]:
-    def read(value: Any) -> str:
-        if value not in allowed:
-            raise ValueError("one of " + ", ".join(f'"{word}"' for word in allowed))
-        return str(value)
-
-    return read
-
-
-def _list(item: Callable[[Any], Any]) -> Callable[[Any], tuple[Any, ...]]:
-    def read(value: Any) -> tuple[Any, ...]:
-        if not isinstance(value, list):
-            raise ValueError('a list, as ["…", "…"]')
-        return tuple(item(one) for one in value)
-
-    return read
-
-
-def _optional(item: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    return lambda value: None if value == "" else item(value)
-
-
-_LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
-_DOMAIN = re.compile(rf"\.?{_LABEL}(?:\.{_LABEL})*")
-
-
-def _domain(value: Any) -> str:
-    text = _text(value).strip().lower().rstrip(".")
-    try:
-        text = ("." if text.startswith(".") else "") + text.lstrip(".").encode("idna").decode("ascii")
-    except UnicodeError:
-        text = ""
-    if not _DOMAIN.fullmatch(text):
-        raise ValueError('a domain, as "example.org", or ".example.org" for every subdomain')
-    return text
-
-
-def _network(value: Any) -> Network:
-    try:
-        return ip_network(_text(value).strip(), strict=True)
-    except ValueError:
-        raise ValueError('a network without host bits, as "192.0.2.0/24" or "2001:db8::/32"') from None
-
-
-def _base_url(value: Any) -> str:
-    text = _text(value).strip().rstrip("/")
-    problem = 'an https:// URL of ASCII letters without query, as "https://conf.example.org"'
-    try:
-        parts = urlsplit(text)
-        local = parts.hostname in ("localhost", "127.0.0.1", "::1")
-        right = bool(parts.hostname) and (parts.port is None or 0 < parts.port < 65536)
-    except ValueError:
-        raise ValueError(problem) from None
-    allowed = re.fullmatch(r"https?://[A-Za-z0-9.:\[\]-]+(?:/[A-Za-z0-9._~-]+)*", text) is not None
-    if not right or not allowed or not (parts.scheme == "https" or local) or len(text) > 200:
-        raise ValueError(problem + "; http:// on loopback alone")
-    return text
-
-
-def _keyword(value: Any) -> str:
-    text = _text(value)
-    if not re.fullmatch(r"[!-~]{2,40}", text) or re.search(r'[\\;,:"<>&=?]', text):
-        raise ValueError('2 to 40 printable ASCII characters without blanks and without \\ ; , : " < > & = ?')
-    return text
-
-
-def _conference(value: Any) -> str:
-    text = _text(value).strip().lower().removeprefix("https://")
-    if not re.fullmatch(rf"(?:\*\.)?{_LABEL}(?:\.{_LABEL})+/[!-~]*", text):
-        raise ValueError('host/path, as "meet.example.org/" or "*.example.org/room/"')
-    return text
-
-
-def _octal(value: Any) -> int:
-    text = _text(value)
-    if not re.fullmatch(r"0?[0-7]{3}", text):
-        raise ValueError('file permissions in octal, as "0660"')
-    return int(text, 8)
-
-
-def _path(value: Any) -> Path:
-    text = _text(value)
-    if not text or "\0" in text:
-        raise ValueError("a path")
-    return Path(text)
-
-
-def _milter(value: Any) -> UnixAddress | InetAddress:
-    try:
-        return milter_address(_text(value))
-    except ValueError:
-        raise ValueError("unix:PATH or inet:HOST:PORT, in quotes, an IPv6 host in brackets") from None
-
-
-def _host_port(value: Any) -> InetAddress:
-    try:
-        return host_port(_text(value))
-    except ValueError:
-        raise ValueError("HOST:PORT, in quotes, an IPv6 host in brackets, the port 0 to 65535") from None
-
-
-_ADDRESS = re.compile(r"[^\s<>()\[\],;:\"\\@]+@[A-Za-z0-9.-]+")
-
-
-def _address(value: Any) -> str:
-    text = _text(value).strip()
-    if not _ADDRESS.fullmatch(text) or not text.isascii():
-        raise ValueError('a mail address, as "conference@example.org"')
-    return text
-
-
-def _jitsi(value: Any) -> str:
-    try:
-        return Jitsi(_text(value).strip().rstrip("/")).server
-    except ValueError:
-        raise ValueError(
-            'an https:// URL, as "https://meet.example.org", without user name and query; http:// on loopback alone'
-        ) from None
-
-
 _LOOPBACK = ["127.0.0.0/8", "::1/128"]
 
 SETTINGS: tuple[Setting, ...] = (
     Setting(
         "base_url",
         "",
-        _optional(_base_url),
+        kind.optional(kind.base_url),
         "Where guests reach the waiting room; every link begins with it.",
         "--base-url",
     ),
     Setting(
         "language",
         "en",
-        _choice(*sorted(WORDINGS)),
+        kind.choice(*sorted(WORDINGS)),
         "Language of the text put into invitations and of start mails; pages follow the browser.",
     ),
     Setting(
         "state_dir",
         "/var/lib/notes2conf",
-        _path,
+        kind.path,
         "Folder of the database and, unless named below, of the keys.",
         "--state",
     ),
-    Setting("keys.mail", "", _optional(_path), 'The mail key; "": mail-key in state_dir, or the systemd credential.'),
     Setting(
-        "keys.epoch", "", _optional(_path), 'The epoch secret, to be kept out of every backup; "": epoch in state_dir.'
+        "keys.mail",
+        "",
+        kind.optional(kind.path),
+        'The mail key; "": mail-key in state_dir, or the systemd credential.',
+    ),
+    Setting(
+        "keys.epoch",
+        "",
+        kind.optional(kind.path),
+        'The epoch secret, to be kept out of every backup; "": epoch in state_dir.',
     ),
     Setting(
         "policy.organizer_domains",
         [],
-        _list(_domain),
+        kind.list_of(kind.domain),
         'Domains of the own organizers; ".example.org" means every subdomain.',
         "--organizer-domain",
     ),
     Setting(
         "policy.allowed_networks",
         [],
-        _list(_network),
+        kind.list_of(kind.network),
         "Networks from which own organizers send. Loopback is not among them unless you say so.",
         "--allow-network",
     ),
     Setting(
-        "policy.allow_authenticated", True, _flag, "Also take invitations from clients that authenticated themselves."
+        "policy.allow_authenticated",
+        True,
+        kind.flag,
+        "Also take invitations from clients that authenticated themselves.",
     ),
     Setting(
         "policy.sender",
         "envelope",
-        _choice("envelope", "from"),
+        kind.choice("envelope", "from"),
         "What must be the ORGANIZER: the envelope sender, or From where your servers rewrite envelopes. "
         "Mind: mail that a server forwards by itself has an allowed client and a From that anyone can forge.",
     ),
     Setting(
         "policy.trigger",
         "always",
-        _choice("always", "keyword", "never"),
+        kind.choice("always", "keyword", "never"),
         "Which invitations get a link. A meeting that has one keeps it, whatever stands here later.",
     ),
     Setting(
         "policy.keyword",
         "@meet",
-        _keyword,
+        kind.keyword,
         "The word in LOCATION or SUMMARY that asks for a link; it is taken out again.",
     ),
-    Setting("policy.opt_out_keyword", "@nomeet", _keyword, "The word in LOCATION or SUMMARY that asks for none."),
+    Setting("policy.opt_out_keyword", "@nomeet", kind.keyword, "The word in LOCATION or SUMMARY that asks for none."),
     Setting(
         "policy.known_conferences",
         [],
-        _list(_conference),
+        kind.list_of(kind.conference),
         "Further conference services: an invitation with a link to one is left alone. host/path, `*.` for subdomains.",
     ),
     Setting(
-        "milter.listen", [], _list(_milter), "Sockets of the milter door: unix:PATH or inet:HOST:PORT.", "--milter"
+        "milter.listen",
+        [],
+        kind.list_of(kind.milter_socket),
+        "Sockets of the milter door: unix:PATH or inet:HOST:PORT.",
+        "--milter",
     ),
-    Setting("milter.socket_mode", "0660", _octal, "Permissions of a unix socket; Postfix must be able to write to it."),
     Setting(
-        "smtp.listen", "", _optional(_host_port), 'Socket of the SMTP door, HOST:PORT; "": no SMTP door.', "--smtp"
+        "milter.socket_mode",
+        "0660",
+        kind.permissions,
+        "Permissions of a unix socket; Postfix must be able to write to it.",
     ),
-    Setting("smtp.next_hop", "", _optional(_host_port), "Where the SMTP door hands mail on, HOST:PORT.", "--next-hop"),
-    Setting("smtp.peers", _LOOPBACK, _list(_network), "Clients that the SMTP door serves; all others get 554."),
-    Setting("smtp.hostname", "", _text, 'The name in our greeting and EHLO; "": this host\'s name.'),
+    Setting(
+        "smtp.listen",
+        "",
+        kind.optional(kind.tcp_socket),
+        'Socket of the SMTP door, HOST:PORT; "": no SMTP door.',
+        "--smtp",
+    ),
+    Setting(
+        "smtp.next_hop",
+        "",
+        kind.optional(kind.tcp_socket),
+        "Where the SMTP door hands mail on, HOST:PORT.",
+        "--next-hop",
+    ),
+    Setting(
+        "smtp.peers",
+        _LOOPBACK,
+        kind.list_of(kind.network),
+        "Clients that the SMTP door serves; all others get 554.",
+    ),
+    Setting("smtp.hostname", "", kind.line, 'The name in our greeting and EHLO; "": this host\'s name.'),
     Setting(
         "start_mail.relay",
         "",
-        _optional(_host_port),
+        kind.optional(kind.tcp_socket),
         "The Postfix listener without milters that takes start mails, HOST:PORT; "
         '"": smtp.next_hop, or 127.0.0.1:10026 where there is none.',
         "--start-mail",
     ),
-    Setting("start_mail.from", "", _optional(_address), 'From of start mails; "": no-reply@ the organizer\'s domain.'),
-    Setting("retention.grace_seconds", 0, _number(0, 7 * 86400), "How long a meeting is kept after its end."),
+    Setting(
+        "start_mail.from",
+        "",
+        kind.optional(kind.mail_address),
+        'From of start mails; "": no-reply@ the organizer\'s domain.',
+    ),
+    Setting("retention.grace_seconds", 0, kind.number(0, 7 * 86400), "How long a meeting is kept after its end."),
     Setting(
         "retention.open_series_days",
         730,
-        _number(1, 730),
+        kind.number(1, 730),
         "How long a series without an end is kept after the newest message of its organizer.",
     ),
-    Setting("limits.message_octets", 26_214_400, _number(65_536, 268_435_456), "Larger messages pass unread."),
-    Setting("limits.processing_seconds", 60, _number(1, 280), "A message that takes longer is deferred."),
-    Setting("limits.idle_seconds", 7210, _number(60, 86_400), "A connection that is silent for longer is closed."),
+    Setting("limits.message_octets", 26_214_400, kind.number(65_536, 268_435_456), "Larger messages pass unread."),
+    Setting("limits.processing_seconds", 60, kind.number(1, 280), "A message that takes longer is deferred."),
+    Setting("limits.idle_seconds", 7210, kind.number(60, 86_400), "A connection that is silent for longer is closed."),
     Setting(
-        "web.listen", "127.0.0.1:8080", _host_port, "Socket of the waiting room, behind a proxy with TLS.", "--listen"
+        "web.listen",
+        "127.0.0.1:8080",
+        kind.tcp_socket,
+        "Socket of the waiting room, behind a proxy with TLS.",
+        "--listen",
     ),
-    Setting("web.jitsi_url", "", _optional(_jitsi), "The Jitsi server on which conferences open.", "--jitsi-url"),
+    Setting(
+        "web.jitsi_url",
+        "",
+        kind.optional(kind.jitsi_server),
+        "The Jitsi server on which conferences open.",
+        "--jitsi-url",
+    ),
     Setting(
         "log.level",
         "info",
-        _choice("debug", "info", "warning", "error"),
+        kind.choice("debug", "info", "warning", "error"),
         "How much is logged; no level logs personal data.",
     ),
 )
@@ -319,7 +220,7 @@ class Settings:
     milter_socket_mode: int
     smtp_listen: InetAddress | None
     smtp_next_hop: InetAddress | None
-    smtp_peers: tuple[Network, ...]
+    smtp_peers: tuple[kind.Network, ...]
     smtp_hostname: str
     start_mail_relay: InetAddress
     start_mail_from: str | None
