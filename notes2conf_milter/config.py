@@ -132,9 +132,10 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting(
         "milter.socket_mode",
-        "0660",
-        kind.permissions,
-        "Permissions of a unix socket; Postfix must be able to write to it.",
+        "",
+        kind.optional(kind.permissions),
+        'Permissions of a unix socket, as "0660"; "": what the umask of the service leaves of 0777. '
+        "Postfix must be able to write to it.",
     ),
     Setting(
         "smtp.listen",
@@ -217,7 +218,7 @@ class Settings:
     keys_epoch: Path
     policy: PolicySettings
     milter_listen: tuple[UnixAddress | InetAddress, ...]
-    milter_socket_mode: int
+    milter_socket_mode: int | None
     smtp_listen: InetAddress | None
     smtp_next_hop: InetAddress | None
     smtp_peers: tuple[kind.Network, ...]

@@ -51,9 +51,12 @@ class MilterServer:
         flow: MailFlow,
         *,
         limits: Limits | None = None,
-        socket_mode: int = 0o660,
+        socket_mode: int | None = None,
     ) -> None:
-        """Listen on `address` too; socket_mode: the permissions of a unix socket. Raises OSError."""
+        """Listen on `address` too. Raises OSError.
+
+        socket_mode: the permissions of a unix socket; None leaves them to the umask, as bind(2) does.
+        """
         bounds = limits or Limits()
         loop = asyncio.get_running_loop()
 
@@ -267,13 +270,14 @@ def _identity(path: Path) -> tuple[int, int]:
     return status.st_dev, status.st_ino
 
 
-def _unix_socket(path: Path, mode: int) -> socket.socket:
+def _unix_socket(path: Path, mode: int | None) -> socket.socket:
     """Bind `path`, over a stale socket if need be. Nobody can connect before listen(), so chmod comes in time."""
     _remove_stale(path)
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         sock.bind(str(path))
-        path.chmod(mode)
+        if mode is not None:
+            path.chmod(mode)
     except OSError:
         sock.close()
         raise
