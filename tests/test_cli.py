@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import IO, Literal
 
 import pytest
 
@@ -47,6 +48,11 @@ class Running:
     lines: queue.Queue[str] = field(default_factory=queue.Queue)
     seen: list[str] = field(default_factory=list)
 
+    def read(self, stream: IO[str]) -> None:
+        """Put the lines of a stream into the queue until it ends."""
+        for line in stream:
+            self.lines.put(line)
+
     def wait_for(self, text: str) -> None:
         """Read lines until one holds `text`."""
         deadline = time.monotonic() + SECONDS
@@ -60,19 +66,23 @@ class Running:
 
 
 @contextmanager
-def running(*arguments: str, watch: str, environment: dict[str, str] | None = None) -> Iterator[Running]:
+def running(
+    *arguments: str, watch: Literal["stdout", "stderr"], environment: dict[str, str] | None = None
+) -> Iterator[Running]:
     """Start notes2conf-milter and watch its `stdout` or `stderr`; it is ended at the latest with the block."""
     with subprocess.Popen(
         [PROGRAM, *arguments],
         stdin=subprocess.DEVNULL,
         text=True,
         env={**os.environ, **(environment or {})},
-        **{watch: subprocess.PIPE},
+        umask=0o007,  # as the units have it
+        stdout=subprocess.PIPE if watch == "stdout" else None,
+        stderr=subprocess.PIPE if watch == "stderr" else None,
     ) as process:
         one = Running(process)
         stream = process.stdout if watch == "stdout" else process.stderr
         assert stream is not None
-        reader = threading.Thread(target=lambda: [one.lines.put(line) for line in stream], daemon=True)
+        reader = threading.Thread(target=one.read, args=[stream], daemon=True)
         reader.start()
         try:
             yield one
@@ -397,7 +407,7 @@ def test_mail_runs_from_options_alone(tmp_path: Path) -> None:
         service.wait_for("mail: listening on ")
         assert service.seen[0] == f"notes2conf-milter: made new keys in {state}\n"
         assert f"unix:{door}, inet:127.0.0.1:" in service.seen[-1]
-        assert door.stat().st_mode & 0o777 == 0o660
+        assert door.stat().st_mode & 0o777 == 0o770  # what the umask leaves
         with socket.socket(socket.AF_UNIX) as client:
             client.connect(str(door))
         assert service.end(signal.SIGTERM) == 0
