@@ -298,6 +298,8 @@ def _settings(values: dict[str, Any], source: str) -> Settings:
     relay = values["start_mail.relay"] or values["smtp.next_hop"] or InetAddress("127.0.0.1", 10026)
     if values["smtp.listen"] is not None and values["smtp.next_hop"] is None:
         raise ConfigError(source, "smtp.next_hop", "the SMTP door (smtp.listen) needs it; give HOST:PORT or --next-hop")
+    if values["policy.keyword"].lower() == values["policy.opt_out_keyword"].lower():
+        raise ConfigError(source, "policy.opt_out_keyword", "is the same word as policy.keyword; allowed is another one")
     return Settings(
         base_url=values["base_url"],
         language=values["language"],

@@ -27,7 +27,9 @@ from notes2conf_milter.store.errors import StoreError, StoreSetupError
 
 SCHEMA_VERSION = 1
 BUSY_SECONDS = 5.0
-_MODE = 0o660  # the three services share a group; the umask takes the rest away
+_MODE = (
+    0o660  # the three services share a group; whoever comes first, with whatever umask, must not lock the others out
+)
 _WAL_TRIES = 40
 _WAL_PAUSE = 0.05
 
@@ -46,13 +48,26 @@ _MEETING = {
 _LINK = {"token_hash": bytes, "meeting": int, "kind": str, "page_key": bytes, "label": bytes}
 
 
+def _create(path: Path) -> None:
+    """Create the file when it is not there, for owner and group; SQLite gives its -wal and -shm the same mode."""
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, _MODE)
+    except FileExistsError:
+        return
+    try:
+        os.fchmod(descriptor, _MODE)
+    finally:
+        os.close(descriptor)
+
+
 def open_database(path: Path, busy_seconds: float = BUSY_SECONDS) -> Database:
     """Open the database, create its tables when it is new; raises StoreSetupError or StoreError.
 
     busy_seconds: how long a statement waits for another process's transaction.
     """
     try:
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, _MODE))
+        _create(path)
+        os.close(os.open(path, os.O_RDWR))
     except OSError as error:
         raise StoreSetupError(f"{path}: the database cannot be opened: {error.strerror}") from error
     with failures():

@@ -1,5 +1,6 @@
 """The database: exactly its tables, its settings, and a clear refusal of everything else."""
 
+import os
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -87,3 +88,16 @@ def test_a_known_file_opens_while_another_process_writes(tmp_path: Path) -> None
             other.execute("ROLLBACK")
             with writing(db):
                 pass
+
+
+@pytest.mark.parametrize("umask", [0o022, 0o077, 0o000])
+def test_who_creates_the_database_locks_nobody_out(tmp_path: Path, umask: int) -> None:
+    """Root's umask at a first `purge` must not keep the three services, which share a group, from writing; others stay out."""
+    old = os.umask(umask)
+    try:
+        with closing(open_database(tmp_path / "m.db")) as db, writing(db):
+            modes = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.iterdir()}
+    finally:
+        os.umask(old)
+    assert modes["m.db"] == 0o660
+    assert set(modes.values()) == {0o660}
