@@ -27,9 +27,7 @@ from notes2conf_milter.store.errors import StoreError, StoreSetupError
 
 SCHEMA_VERSION = 1
 BUSY_SECONDS = 5.0
-_MODE = (
-    0o660  # the three services share a group; whoever comes first, with whatever umask, must not lock the others out
-)
+_MODE = 0o660  # the three services share a group; whoever comes first, whatever the umask, must not lock the others out
 _WAL_TRIES = 40
 _WAL_PAUSE = 0.05
 
@@ -48,7 +46,7 @@ _MEETING = {
 _LINK = {"token_hash": bytes, "meeting": int, "kind": str, "page_key": bytes, "label": bytes}
 
 
-def _create(path: Path) -> None:
+def _create_file(path: Path) -> None:
     """Create the file when it is not there, for owner and group; SQLite gives its -wal and -shm the same mode."""
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, _MODE)
@@ -66,7 +64,7 @@ def open_database(path: Path, busy_seconds: float = BUSY_SECONDS) -> Database:
     busy_seconds: how long a statement waits for another process's transaction.
     """
     try:
-        _create(path)
+        _create_file(path)
         os.close(os.open(path, os.O_RDWR))
     except OSError as error:
         raise StoreSetupError(f"{path}: the database cannot be opened: {error.strerror}") from error
