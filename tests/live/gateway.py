@@ -4,8 +4,8 @@
         ... send(...) ...
         assert gateway.answers()[-1].reason == "link-added"
 
-A service is ready when its log says where it listens, and is ended by SIGTERM. Its unix sockets belong to the group postfix,
-as an installation has it.
+A service is ready when its log says where it listens, and is ended by SIGTERM. Its umask and its sockets' group (postfix) are
+those of an installation.
 Fails: GatewayFailed, with what the command wrote.
 """
 
@@ -104,7 +104,7 @@ class Service:
             ) from error
         with self._log_file.open("ab") as log:
             self._process = subprocess.Popen(
-                self._command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, group="postfix", extra_groups=[]
+                self._command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, group="postfix", umask=0o007
             )
         deadline = time.monotonic() + timeout
         while self.log().count(": listening on ") == before:

@@ -141,7 +141,7 @@ def test_a_start_mail_that_is_tried_again_is_the_same_mail(site: Site) -> None:
 
 
 @pytest.mark.parametrize(
-    "refusal", [{"RCPT": b"550 5.1.1 Nobody of that name"}, {"DOT": b"554 5.6.0 Not this"}], ids=str
+    "refusal", [{"RCPT": b"550 5.1.1 Nobody of that name"}, {"DOT": b"554 5.6.0 Not this"}], ids=["RCPT", "DOT"]
 )
 def test_a_start_mail_that_is_refused_for_good_leaves_the_invitation_alone(
     site: Site, refusal: dict[str, Action]
