@@ -20,7 +20,7 @@ _ENCODED_WORD = re.compile(
     rb"=\?([!-)+-<>@-~]+?)(?:\*[A-Za-z-]*)?\?([BbQq])\?([!->@-~]*)\?="
 )  # RFC 2047 §2, RFC 2231 §5
 
-_DANGLING = re.compile(rb"[ \t]*(?:\\[,;]|[,;|/-])[ \t]*\Z")  # a separator, escaped (RFC 5545 §3.3.11) or not
+_MAX_SUBJECT = 10_000  # octets; a longer one is left as it is
 
 
 def keyword_pattern(keyword: str) -> re.Pattern[bytes]:
@@ -34,15 +34,40 @@ def keyword_pattern(keyword: str) -> re.Pattern[bytes]:
 def cuts(text: bytes, pattern: re.Pattern[bytes]) -> list[Splice]:
     """Return the splices that take the keyword out of `text`, each with the blanks before it, or behind it at the start."""
     found = []
+    at, leading = 0, True  # where the cut before ended, and whether all in front of it is cut
     for match in pattern.finditer(text):
         start, end = match.span()
         if end == len(text):
-            start = len(_DANGLING.sub(b"", text[:start]))  # `Room 12, @meet` leaves no comma behind
-        if start == 0:
-            while end < len(text) and text[end : end + 1] in (b" ", b"\t"):
-                end += 1
+            start = _separator_start(text, start)  # `Room 12, @meet` leaves no comma behind
+        start = max(start, at)
+        leading = leading and start == at
+        while leading and text[end : end + 1] in (b" ", b"\t"):
+            end += 1
         found.append(Splice(start, end, b""))
+        at = end
     return found
+
+
+def _separator_start(text: bytes, end: int) -> int:
+    """Return where the separator and the blanks begin that stand right before `end`; escaped (RFC 5545 §3.3.11) or not."""
+    kept = text[:end].rstrip(b" \t")
+    if kept[-1:] not in (b",", b";", b"|", b"/", b"-"):
+        return end
+    separator, kept = kept[-1:], kept[:-1]
+    before = kept.removesuffix(b"\\")
+    if (separator == b"|" or before != kept) and before[-1:] >= b"\x80" and not _is_utf8(before):
+        return end  # in Shift_JIS, GBK and Big5 the backslash or bar may be half a character
+    if separator in (b",", b";") and (len(kept) - len(kept.rstrip(b"\\"))) % 2:
+        kept = before
+    return len(kept.rstrip(b" \t"))
+
+
+def _is_utf8(octets: bytes) -> bool:
+    try:
+        octets.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +83,8 @@ class _Word:
 
 def without_keyword(value: bytes, pattern: re.Pattern[bytes]) -> bytes | None:
     """Return a Subject value (RFC 5322 §3.6.5, with encoded words) without the keyword; None when it is not in there."""
+    if len(value) > _MAX_SUBJECT:
+        return None
     lead = len(value) - len(value.lstrip(b" \t\r\n"))
     words = _words(value, lead)
     text = b"".join(word.octets for word in words)

@@ -150,5 +150,9 @@ def _greeting(mail: StartMail) -> str:
 
 
 def _line(text: str) -> str:
-    """Return `text` on one line, without control characters, at most 200 characters."""
-    return re.sub(r"[\s\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+", " ", text).strip()[:200]
+    """Return `text` on one line, without control characters, at most 200 characters.
+
+    What looks like an encoded word (RFC 2047) is taken apart: `email` would decode it, line ends and all, into the header.
+    """
+    line = re.sub(r"[\s\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+", " ", text)
+    return line.replace("=?", "= ?").strip()[:200]

@@ -1,0 +1,82 @@
+"""The mail with the start link."""
+
+import email
+import email.policy
+from dataclasses import replace
+
+import pytest
+
+from notes2conf_milter.core.meeting import Occurrence, Page, Person
+from notes2conf_milter.core.startmail import StartMail, compose
+
+START, JOIN = "https://conf.example.org/s/abc", "https://conf.example.org/j/def"
+PAGE = Page(
+    "Planning",
+    Person("anna@example.org", "Anna Muster/Sales/Example"),
+    (Occurrence(1_772_436_600, 1_772_440_200, "Europe/Berlin"),),
+)
+MAIL = StartMail(PAGE, START, JOIN, "no-reply@example.org", "<start.1@example.org>", 1_772_000_000, "en")
+
+
+@pytest.mark.parametrize("language", ["en", "de"])
+def test_it_brings_both_links_to_the_organizer(language: str) -> None:
+    """In text and HTML; marked as made by a machine; without a calendar."""
+    message = email.message_from_bytes(compose(replace(MAIL, language=language)), policy=email.policy.default)
+    assert message["To"] == "anna@example.org"
+    assert message["Auto-Submitted"] == "auto-generated"
+    assert message["Message-ID"] == "<start.1@example.org>"
+    parts = {part.get_content_type(): part.get_content() for part in message.walk() if not part.is_multipart()}
+    assert set(parts) == {"text/plain", "text/html"}
+    for text in parts.values():
+        assert START in text
+        assert JOIN in text
+        assert "Anna Muster" in text
+        assert "Sales" not in text
+
+
+def test_the_same_mail_has_the_same_octets() -> None:
+    """So that it is recognised when it is sent again."""
+    assert compose(MAIL) == compose(MAIL)
+    octets = compose(MAIL)
+    assert octets.isascii()
+    assert octets.count(b"\n") == octets.count(b"\r\n")
+
+
+@pytest.mark.parametrize(
+    "subject",
+    [
+        "a\r\nBcc: evil@example.com",
+        "=?utf-8?q?a=0D=0ABcc:_evil@example.com?=",
+        "=?utf-8?b?DQpCY2M6IGV2aWw=?= x",
+        "=?bogus?q?x?=",
+        "\ud800\u2028\x00",
+        "ü" * 500,
+        "",
+        '"(<@,;:',
+    ],
+)
+def test_no_subject_breaks_out_of_its_line(subject: str) -> None:
+    """Neither by line ends nor by an encoded word that would be decoded to them."""
+    octets = compose(replace(MAIL, page=replace(PAGE, subject=subject)))
+    header = octets.partition(b"\r\n\r\n")[0].lower()
+    assert b"\nbcc" not in header
+    assert b"\rbcc" not in header
+    assert header.count(b"\nsubject:") == header.count(b"\nmessage-id:") == 1
+
+
+@pytest.mark.parametrize(
+    "address", ["änna@example.org", "a..b@example.org", "o'neil+x=y@example.org", "%@example.org", "anna@exämple.org"]
+)
+def test_odd_addresses_do_not_stop_it(address: str) -> None:
+    """What passes for an organizer's address can be written to."""
+    assert START.encode() in compose(replace(MAIL, page=replace(PAGE, organizer=Person(address, '"<\r\n'))))
+
+
+def test_what_stands_in_html_is_escaped() -> None:
+    """A subject is text."""
+    page = replace(PAGE, subject="<script>x</script>", organizer=Person("anna@example.org", "<b>A</b>"))
+    message = email.message_from_bytes(compose(replace(MAIL, page=page)), policy=email.policy.default)
+    html = message.get_body(("html",))
+    assert html is not None
+    assert "<script" not in html.get_content()
+    assert "<b>A" not in html.get_content()
