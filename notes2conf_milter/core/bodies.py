@@ -8,7 +8,7 @@ Fails: never; a part that cannot be decoded or edited octet by octet is not amon
 from dataclasses import dataclass
 
 from notes2conf_milter.core.charset import Charset, charset_of
-from notes2conf_milter.core.invitation import Invitation
+from notes2conf_milter.core.invitation import Invitation, is_calendar
 from notes2conf_milter.core.message import Part
 from notes2conf_milter.core.transfer import decode
 
@@ -62,8 +62,10 @@ def _shown(part: Part) -> list[Part]:
 
 
 def _body(message: bytes, part: Part) -> Body | None:
-    if part.media_type not in _TEXT or part.disposition == b"attachment":
+    if part.media_type not in _TEXT or part.disposition == b"attachment" or is_calendar(part):
         return None
+    if part.header.end == part.header.body_start:
+        return None  # no empty line: what is put into the body would stand in the header
     octets = decode(message[part.header.body_start : part.body_end], part.encoding)
     if octets is None:
         return None

@@ -10,6 +10,7 @@ Octets in, octets out: an ASCII-transparent charset is enough, the octets themse
 """
 
 import re
+from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -180,23 +181,28 @@ def components(calendar: bytes) -> tuple[Component, ...]:
     return tuple(root)
 
 
-def raw_offset(calendar: bytes, line: ContentLine, index: int) -> int:
-    """Return the offset in `calendar` of the octet that is `line.text[index]`; `line.end` for index len(line.text).
+class Physical:
+    """The physical lines of one content line: where each octet of its text stands in the calendar."""
 
-    At a fold the offset is the one *before* the fold, so that text put there stands before it.
-    """
-    at, seen = line.start, 0
-    for fold in _FOLD.finditer(calendar, line.start, line.end):
-        if seen + fold.start() - at >= index:
-            break
-        seen += fold.start() - at
-        at = fold.end()
-    return at + index - seen
+    def __init__(self, calendar: bytes, line: ContentLine) -> None:
+        self._texts = [0]  # index in line.text at which each physical line begins
+        self._starts = [line.start]  # offset in the calendar of that octet
+        self._ends: list[int] = []  # offset behind the last octet of each physical line's content
+        for fold in _FOLD.finditer(calendar, line.start, line.end):
+            self._texts.append(self._texts[-1] + fold.start() - self._starts[-1])
+            self._starts.append(fold.end())
+            self._ends.append(fold.start())
+        self._ends.append(line.end)
 
+    def place(self, index: int) -> tuple[int, int, int]:
+        """Return where `line.text[index]` stands: its offset, its column, and how many octets follow on the physical line.
 
-def column(calendar: bytes, offset: int) -> int:
-    """Return how many octets stand on the physical line before `offset`."""
-    return offset - (calendar.rfind(b"\n", 0, offset) + 1)
+        At a fold that is the place *before* the fold, so that text put there stands before it. index: up to len(line.text).
+        """
+        at = max(bisect_left(self._texts, index) - 1, 0)
+        offset = self._starts[at] + index - self._texts[at]
+        column = index - self._texts[at] + (1 if at else 0)  # the blank of the fold counts
+        return offset, column, self._ends[at] - offset
 
 
 def escape(text: str) -> str:

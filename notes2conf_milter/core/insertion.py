@@ -13,6 +13,11 @@ from dataclasses import dataclass
 from notes2conf_milter.core.transfer import Splice
 
 _REACH = 2_000  # octets around a link in which the fences of its block are looked for
+# The tags we look for, and what may hold their names without being them: comments, scripts, styles, attributes.
+_HTML_TOKEN = re.compile(
+    rb"<!--.*?(?:-->|\Z)|<(script|style)\b.*?(?:</\1|\Z)|</(?:body|html)|<[a-z](?:=\s*(?:\"[^\"]*\"|'[^']*')|[^<>])*+",
+    re.IGNORECASE | re.DOTALL,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +54,11 @@ def html_changes(text: bytes, block: Block, link: Link) -> list[Splice]:
     changes, carried = _present(text, block, link)
     if carried:
         return changes
-    lower = text.lower()
-    at = max(lower.rfind(b"</body"), -1)
-    if at < 0:
-        at = lower.rfind(b"</html")
-    if at < 0:
-        at = len(text)
+    ends = {b"</body": -1, b"</html": -1}
+    for match in _HTML_TOKEN.finditer(text):
+        if (tag := match[0].lower()) in ends:
+            ends[tag] = match.start()
+    at = next((end for end in ends.values() if end >= 0), len(text))
     return [*changes, Splice(at, at, block.text)]
 
 
@@ -63,7 +67,7 @@ def location_changes(value: bytes, separator: bytes, link: Link) -> list[Splice]
 
     separator: what stands between room and link, escaped as the value is.
     """
-    changes, carried = _corrected(value, link, ())
+    changes, carried = corrections(value, link)
     if carried:
         return changes
     room = value.strip()
@@ -77,25 +81,36 @@ def _trailing(text: bytes, eol: bytes) -> int:
 
 def _present(text: bytes, block: Block, link: Link) -> tuple[list[Splice], bool]:
     """Return the corrections of what is there, and whether the text then carries the link."""
-    replaced: list[Splice] = []
+    changes: list[Splice] = []
     carried = False
+    behind, replaced = 0, 0  # behind the link or block before, and behind the last block that is replaced
     for match in link.own.finditer(text):
-        if match[1].lower() == link.token:
-            carried = True
-            continue
-        opening = text.rfind(block.opening, max(0, match.start() - _REACH), match.start())
-        closing = text.find(block.closing, match.end(), match.end() + _REACH)
-        if opening >= 0 and closing >= 0 and not any(done.start <= opening < done.end for done in replaced):
-            replaced.append(Splice(opening, closing + len(block.closing), block.text))
-    corrections, corrected = _corrected(text, link, replaced)
-    return [*replaced, *corrections], carried or bool(replaced) or corrected
-
-
-def _corrected(text: bytes, link: Link, done: list[Splice] | tuple[()]) -> tuple[list[Splice], bool]:
-    """Return splices that turn every other link of ours (outside `done`) into this one, and whether any link is there."""
-    changes, found = [], False
-    for match in link.own.finditer(text):
-        found = True
-        if match[1].lower() != link.token and not any(one.start <= match.start() < one.end for one in done):
+        carried = True
+        stale = match[1].lower() != link.token
+        span = _around(text, match, block, behind) if match.start() >= behind else None
+        if span is not None and stale:
+            changes.append(Splice(*span, block.text))
+            replaced = span[1]
+        elif stale and match.start() >= replaced:
             changes.append(Splice(match.start(1), match.end(1), link.token))
-    return changes, found
+        behind = max(behind, match.end() if span is None else span[1])
+    return changes, carried
+
+
+def _around(text: bytes, match: re.Match[bytes], block: Block, behind: int) -> tuple[int, int] | None:
+    """Return the span of the block that the link stands in, not reaching back before `behind`; None when there is none."""
+    opening = text.rfind(block.opening, max(behind, match.start() - _REACH), match.start())
+    closing = text.find(block.closing, match.end(), match.end() + _REACH)
+    if opening < 0 or closing < 0:
+        return None
+    inside = opening + len(block.opening)
+    if text.find(block.closing, inside, match.start()) >= 0 or text.find(block.opening, match.end(), closing) >= 0:
+        return None
+    return opening, closing + len(block.closing)
+
+
+def corrections(text: bytes, link: Link) -> tuple[list[Splice], bool]:
+    """Return the splices that turn every other link of ours into this one, and whether any link is there."""
+    found = list(link.own.finditer(text))
+    stale = [match for match in found if match[1].lower() != link.token]
+    return [Splice(match.start(1), match.end(1), link.token) for match in stale], bool(found)

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from functools import partial
 
 from notes2conf_milter.core.bodies import Body, bodies
-from notes2conf_milter.core.charset import Charset
-from notes2conf_milter.core.contentlines import Component, ContentLine, column, escape, fold, line_end, raw_offset
+from notes2conf_milter.core.charset import Charset, charset_of
+from notes2conf_milter.core.contentlines import Component, ContentLine, Physical, escape, fold, line_end
 from notes2conf_milter.core.edits import ChangeHeader, Edit, ReplaceBody
-from notes2conf_milter.core.insertion import Block, Link, html_changes, location_changes, plain_changes
+from notes2conf_milter.core.insertion import Block, Link, corrections, html_changes, location_changes, plain_changes
 from notes2conf_milter.core.invitation import Copy, Invitation
 from notes2conf_milter.core.joinlink import join_url, own_join_link
 from notes2conf_milter.core.keyword import cuts, folds_whole, without_keyword
@@ -117,7 +117,8 @@ def _event(copy: Copy, event: Component, job: Job) -> list[Splice]:
         new.append(b"DESCRIPTION:" + block.text)
     else:
         changes += _in_value(copy, description, job, lambda value: plain_changes(value, block, link))
-    changes += _conference(copy, event, link)
+    for line in (*event.all(b"LOCATION")[1:], *event.all(b"DESCRIPTION")[1:], *event.all(b"CONFERENCE")):
+        changes += _corrected(copy, line, link)
     if not event.all(b"CONFERENCE"):
         new.append(_conference_line(job, charset))
     changes += _rich(copy, event, job)
@@ -147,14 +148,9 @@ def _conference_line(job: Job, charset: Charset) -> bytes:
     return b"CONFERENCE;VALUE=URI;FEATURE=AUDIO,VIDEO;LABEL=" + title + b":" + job.url.encode("ascii")
 
 
-def _conference(copy: Copy, event: Component, link: Link) -> list[Splice]:
-    """Correct a CONFERENCE of ours that leads to another meeting; any other stays."""
-    changes = []
-    for line in event.all(b"CONFERENCE"):
-        for match in link.own.finditer(line.value):
-            if match[1].lower() != link.token:
-                changes.append(_raw(copy, line, Splice(match.start(1), match.end(1), link.token)))
-    return changes
+def _corrected(copy: Copy, line: ContentLine, link: Link) -> list[Splice]:
+    """Return the splices that let every link of ours in a property lead to this meeting."""
+    return _raw(copy, line, corrections(line.value, link)[0])
 
 
 def _rich(copy: Copy, event: Component, job: Job) -> list[Splice]:
@@ -177,24 +173,39 @@ def _rich(copy: Copy, event: Component, job: Job) -> list[Splice]:
 
 
 def _in_value(copy: Copy, line: ContentLine, job: Job, insert: Callable[[bytes], list[Splice]]) -> list[Splice]:
-    return [_raw(copy, line, change) for change in _with_cuts(line.value, job, insert)]
+    value = line.value
+    changes = _with_cuts(value, job, insert)
+    if value.endswith(b"\\") and _ends_in_escape(copy.charset.decode(value)):
+        # A lone backslash at the end would take away the first octet of what is put behind it.
+        end = len(value)
+        changes = [
+            Splice(end, end, b"\\" + one.text) if one.text and one.start == one.end == end else one for one in changes
+        ]
+    return _raw(copy, line, changes)
 
 
-def _raw(copy: Copy, line: ContentLine, change: Splice) -> Splice:
-    """Return the splice of the calendar's octets for one of an unfolded value, folded anew where it grows (RFC 5545 §3.1)."""
-    first = line.colon + 1
-    start = raw_offset(copy.octets, line, first + change.start)
-    end = start if change.start == change.end else raw_offset(copy.octets, line, first + change.end)
-    if not change.text:
-        return Splice(start, end, b"")
+def _ends_in_escape(text: str) -> bool:
+    return (len(text) - len(text.rstrip("\\"))) % 2 == 1
+
+
+def _raw(copy: Copy, line: ContentLine, changes: list[Splice]) -> list[Splice]:
+    """Return splices of the calendar's octets for those of an unfolded value, folded anew where they grow (RFC 5545 §3.1)."""
+    if not changes:
+        return []
+    physical, first = Physical(copy.octets, line), line.colon + 1
     eol = line_end(copy.octets, line)
-    text = fold(change.text, at=column(copy.octets, start), eol=eol, charset=copy.charset.codec)
-    newline = copy.octets.find(b"\n", end, line.end)
-    rest = (line.end if newline < 0 else newline) - end
-    last = len(text) - (text.rfind(b"\n") + 1) + (column(copy.octets, start) if b"\n" not in text else 0)
-    if rest > 0 and last + rest > _FOLD_AT:
-        text += eol + b" "
-    return Splice(start, end, text)
+    found = []
+    for change in changes:
+        start, column, rest = physical.place(first + change.start)
+        end = start
+        if change.end > change.start:
+            end, _, rest = physical.place(first + change.end)
+        text = fold(change.text, at=column, eol=eol, charset=copy.charset.codec)
+        last = len(text) - (text.rfind(b"\n") + 1) + (column if b"\n" not in text else 0)
+        if text and rest > 0 and last + rest > _FOLD_AT:
+            text += eol + b" "
+        found.append(Splice(start, end, text))
+    return found
 
 
 def _new_lines(copy: Copy, event: Component, new: list[bytes]) -> list[Splice]:
@@ -226,6 +237,13 @@ def _subject(message: bytes, invitation: Invitation, job: Job) -> list[Edit]:
 # --- what the self-check is told ---
 
 
+def _codecs(root: Part) -> set[str]:
+    """Return the codecs of the message's text parts."""
+    declared = {part.parameters.get(b"charset", b"") for part in root.walk() if part.media_type.startswith(b"text/")}
+    charsets = [charset_of(name, b"", b"8bit", "utf-8") for name in declared]
+    return {charset.codec for charset in charsets if charset is not None} | {"utf-8"}
+
+
 def meant(invitation: Invitation, job: Job) -> Meant:
     """Return what `rewrite` may have put into a message, for core.selfcheck."""
     link = job.link()
@@ -233,7 +251,7 @@ def meant(invitation: Invitation, job: Job) -> Meant:
     lines: list[bytes] = []
     plain, rich = plain_block(job.wording, job.url), html_block(job.wording, job.url)
     for ascii_text in (False, True):
-        for codec in {copy.charset.codec for copy in invitation.copies} | {"utf-8", "latin_1"}:
+        for codec in sorted({copy.charset.codec for copy in invitation.copies} | _codecs(invitation.root)):
             charset = Charset(codec, ascii_text)
             for eol in ("\n", "\r\n"):
                 insertions.append(charset.encode(plain.replace("\n", eol)))

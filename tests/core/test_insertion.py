@@ -1,0 +1,93 @@
+"""Where a link goes, and what is there already."""
+
+import pytest
+
+from notes2conf_milter.core.insertion import Block, Link, corrections, html_changes, location_changes, plain_changes
+from notes2conf_milter.core.joinlink import own_join_link
+from notes2conf_milter.core.transfer import splice
+from tests.invitations import BASE_URL, FENCE, LINK, STALE, TOKEN
+
+OURS = Link(LINK, TOKEN.encode(), own_join_link(BASE_URL))
+NEW = FENCE + b"\n" + LINK + b"\n" + FENCE
+OLD = FENCE + b"\n" + STALE + b"\n" + FENCE
+BLOCK = Block(NEW, FENCE, FENCE, b"\n")
+RICH = Block(b"<!--notes2conf-->" + LINK + b"<!--/notes2conf-->", b"<!--notes2conf-->", b"<!--/notes2conf-->", b"\n")
+OLD_RICH = RICH.text.replace(LINK, STALE)
+
+
+@pytest.mark.parametrize(
+    ("text", "result"),
+    [
+        (b"", NEW),
+        (b"Hi", b"Hi\n\n" + NEW),
+        (b"Hi\n", b"Hi\n\n" + NEW + b"\n"),
+        (b"Hi\n\n", b"Hi\n\n" + NEW + b"\n"),
+        (b"see " + LINK, b"see " + LINK),
+        (b"see " + STALE, b"see " + LINK),
+        (b"a\n" + OLD + b"\nb", b"a\n" + NEW + b"\nb"),
+        (OLD + b"\nmine " + STALE + b"\n" + OLD, NEW + b"\nmine " + LINK + b"\n" + NEW),
+        (NEW + b"\nmine " + STALE + b"\n" + OLD, NEW + b"\nmine " + LINK + b"\n" + NEW),
+        (FENCE + b"\n" + STALE, FENCE + b"\n" + LINK),
+        (STALE.upper(), STALE[:-32].upper() + TOKEN.encode()),
+    ],
+)
+def test_plain_text(text: bytes, result: bytes) -> None:
+    """A block at the end, once; a block of another meeting is replaced, and text between two blocks is nobody's block."""
+    got = splice(text, plain_changes(text, BLOCK, OURS))
+    assert got == result
+    assert plain_changes(got, BLOCK, OURS) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "at"),
+    [
+        (b"<body>x</body></html>", 7),
+        (b"<BODY>x</BODY></HTML>", 7),
+        (b"x</html>", 1),
+        (b"x", 1),
+        (b"x</body><!-- </body> -->", 1),
+        (b"<!-- </body> -->x", 17),
+        (b"<script>'</body>'</script>x</body>", 27),
+        (b"<style></body></style>x", 23),
+        (b'<a title="</body>">x</body>', 20),
+        (b"<p>it's</p></body>'", 11),
+        (b"a</body>b</body>", 9),
+    ],
+)
+def test_html(text: bytes, at: int) -> None:
+    """Before the last </body> that is a tag, else before </html>, else at the end."""
+    assert splice(text, html_changes(text, RICH, OURS)) == text[:at] + RICH.text + text[at:]
+
+
+def test_html_of_another_meeting() -> None:
+    """Its block is replaced, and what stands between two blocks stays."""
+    text = OLD_RICH + b"mine" + OLD_RICH + b"</body>"
+    assert splice(text, html_changes(text, RICH, OURS)) == RICH.text + b"mine" + RICH.text + b"</body>"
+
+
+@pytest.mark.parametrize(
+    ("value", "result"),
+    [
+        (b"", LINK),
+        (b"Room", b"Room\\; " + LINK),
+        (b"Room\\; " + LINK, b"Room\\; " + LINK),
+        (b"Room\\; " + STALE, b"Room\\; " + LINK),
+    ],
+)
+def test_location(value: bytes, result: bytes) -> None:
+    """The room stays in front."""
+    assert splice(value, location_changes(value, b"\\; ", OURS)) == result
+
+
+def test_corrections_leave_the_rest() -> None:
+    """Links of other meetings lead to this one; nothing is added where there is none."""
+    assert corrections(b"no link", OURS) == ([], False)
+    changes, found = corrections(b"a " + STALE + b" b", OURS)
+    assert found
+    assert splice(b"a " + STALE + b" b", changes) == b"a " + LINK + b" b"
+
+
+def test_many_blocks_are_each_replaced_once() -> None:
+    """A text full of blocks of other meetings is gone through once (quadratic, this test would take an hour)."""
+    text = OLD * 50_000
+    assert splice(text, plain_changes(text, BLOCK, OURS)) == NEW * 50_000
