@@ -2,7 +2,7 @@
 
 In:  the encoded body of a part, and splices of its *decoded* octets. Out: splices of the *encoded* body that have that
      effect. Identity encodings: the same splices. Quoted-printable: only the octets spliced are encoded anew. Base64: the
-     encoded lines before the first splice stay, the rest is encoded anew at the same width.
+     digits before the first splice stay, the rest is encoded anew at the same width.
 Fails: `decode` returns None for an encoding or for octets that cannot be read without loss; such a part is left alone.
 """
 
@@ -12,10 +12,12 @@ import re
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 IDENTITY = frozenset({b"", b"7bit", b"8bit", b"binary"})
 _QP_LINE = 76  # RFC 2045 §6.7 (5), the "=" of a soft line break included
 _BASE64_LINE = 76  # RFC 2045 §6.8
+_BLANKS = b" \t\r\n"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +69,7 @@ def encode(body: bytes, encoding: bytes, splices: Sequence[Splice]) -> list[Spli
 
 
 def _decode_base64(body: bytes) -> bytes | None:
-    compact = body.translate(None, b" \t\r\n")
+    compact = body.translate(None, _BLANKS)
     try:
         return base64.b64decode(compact, validate=True)  # padding in the middle is refused, too
     except binascii.Error:
@@ -78,40 +80,39 @@ def _encode_base64(body: bytes, splices: Sequence[Splice]) -> Splice:
     decoded = _decode_base64(body)
     if decoded is None:
         raise ValueError("broken base64")
-    first = min(change.start for change in splices)
-    start, digits = _base64_line(body, first // 3 * 4)
-    tail = len(body.rstrip(b" \t\r\n"))
-    rest = splice(decoded, splices)[digits // 4 * 3 :]
+    group = min(change.start for change in splices) // 3
+    start, column = _base64_digit(body, group * 4)
+    tail = len(body.rstrip(_BLANKS))
     width, eol = _base64_shape(body)
-    encoded = base64.b64encode(rest)
-    lines = [encoded[at : at + width] for at in range(0, len(encoded), width)]
+    encoded = base64.b64encode(splice(decoded, splices)[group * 3 :])
+    first = max(width - column, 0)
+    lines = [encoded[:first], *(encoded[at : at + width] for at in range(first, len(encoded), width))]
     return Splice(start, max(start, tail), eol.join(lines))
 
 
-def _base64_line(body: bytes, digit: int) -> tuple[int, int]:
-    """Return where the last line begins that holds no digit behind `digit` and starts at a whole group of four.
-
-    Two numbers: its offset in `body`, and how many digits stand before it.
-    """
-    best, digits, at = (0, 0), 0, 0
+def _base64_digit(body: bytes, digit: int) -> tuple[int, int]:
+    """Return where the digit number `digit` stands, or where it would be put: its offset in `body`, and its column."""
+    seen = at = 0
     for line in body.splitlines(keepends=True):
-        if digits > digit:
-            break
-        if digits % 4 == 0:
-            best = (at, digits)
-        digits += len(line.translate(None, b" \t\r\n"))
+        digits = len(line.translate(None, _BLANKS))
+        if seen + digits > digit:
+            places = (column for column, octet in enumerate(line) if octet not in _BLANKS)
+            column = next(islice(places, digit - seen, None))
+            return at + column, column
+        seen += digits
         at += len(line)
-    return best
+    tail = len(body.rstrip(_BLANKS))
+    return tail, tail - max(body.rfind(b"\n", 0, tail), body.rfind(b"\r", 0, tail)) - 1
 
 
 def _base64_shape(body: bytes) -> tuple[int, bytes]:
-    """Return (digits a line, line end) of `body`, the digits a multiple of four."""
-    lines = body.lstrip(b" \t\r\n").splitlines(keepends=True)
+    """Return (digits a line, line end) of `body`."""
+    lines = body.lstrip(_BLANKS).splitlines(keepends=True)
     first = lines[0] if lines else b""
     eol = b"\n" if first.endswith(b"\n") and not first.endswith(b"\r\n") else b"\r\n"
-    width = len(first.strip()) // 4 * 4
+    width = len(first.strip())
     # One long line stays one long line only as far as SMTP carries it (RFC 5321 §4.5.3.1.6).
-    return (width if 4 <= width <= 996 and len(lines) > 1 else _BASE64_LINE), eol
+    return (width if 4 <= width <= 998 and len(lines) > 1 else _BASE64_LINE), eol
 
 
 # --- quoted-printable ---
