@@ -9,8 +9,10 @@ UTF-16, UTF-7 and ISO-2022 are not among them.
 """
 
 import codecs
+import re
 import unicodedata
 from dataclasses import dataclass
+from encodings.aliases import aliases
 
 from notes2conf_milter.core.transfer import IDENTITY
 
@@ -20,6 +22,13 @@ _TRANSPARENT = frozenset(
     | {f"iso8859-{number}" for number in range(1, 17)}
     | {f"cp125{number}" for number in range(9)}
     | {f"cp{number}" for number in (437, 850, 852, 855, 857, 858, 866, 874)}
+)
+# Every name that Python has for a charset. Asking `codecs` for others would keep each of them in memory for good.
+_NAMES = (
+    frozenset(aliases)
+    | frozenset(aliases.values())
+    | {re.sub(r"[^a-z0-9]+", "_", name) for name in _TRANSPARENT}
+    | {"utf_8_sig", "idna", "punycode", "raw_unicode_escape", "unicode_escape", "cp65001"}
 )
 # What NFKD does not spell: the letters of the sentences we insert.
 _SPELLED = str.maketrans(
@@ -67,8 +76,8 @@ def charset_of(declared: bytes, octets: bytes, encoding: bytes, default: str) ->
     codec = _codec(declared) if declared else default
     if codec is None:
         # An unknown name over plain ASCII is read as ASCII; ISO-2022 has its escapes.
-        known = _exists(declared)
-        return Charset("ascii", True) if ascii_octets and not known and b"\x1b" not in octets else None
+        unknown = _known(declared) is None
+        return Charset("ascii", True) if ascii_octets and unknown and b"\x1b" not in octets else None
     if not ascii_octets and (codec == "ascii" or not _decodes(octets, codec)):
         return Charset("latin_1", True)  # undeclared 8-bit octets: they stay, what we add is ASCII
     seven_bit = encoding in IDENTITY - {b"8bit", b"binary"} and ascii_octets  # RFC 2045 §6.2: no encoding means 7bit
@@ -76,19 +85,17 @@ def charset_of(declared: bytes, octets: bytes, encoding: bytes, default: str) ->
 
 
 def _codec(name: bytes) -> str | None:
+    known = _known(name)
+    return known if known in _TRANSPARENT else None
+
+
+def _known(name: bytes) -> str | None:
+    """Return Python's name of a charset, None for one it does not have."""
+    plain = re.sub(rb"[^a-z0-9]+", b"_", name.lower()).strip(b"_").decode("ascii")
     try:
-        codec = codecs.lookup(name.decode("ascii").strip().strip("'\"")).name
-    except (LookupError, UnicodeDecodeError, ValueError):
+        return codecs.lookup(plain).name if plain in _NAMES else None
+    except LookupError:
         return None
-    return codec if codec in _TRANSPARENT else None
-
-
-def _exists(name: bytes) -> bool:
-    try:
-        codecs.lookup(name.decode("ascii"))
-    except (LookupError, UnicodeDecodeError, ValueError):
-        return False
-    return True
 
 
 def _decodes(octets: bytes, codec: str) -> bool:

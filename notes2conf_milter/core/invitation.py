@@ -257,6 +257,8 @@ def _mailto(value: bytes) -> str | None:
     address = unquote(rest.partition("?")[0]).strip()
     if scheme.strip('"').lower() != "mailto" or "\ufffd" in address or not _ADDRESS.fullmatch(address):
         return None
+    if "=?" in address:
+        return None  # RFC 2047 §5: no encoded word in an address, and the start mail goes there
     local, _, domain = address.rpartition("@")
     return f"{local}@{domain.lower()}"
 

@@ -78,10 +78,10 @@ class Part:
         return found
 
 
-def header_fields(message: bytes, start: int = 0, end: int | None = None) -> Header:
+def header_fields(message: bytes, start: int = 0, end: int | None = None, most: int = MAX_FIELDS) -> Header:
     """Return the header section that begins at `start`; a line that is no field ends it, as in Postfix.
 
-    Raises MessageTooComplex past MAX_FIELDS.
+    Raises MessageTooComplex past `most` fields.
     """
     stop = len(message) if end is None else end
     fields: list[Field] = []
@@ -95,7 +95,7 @@ def header_fields(message: bytes, start: int = 0, end: int | None = None) -> Hea
             break
         while after < stop and message[after] in b" \t":  # RFC 5322 §2.2.3
             after = _line_end(message, after, stop)
-        if len(fields) >= MAX_FIELDS:
+        if len(fields) >= most:
             raise MessageTooComplex("too many header fields")
         fields.append(Field(name[1], at, name.end(), _content_end(message, name.end(), after), after))
         at = after
@@ -150,22 +150,30 @@ def content_type(value: bytes, default: bytes = b"text/plain") -> tuple[bytes, d
 
 def parse(message: bytes) -> Part:
     """Return the tree of parts of `message`. Raises MessageTooComplex past the bounds above."""
-    budget = [MAX_PARTS]
-    return _part(message, 0, len(message), b"text/plain", 0, budget)
+    return _part(message, 0, len(message), b"text/plain", 0, _Budget())
 
 
-def _part(message: bytes, start: int, end: int, default: bytes, depth: int, budget: list[int]) -> Part:
-    budget[0] -= 1
-    if budget[0] < 0 or depth > MAX_DEPTH:
+@dataclass(slots=True)
+class _Budget:
+    """What is left of the bounds, for the whole message."""
+
+    parts: int = MAX_PARTS
+    fields: int = MAX_FIELDS
+
+
+def _part(message: bytes, start: int, end: int, default: bytes, depth: int, budget: _Budget) -> Part:
+    budget.parts -= 1
+    if budget.parts < 0 or depth > MAX_DEPTH:
         raise MessageTooComplex("too many parts or levels")
-    header = header_fields(message, start, end)
+    header = header_fields(message, start, end, budget.fields)
+    budget.fields -= len(header.fields)
     media_type, params = content_type(field_value(message, header, b"content-type"), default)
     disposition_value = field_value(message, header, b"content-disposition")
     disposition = disposition_value.partition(b";")[0].strip().lower()
     children: tuple[Part, ...] = ()
     if media_type.startswith(b"multipart/") and params.get(b"boundary"):
         inner = b"message/rfc822" if media_type == b"multipart/digest" else b"text/plain"  # RFC 2046 §5.1.5
-        spans = _body_parts(message, header.body_start, end, params[b"boundary"], budget[0])
+        spans = _body_parts(message, header.body_start, end, params[b"boundary"], budget.parts)
         children = tuple(_part(message, a, b, inner, depth + 1, budget) for a, b in spans)
     return Part(
         header,
