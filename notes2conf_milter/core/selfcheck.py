@@ -3,28 +3,42 @@
 In:  the original, the result, and what was meant to be put in. Out: None when nothing else changed, else a word that says
      where something did (for the log; it holds no octet of the message).
 The reader is the standard library's `email` for the MIME structure and a few regular expressions for calendars and texts.
-It asks of the result: the same header fields, the same parts with the same headers, the same octets in every part that
-is not meant to change; in a calendar the same lines, octet for octet, but for the properties on the insertion list; and in
-what did change nothing but the inserted text. Fails: never; whatever goes wrong in here is a failed check.
+It asks of the result: the same parts; outside the bodies of the parts that changed, the same octets; of those parts, the same
+encoded lines around the edits, and decoded nothing new but the inserted text; in a calendar the same lines, octet for octet,
+but for the properties on the insertion list.
+What it cannot see: how a property is folded from which something was taken; how the lines between the first and the last edit
+of a quoted-printable part, and those behind the first of a base64 part, are encoded. What they say is compared all the same.
+Fails: never; whatever goes wrong in here is a failed check.
 """
 
+import binascii
 import email
 import email.policy
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
+from email.errors import HeaderParseError
+from email.header import decode_header
 from email.message import Message
-from itertools import zip_longest
 
 from notes2conf_milter.core.wording import FENCE, HTML_CLOSE, HTML_OPEN
 
 _INSERTION_LIST = frozenset({b"LOCATION", b"DESCRIPTION", b"CONFERENCE", b"X-ALT-DESC", b"STYLED-DESCRIPTION"})
-_PHYSICAL = re.compile(rb"[^\n]*\n?")
+_LOGICAL = re.compile(rb"[^\n]*\n(?:[ \t][^\n]*\n)*(?:[ \t][^\n]*\Z)?|[^\n]+\Z")
 _FOLDING = re.compile(rb"(?<!\r)\r*\n[ \t]")
 _HEADER_END = re.compile(rb"\r?\n\r?\n")
-_SUBJECT = re.compile(rb"(?im)^Subject:.*(?:\n[ \t].*)*\n?")
-_BLANKS = re.compile(rb"\s|\\[nN]")
+_SUBJECT = re.compile(rb"(?im)^Subject[ \t]*:(.*(?:\n[ \t].*)*\n?)")
 _SEPARATOR = re.compile(rb"\\?[,;|/-]\Z")
+_BLANKS = re.compile(rb"\s+")
+_BLANKS = re.compile(rb"\s+")
 _EOLS = (b"\r\n", b"\n", b"\\n")
+_LEADS = tuple(escape + lead for escape in (b"", b"\\") for lead in (b"", *_EOLS, *(eol + eol for eol in _EOLS)))
+_TRAILS = (b"", *_EOLS)
+_BOM = b"\xef\xbb\xbf"
+BOM = b"\xef\xbb\xbf"
+_CHUNK = 65_536
+_CHANCE = 8  # octets that inserted text may have in common with what it stands before or behind
+_TRIES = 50  # how many places are tried for a body
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,46 +66,115 @@ def check(original: bytes, result: bytes, meant: Meant) -> str | None:
 
 
 def _check(original: bytes, result: bytes, meant: Meant) -> str | None:
-    if _top(original, meant) != _top(result, meant):
+    (header, start), (header_other, start_other) = _header(original), _header(result)
+    if header != header_other and (meant.keyword is None or not _header_equal(header, header_other, meant)):
         return "header"
-    before = email.message_from_bytes(original, policy=email.policy.compat32)
-    after = email.message_from_bytes(result, policy=email.policy.compat32)
-    return _entity(before, after, meant)
+    changed: list[tuple[Message, Message]] = []
+    complaint = _entity(_read(original), _read(result), changed)
+    if complaint is not None:
+        return complaint
+    if not _rest_equal(original[start:], result[start_other:], [(_body(one), _body(two)) for one, two in changed]):
+        return "outside"
+    return next((found for found in (_leaf(*pair, meant) for pair in changed) if found), None)
 
 
-def _top(message: bytes, meant: Meant) -> bytes:
-    """Return the header section, without Subject when a keyword may have gone from it."""
+def _read(message: bytes) -> Message:
+    return email.message_from_string(message.decode("latin-1"), policy=email.policy.compat32)  # one character an octet
+
+
+def _body(part: Message) -> bytes:
+    return str(part.get_payload()).encode("latin-1")
+
+
+# --- header ---
+
+
+def _header(message: bytes) -> tuple[bytes, int]:
+    """Return the header section with the empty line, and where the body begins."""
     end = _HEADER_END.search(message)
-    header = message if end is None else message[: end.end()]
-    return header if meant.keyword is None else _SUBJECT.sub(b"", header)
+    return (message, len(message)) if end is None else (message[: end.end()], end.end())
 
 
-def _entity(before: Message, after: Message, meant: Meant, *, top: bool = True) -> str | None:
+def _header_equal(before: bytes, after: bytes, meant: Meant) -> bool:
+    """Say whether nothing but a keyword has gone from the Subject."""
+    first, second = _SUBJECT.findall(before), _SUBJECT.findall(after)
+    if _SUBJECT.sub(b"", before) != _SUBJECT.sub(b"", after) or len(first) != len(second):
+        return False
+    return all(one == other or _subject_equal(one, other, meant) for one, other in zip(first, second, strict=True))
+
+
+def _subject_equal(before: bytes, after: bytes, meant: Meant) -> bool:
+    words = _BLANKS.sub(b"", _words(after))
+    return any(_BLANKS.sub(b"", text) == words for text in _without_keyword(_words(before), meant))
+
+
+def _words(value: bytes) -> bytes:
+    """Return the octets that a Subject stands for, its encoded words (RFC 2047) decoded."""
+    try:
+        pieces = decode_header(_FOLDING.sub(b" ", value).decode("latin-1"))
+    except HeaderParseError:
+        return value
+    return b"".join(text if isinstance(text, bytes) else text.encode("latin-1") for text, _ in pieces)
+
+
+# --- parts ---
+
+
+def _entity(before: Message, after: Message, changed: list[tuple[Message, Message]], *, top: bool = True) -> str | None:
+    """Walk both trees and gather the parts whose bodies differ."""
     if not top and before.items() != after.items():
         return "part-header"
-    if (before.preamble, before.epilogue) != (after.preamble, after.epilogue):
-        return "between-parts"
     first, second = before.get_payload(), after.get_payload()
     if isinstance(first, list) and isinstance(second, list):
-        if before.get_content_maintype() != "multipart":  # message/rfc822 and the like: nothing inside is ever edited
-            return None if before.as_bytes() == after.as_bytes() else "forwarded-message"
+        if before.get_content_maintype() != "multipart":
+            return None  # message/rfc822 and the like: nothing inside is ever edited
         if len(first) != len(second):
             return "parts"
-        found = (_entity(one, other, meant, top=False) for one, other in zip(first, second, strict=True))
+        found = (_entity(one, other, changed, top=False) for one, other in zip(first, second, strict=True))
         return next((complaint for complaint in found if complaint), None)
-    if first == second:
-        return None
-    return _leaf(before, after, meant)
+    if first != second:
+        changed.append((before, after))
+    return None
+
+
+def _rest_equal(one: bytes, other: bytes, changed: list[tuple[bytes, bytes]]) -> bool:
+    """Say whether both are the same octet for octet but for the bodies that changed, in their order."""
+    at = at_other = 0
+    for body, body_other in changed:
+        # The body begins as far before the first difference as the two bodies agree, or a little earlier.
+        latest = at + _common(one, other, at, at_other) - _common(body, body_other)
+        found = one.rfind(body, at, max(latest, at) + len(body))
+        for _ in range(_TRIES):
+            if found < 0 or other.startswith(body_other, at_other + found - at):
+                break
+            found = one.rfind(body, at, max(found - 1, 0) + len(body)) if found > at else -1
+        if found < 0 or one[at:found] != other[at_other : at_other + found - at]:
+            return False
+        at, at_other = found + len(body), at_other + found - at + len(body_other)
+    return one[at:] == other[at_other:]
+
+
+def _common(one: bytes, other: bytes, at: int = 0, at_other: int = 0) -> int:
+    """Return the length of the common prefix of one[at:] and other[at_other:]."""
+    most = min(len(one) - at, len(other) - at_other)
+    low = 0
+    while low < most and one[at + low : at + low + _CHUNK] == other[at_other + low : at_other + low + _CHUNK]:
+        low = min(low + _CHUNK, most)
+    high = min(low + _CHUNK, most)
+    while low < high:
+        middle = (low + high + 1) // 2
+        same = one[at + low : at + middle] == other[at_other + low : at_other + middle]
+        low, high = (middle, high) if same else (low, middle - 1)
+    return low
 
 
 def _leaf(before: Message, after: Message, meant: Meant) -> str | None:
-    one, other = before.get_payload(decode=True), after.get_payload(decode=True)
-    if not isinstance(one, bytes) or not isinstance(other, bytes):
-        return "payload"
-    encoding = str(before.get("content-transfer-encoding", "")).strip().lower()
-    if encoding == "base64" and not _lines_kept(str(before.get_payload()), str(after.get_payload()), one, other):
+    encoding = "".join(str(before.get("content-transfer-encoding", "")).split()).partition(";")[0].lower()
+    body, body_other = _body(before), _body(after)
+    one, other = _decoded(body, encoding), _decoded(body_other, encoding)
+    if encoding in ("base64", "quoted-printable") and not _lines_kept(body, body_other, one, other, encoding):
         return "encoded-lines"
-    name = (before.get_filename() or "").lower()
+    name = (before.get_filename() or "").strip("\"' ").lower()
     if before.get_content_type() in ("text/calendar", "application/ics") or name.endswith(".ics"):
         return _calendar(one, other, meant)
     if before.get_content_type() in ("text/plain", "text/html"):
@@ -99,26 +182,25 @@ def _leaf(before: Message, after: Message, meant: Meant) -> str | None:
     return "attachment"
 
 
-def _lines_kept(before: str, after: str, one: bytes, other: bytes) -> bool:
-    """Say whether the encoded lines before the first changed octet are the same (law 2)."""
-    changed = _common(one, other)
-    seen = 0
-    for line, same in zip_longest(before.splitlines(), after.splitlines()):
-        seen += len((line or "").strip()) * 3 // 4
-        if seen >= changed:
-            return True  # this line reaches the edit: a short last line may be filled up
-        if line != same:
-            return False
-    return True
+def _decoded(body: bytes, encoding: str) -> bytes:
+    match encoding:
+        case "base64":
+            return binascii.a2b_base64(body.translate(None, b" \t\r\n"), strict_mode=True)
+        case "quoted-printable":
+            return binascii.a2b_qp(body)
+    return body
 
 
-def _common(one: bytes, other: bytes) -> int:
-    """Return the length of the common prefix."""
-    low, high = 0, min(len(one), len(other))
-    while low < high:
-        middle = (low + high + 1) // 2
-        low, high = (middle, high) if one[:middle] == other[:middle] else (low, middle - 1)
-    return low
+def _lines_kept(body: bytes, other: bytes, decoded: bytes, decoded_other: bytes, encoding: str) -> bool:
+    """Say whether the encoded lines before the first change, and in quoted-printable behind the last, are the same (law 2)."""
+    head = _common(decoded, decoded_other) - _CHANCE
+    line_end = body.find(b"\n", _common(body, other)) + 1 or len(body)
+    if encoding == "base64":
+        return len(body[:line_end].translate(None, b" \t\r\n=")) * 3 // 4 >= head
+    tail = min(_common(decoded[::-1], decoded_other[::-1]), len(decoded) - head, len(decoded_other) - head) - _CHANCE
+    same = min(_common(body[::-1], other[::-1]), len(body))
+    line_start = body.rfind(b"\n", 0, max(len(body) - same - 1, 0)) + 1
+    return len(_decoded(body[:line_end], encoding)) >= head and len(_decoded(body[line_start:], encoding)) >= tail
 
 
 # --- calendar ---
@@ -147,7 +229,7 @@ def _calendar(before: bytes, after: bytes, meant: Meant) -> str | None:
         if row.event < 0 or row.event >= len(uids) or uids[row.event] != meant.uid or name not in allowed:
             return "calendar-line"
         if here is not None and here.event == row.event and _name(here.text) == name:
-            if not _text_equal(here.text, row.text, meant):
+            if not _text_equal(here.text, row.text, meant) or not _octets_kept(here, row, meant):
                 return "calendar-value"
             at += 1
         elif row.text in meant.lines and (row.event, name) not in gained:
@@ -159,17 +241,11 @@ def _calendar(before: bytes, after: bytes, meant: Meant) -> str | None:
 
 def _rows(calendar: bytes) -> tuple[list[_Row], list[bytes]]:
     """Return the lines of a calendar, folds kept, and the UID of each component directly inside VCALENDAR."""
-    logical: list[bytes] = []
-    for physical in _PHYSICAL.findall(calendar):
-        if logical and physical[:1] in (b" ", b"\t"):
-            logical[-1] += physical
-        elif physical:
-            logical.append(physical)
     rows: list[_Row] = []
     uids: list[bytes] = []
     depth = 0
-    for raw in logical:
-        text = _FOLDING.sub(b"", raw).rstrip(b"\r\n")
+    for raw in _LOGICAL.findall(calendar.removeprefix(_BOM)):
+        text = _FOLDING.sub(b"", raw).removesuffix(b"\n").rstrip(b"\r")
         name = _name(text)
         depth += name == b"BEGIN"
         if name == b"BEGIN" and depth == 2:
@@ -181,6 +257,14 @@ def _rows(calendar: bytes) -> tuple[list[_Row], list[bytes]]:
     return rows, uids
 
 
+def _octets_kept(before: _Row, after: _Row, meant: Meant) -> bool:
+    """Say whether the line is the old one, folds and all, with one insertion; where something was taken out it may not be."""
+    if meant.own.search(before.text) or (meant.keyword is not None and meant.keyword.search(before.text)):
+        return True
+    head = _common(before.raw, after.raw)
+    return after.raw.endswith(before.raw[head:])
+
+
 def _name(text: bytes) -> bytes:
     return re.split(rb"[;:]", text, maxsplit=1)[0].upper()
 
@@ -189,37 +273,68 @@ def _name(text: bytes) -> bytes:
 
 
 def _text_equal(before: bytes, after: bytes, meant: Meant) -> bool:
-    """Say whether `after` is `before` with one insertion; else, where something was replaced, whether the rest is the same."""
+    """Say whether `after` is `before` with one insertion; or where it held a keyword or links of ours, those replaced."""
+    taken = meant.keyword is not None and meant.keyword.search(before) is not None
+    if not taken and meant.own.search(before) is None:
+        return any(text == before for text in _without_insertion(after, len(before), meant))
+    tokens = {match[1].lower() for text in (before, *meant.insertions) for match in meant.own.finditer(text)}
+    if any(match[1].lower() not in tokens for match in meant.own.finditer(after)):
+        return False
+    wanted = {_without_links(text, meant) for text in (before, *(_without_keyword(before, meant) if taken else ()))}
+    results = [
+        after,
+        *(text for size in {len(text) for text in wanted} for text in _without_insertion(after, size, meant)),
+    ]
+    return any(_without_links(text, meant) in wanted for text in results)
+
+
+def _without_insertion(after: bytes, size: int, meant: Meant) -> Iterator[bytes]:
+    """Yield what `after` may have been before one insertion; of `size` octets."""
     for insertion in meant.insertions:
         at = after.find(insertion)
         if at < 0:
             continue
-        first, last = after[:at], after[at + len(insertion) :]
-        leads = [b"", *_EOLS, *(eol + eol for eol in _EOLS)]
-        if any(
-            first.endswith(lead)
-            and last.startswith(trail)
-            and first[: len(first) - len(lead)] + last[len(trail) :] == before
-            for lead in leads
-            for trail in (b"", *_EOLS)
-        ):
-            return True
-    if meant.keyword is None and meant.own.search(before) is None:
-        return False
-    return _rest(before, meant) == _rest(after, meant)
+        end = at + len(insertion)
+        for lead in _LEADS:
+            for trail in _TRAILS:
+                fits = len(after) - len(insertion) - len(lead) - len(trail) == size
+                if fits and after.endswith(lead, 0, at) and after.startswith(trail, end):
+                    yield after[: at - len(lead)] + after[end + len(trail) :]
 
 
-def _rest(text: bytes, meant: Meant) -> bytes:
-    """Return `text` without our blocks, our links, the keyword and blanks."""
-    for opening, closing in ((FENCE.encode(), FENCE.encode()), (HTML_OPEN.encode(), HTML_CLOSE.encode())):
-        pieces = (
-            text.split(opening)
-            if opening == closing
-            else re.split(re.escape(opening) + b"|" + re.escape(closing), text)
-        )
-        text = b"".join(piece for index, piece in enumerate(pieces) if index % 2 == 0 or not meant.own.search(piece))
-    text = meant.own.sub(b"", text.replace(b"\\; ", b" "))
-    if meant.keyword is not None:
-        # A separator that stood before the keyword at the end may have gone with it.
-        return _SEPARATOR.sub(b"", _BLANKS.sub(b"", meant.keyword.sub(b"", text)))
-    return _BLANKS.sub(b"", text)
+def _without_links(text: bytes, meant: Meant) -> bytes:
+    """Return `text` without our links, and without our blocks around them."""
+    if meant.own.search(text) is None:
+        return text
+    for fences in ((FENCE, FENCE), (HTML_OPEN, HTML_CLOSE)):
+        opening, closing = (re.escape(fence.encode()) for fence in fences)
+        pieces = re.split(b"(" + opening + b"|" + closing + b")", text)
+        kept: list[bytes] = []
+        at = 0
+        while at < len(pieces):
+            block = pieces[at : at + 3]
+            if (
+                len(block) == 3
+                and block[0] == fences[0].encode()
+                and block[2] == fences[1].encode()
+                and meant.own.search(block[1])
+            ):
+                at += 3
+            else:
+                kept.append(pieces[at])
+                at += 1
+        text = b"".join(kept)
+    return meant.own.sub(b"", text)
+
+
+def _without_keyword(text: bytes, meant: Meant) -> set[bytes]:
+    """Return what may be left of `text` when the keyword is taken out: at the end, a separator may go with it."""
+    if meant.keyword is None:
+        return {text}
+    found = meant.keyword.search(text)
+    start = found.start() if found is not None else 0
+    front, left = text[:start], meant.keyword.sub(b"", text[start:])
+    if not front or front.endswith(b":"):  # the first word of a value: the blanks behind it go, too
+        left = left.lstrip(b" \t")
+    bare = (front + left).rstrip(b" \t")
+    return {front + left, _SEPARATOR.sub(b"", bare).rstrip(b" \t")}
