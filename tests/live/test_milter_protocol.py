@@ -63,6 +63,7 @@ class Site:
 
     def by_each_way(self, message: bytes) -> list[bytes]:
         """Send a message by each listener, one after the other; return what arrived, in the order of WAYS."""
+        self.sink.clear()
         for number, port in enumerate(self.postfix.ports[: len(WAYS)]):
             reply = send(port, ANNA, [f"{number}@example.net"], message, HOUSE)
             assert reply.code == 250, (WAYS[number], reply)
@@ -99,16 +100,16 @@ def test_every_version_and_socket_gives_the_same_octets(site: Site) -> None:
     assert len(gateway.tokens(expected, BASE_URL)) == 9
 
 
-@pytest.mark.parametrize("name", ["047", "048", "050"])
-def test_every_version_and_socket_changes_the_subject_alike(site: Site, name: str) -> None:
+def test_every_version_and_socket_changes_the_subject_alike(site: Site) -> None:
     """The keyword goes out of the Subject by a header edit; versions before 6 say the blank after the colon otherwise."""
-    message = golden_soon(name)
-    with site.mail(name, '[policy]\ntrigger = "keyword"\n'):
-        arrived = site.by_each_way(message)
-    more = ["--config", str(site.settings_file(name))]
-    expected = gateway.rewrite(site.place / name, BASE_URL, message, more)
-    assert gateway.parsed(expected)["subject"] != gateway.parsed(message)["subject"]
-    assert dict(zip(WAYS, arrived, strict=True)) == dict.fromkeys(WAYS, expected)
+    messages = [golden_soon(name) for name in ("047", "048", "050")]
+    with site.mail("subject", '[policy]\ntrigger = "keyword"\n'):
+        arrived = [site.by_each_way(message) for message in messages]
+    for message, changed in zip(messages, arrived, strict=True):
+        more = ["--config", str(site.settings_file("subject"))]
+        expected = gateway.rewrite(site.place / "subject", BASE_URL, message, more)
+        assert gateway.parsed(expected)["subject"] != gateway.parsed(message)["subject"]
+        assert dict(zip(WAYS, changed, strict=True)) == dict.fromkeys(WAYS, expected)
 
 
 def test_mail_without_an_invitation_is_the_same_by_every_way(site: Site) -> None:
@@ -117,7 +118,6 @@ def test_mail_without_an_invitation_is_the_same_by_every_way(site: Site) -> None
         for name in ("104", "005", "058"):
             message = golden(name)
             assert site.by_each_way(message) == [message] * len(WAYS)
-            site.sink.clear()
 
 
 def test_the_messages_of_one_session_are_apart(site: Site) -> None:
@@ -152,7 +152,7 @@ def test_the_messages_of_one_session_are_apart(site: Site) -> None:
 
 def test_a_large_invitation_gains_its_link(site: Site) -> None:
     """The body crosses in many pieces both ways, and is whole again."""
-    message = with_attachment(invitation(Meeting.new()), 3_000_000)
+    message = with_attachment(invitation(Meeting.new()), 1_000_000)
     with site.mail("large"):
         arrived = site.by_each_way(message)
     expected = gateway.rewrite(site.place / "large", BASE_URL, message)
