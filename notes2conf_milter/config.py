@@ -134,8 +134,8 @@ SETTINGS: tuple[Setting, ...] = (
         "milter.socket_mode",
         "",
         kind.optional(kind.permissions),
-        'Permissions of a unix socket, as "0660"; "": what the umask of the service leaves of 0777. '
-        "Postfix must be able to write to it.",
+        'Permissions of a unix socket, as "0660"; "": started by root, 0660 for the group postfix where there is one; '
+        "else what the umask leaves of 0777.",
     ),
     Setting(
         "smtp.listen",
@@ -299,7 +299,9 @@ def _settings(values: dict[str, Any], source: str) -> Settings:
     if values["smtp.listen"] is not None and values["smtp.next_hop"] is None:
         raise ConfigError(source, "smtp.next_hop", "the SMTP door (smtp.listen) needs it; give HOST:PORT or --next-hop")
     if values["policy.keyword"].lower() == values["policy.opt_out_keyword"].lower():
-        raise ConfigError(source, "policy.opt_out_keyword", "is the same word as policy.keyword; allowed is another one")
+        raise ConfigError(
+            source, "policy.opt_out_keyword", "is the same word as policy.keyword; allowed is another one"
+        )
     return Settings(
         base_url=values["base_url"],
         language=values["language"],

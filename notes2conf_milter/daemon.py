@@ -6,6 +6,7 @@ Fails: ConfigError and StoreSetupError (set up wrong) before anything listens; O
 
 import asyncio
 import contextlib
+import grp
 import logging
 import os
 import signal
@@ -105,9 +106,23 @@ async def _milter_door(
         idle=settings.limits_idle_seconds,
         processing=settings.limits_processing_seconds,
     )
-    await door.start(address, flow, limits=limits, socket_mode=settings.milter_socket_mode)
+    mode, group = socket_access(settings)
+    await door.start(address, flow, limits=limits, socket_mode=mode, socket_group=group)
     doors.push_async_callback(door.close, GRACE_SECONDS)
     return door.addresses
+
+
+def socket_access(settings: Settings) -> tuple[int | None, int | None]:
+    """Return the permissions and the group's id of a milter socket; None leaves one as it comes.
+
+    Started by root with nothing set, the socket is for the group postfix, in which Postfix's smtpd and cleanup run.
+    """
+    if settings.milter_socket_mode is not None or os.geteuid() != 0:
+        return settings.milter_socket_mode, None
+    try:
+        return 0o660, grp.getgrnam("postfix").gr_gid
+    except KeyError:
+        return None, None
 
 
 async def _smtp_door(

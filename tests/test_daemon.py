@@ -1,5 +1,6 @@
 """The services as processes: what they need, that they say when they are ready, and how they end."""
 
+import grp
 import os
 import signal
 import socket
@@ -28,6 +29,22 @@ def test_mail_listens_until_it_is_told_to_stop(tmp_path: Path, name: signal.Sign
         assert path.is_socket()
         assert command.end(name) == 0
         assert not path.exists()
+
+
+def test_a_socket_made_by_root_is_for_postfix(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Started by hand as root, with any umask, Postfix's smtpd can connect and no other user can."""
+    settings = load(Path("/dev/null"), {})
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    assert daemon.socket_access(settings) == (0o660, grp.getgrnam("postfix").gr_gid)
+    monkeypatch.setattr(grp, "getgrnam", {}.__getitem__)
+    assert daemon.socket_access(settings) == (None, None)
+
+
+def test_a_socket_is_as_the_setting_or_the_umask_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A mode that is set counts for root, too; a service with a user of its own leaves it to UMask= and the folder."""
+    assert daemon.socket_access(load(Path("/dev/null"), {"milter.socket_mode": "0600"})) == (0o600, None)
+    monkeypatch.setattr(os, "geteuid", lambda: 999)
+    assert daemon.socket_access(load(Path("/dev/null"), {})) == (None, None)
 
 
 def test_mail_makes_keys_in_a_new_state_folder_and_says_so(tmp_path: Path) -> None:

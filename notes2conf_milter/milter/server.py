@@ -52,10 +52,12 @@ class MilterServer:
         *,
         limits: Limits | None = None,
         socket_mode: int | None = None,
+        socket_group: int | None = None,
     ) -> None:
         """Listen on `address` too. Raises OSError.
 
-        socket_mode: the permissions of a unix socket; None leaves them to the umask, as bind(2) does.
+        socket_mode: the permissions of a unix socket; None leaves them to the umask, as bind(2) does. socket_group: the
+        id of its group; None leaves it to the folder.
         """
         bounds = limits or Limits()
         loop = asyncio.get_running_loop()
@@ -67,7 +69,7 @@ class MilterServer:
             listener = await loop.create_server(connection, address.host, address.port, backlog=_BACKLOG)
         else:
             path = Path(address.path)
-            sock = _unix_socket(path, socket_mode)
+            sock = _unix_socket(path, socket_mode, socket_group)
             self._paths[path] = _identity(path)
             listener = await loop.create_unix_server(connection, sock=sock, backlog=_BACKLOG)
         self._listeners.append(listener)
@@ -270,12 +272,14 @@ def _identity(path: Path) -> tuple[int, int]:
     return status.st_dev, status.st_ino
 
 
-def _unix_socket(path: Path, mode: int | None) -> socket.socket:
+def _unix_socket(path: Path, mode: int | None, group: int | None) -> socket.socket:
     """Bind `path`, over a stale socket if need be. Nobody can connect before listen(), so chmod comes in time."""
     _remove_stale(path)
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         sock.bind(str(path))
+        if group is not None:
+            os.chown(path, -1, group)
         if mode is not None:
             path.chmod(mode)
     except OSError:
