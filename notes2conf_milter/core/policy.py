@@ -13,7 +13,7 @@ from ipaddress import IPv4Network, IPv6Network
 from notes2conf_milter.core.bodies import body_texts
 from notes2conf_milter.core.contentlines import Component
 from notes2conf_milter.core.envelope import Door, Envelope
-from notes2conf_milter.core.invitation import Invitation, is_calendar, sealed
+from notes2conf_milter.core.invitation import Invitation, is_calendar, may_hold_calendar, sealed
 from notes2conf_milter.core.keyword import keyword_pattern
 from notes2conf_milter.core.message import Header, content_type, field_value, header_fields, parse
 from notes2conf_milter.core.verdict import Reason
@@ -129,8 +129,11 @@ def before_body(envelope: Envelope, header: bytes, settings: PolicySettings) -> 
     """
     section = header_fields(header)
     media_type = content_type(field_value(header, section, b"content-type"))[0]
-    if not media_type.startswith(b"multipart/") and not is_calendar(part := parse(header)):
-        return sealed(part) or Reason.NO_CALENDAR
+    if not media_type.startswith(b"multipart/"):
+        if b"pkcs7-mime" not in media_type and not may_hold_calendar(header):
+            return Reason.NO_CALENDAR  # nearly all mail of one part, without a second look
+        if not is_calendar(part := parse(header)):
+            return sealed(part) or Reason.NO_CALENDAR
     if media_type == b"multipart/signed":
         return Reason.SIGNED
     if media_type == b"multipart/encrypted":
