@@ -1,0 +1,47 @@
+"""Which text parts are the message's own body."""
+
+import pytest
+
+from notes2conf_milter.core.bodies import body_texts
+from tests.invitations import CALENDAR, calendar, message, part, read_ok
+
+CAL = part(calendar(), CALENDAR)
+TEXT = part(b"text", b"text/plain")
+HTML = part(b"html", b"text/html", b"base64")
+FOOTER = part(b"footer", b"text/plain")
+
+
+def multipart(kind: bytes, boundary: bytes, *parts: bytes) -> bytes:
+    return message(*parts, kind=kind, boundary=boundary).partition(b"MIME-Version: 1.0\r\n")[2]
+
+
+@pytest.mark.parametrize(
+    ("octets", "bodies"),
+    [
+        (message(TEXT, HTML, CAL), [b"text", b"html"]),
+        (message(multipart(b"alternative", b"a", TEXT, HTML, CAL), FOOTER, kind=b"mixed"), [b"text", b"html"]),
+        (message(multipart(b"related", b"r", HTML, TEXT), CAL, kind=b"mixed"), [b"html"]),
+        (
+            message(
+                part(b"file", b"text/plain", b"8bit", b"Content-Disposition: attachment"), TEXT, CAL, kind=b"mixed"
+            ),
+            [b"text"],
+        ),
+        (message(part(calendar(), b'text/plain; name="a.ics"'), CAL), []),
+        (message(part(b"", b"text/plain"), CAL), [b""]),
+        (message(b"Content-Type: text/plain\r\n", CAL), []),
+        (message(part(b"x", b"text/plain; charset=utf-16"), part(b"?", b"text/html", b"x-odd"), CAL), []),
+        (message(part(b"Subject: x\r\n\r\nforwarded", b"message/rfc822"), CAL, kind=b"mixed"), []),
+    ],
+)
+def test_bodies(octets: bytes, bodies: list[bytes]) -> None:
+    """What is shown beside the calendar, once; no attachment, no footer, no calendar, nothing without an empty line."""
+    assert body_texts(octets, read_ok(octets)) == bodies
+
+
+def test_the_part_that_altrep_names() -> None:
+    """Notes keeps the rich body there, wherever it is."""
+    rich = part(b"<p>rich</p>", b"text/html", b"8bit", b"Content-ID: <Rich@Notes>")
+    cal = part(calendar(b'DESCRIPTION;ALTREP="CID:<rich@notes>":'), CALENDAR)
+    octets = message(TEXT, cal, rich, kind=b"mixed")
+    assert body_texts(octets, read_ok(octets)) == [b"text", b"<p>rich</p>"]

@@ -1,0 +1,133 @@
+"""What is an invitation, and why something is none."""
+
+import pytest
+
+from notes2conf_milter.core.invitation import Invitation, may_hold_calendar, read, sealed
+from notes2conf_milter.core.meeting import Person, Revision
+from notes2conf_milter.core.message import parse
+from notes2conf_milter.core.verdict import Reason
+from tests.invitations import CALENDAR, calendar, invitation, message, part, read_ok
+
+PLAIN = part(b"Hi\r\n", b"text/plain")
+
+
+def of(*properties: bytes, content_type: bytes = CALENDAR, **given: bytes) -> Invitation | Reason:
+    return read(message(PLAIN, part(calendar(*properties, **given), content_type)))
+
+
+def test_what_is_read() -> None:
+    """The values that policy, store and start mail need."""
+    found = read_ok(
+        invitation(
+            b'ATTENDEE;CN="Clara, C.":MAILTO:Clara@Example.NET',
+            b"ATTENDEE:mailto:bob@example.net",
+            b"ATTENDEE:urn:uuid:1",
+            b"SUMMARY:a\\, b\\nc",
+            b"SEQUENCE:3",
+        )
+    )
+    assert found.uid == b"uid-1"
+    assert found.organizer == Person("anna@example.org", "Anna")
+    assert found.attendees == (Person("bob@example.net", "Bob"), Person("Clara@example.net", "Clara, C."))
+    assert found.summary == "a, b\nc"
+    assert found.revision == Revision(3, "20260302073000")
+    assert found.instance is None
+    assert found.sent_by == ""
+
+
+@pytest.mark.parametrize(
+    ("content_type", "method", "reason"),
+    [
+        (b"text/calendar; method=REPLY", b"REPLY", Reason.METHOD_REPLY),
+        (b"text/calendar", b"COUNTER", Reason.METHOD_COUNTER),
+        (b"text/calendar", b"DECLINECOUNTER", Reason.METHOD_COUNTER),
+        (b"text/calendar", b"CANCEL", Reason.METHOD_CANCEL),
+        (b"text/calendar", b"PUBLISH", Reason.METHOD_PUBLISH),
+        (b"text/calendar", b"ADD", Reason.METHOD_OTHER),
+        (b"text/calendar; method=REQUEST", b"CANCEL", Reason.METHOD_UNCLEAR),
+        (b"text/calendar; charset=utf-16", b"REQUEST", Reason.CHARSET_UNSUPPORTED),
+        (b"text/calendar; charset=utf-7", b"REQUEST", Reason.CHARSET_UNSUPPORTED),
+    ],
+)
+def test_other_methods_and_charsets(content_type: bytes, method: bytes, reason: Reason) -> None:
+    """Only a REQUEST is an invitation, and only in a charset that can be edited."""
+    assert of(content_type=content_type, method=method) is reason
+
+
+@pytest.mark.parametrize(
+    ("properties", "reason"),
+    [
+        ((b"ORGANIZER:mailto:other@example.org",), Reason.ORGANIZER_UNCLEAR),
+        ((b"ORGANIZER:https://example.org/anna",), Reason.ORGANIZER_UNCLEAR),
+        ((b"END:VEVENT", b"BEGIN:VEVENT", b"UID:uid-2"), Reason.SEVERAL_MEETINGS),
+        ((b"END:VEVENT", b"BEGIN:VEVENT"), Reason.NO_UID),
+        ((b"BEGIN:VALARM",), Reason.CALENDAR_UNPARSABLE),
+        ((b"X:1",) * 50_000, Reason.TOO_COMPLEX),
+        ((b"END:VEVENT", b"BEGIN:VEVENT", b"UID:uid-1") * 1_001, Reason.TOO_COMPLEX),
+    ],
+)
+def test_calendars_that_are_left_alone(properties: tuple[bytes, ...], reason: Reason) -> None:
+    """Doubt passes."""
+    assert of(*properties) is reason
+
+
+def test_an_organizer_who_is_named_twice_alike() -> None:
+    """Is one organizer, whatever the case."""
+    assert isinstance(of(b"ORGANIZER:MAILTO:Anna@EXAMPLE.org"), Invitation)
+
+
+@pytest.mark.parametrize(
+    "address", [b"=?utf-8?q?=0aBcc:x?=@example.org", b"a b@example.org", b"a%0Ab@example.org", b"@example.org"]
+)
+def test_addresses_that_cannot_be_written_to(address: bytes) -> None:
+    """An organizer without a usable address is unclear: the start mail goes there."""
+    octets = invitation().replace(b"mailto:anna@example.org", b"mailto:" + address)
+    assert read(octets) is Reason.ORGANIZER_UNCLEAR
+
+
+def test_every_copy_counts() -> None:
+    """Text parts and attached files of the same meeting are copies, another meeting's file is only a file."""
+    own = part(calendar(), b'application/octet-stream; name="c.ICS"', b"base64")
+    foreign = part(calendar(uid=b"uid-2"), b"application/ics", b"8bit", b"Content-Disposition: attachment")
+    found = read_ok(message(own, PLAIN, foreign, part(calendar(), CALENDAR)))
+    assert len(found.copies) == 2
+    assert found.copies[0].part.media_type == b"text/calendar"
+
+
+def test_copies_that_disagree() -> None:
+    """In their organizer, their meeting or their method: none is edited."""
+    first = part(calendar(), CALENDAR)
+    other = calendar().replace(b"anna@", b"berta@")
+    assert read(message(first, part(other, CALENDAR))) is Reason.ORGANIZER_UNCLEAR
+    assert read(message(first, part(calendar(uid=b"2"), CALENDAR))) is Reason.SEVERAL_MEETINGS
+    cancel = part(calendar(method=b"CANCEL"), b"text/calendar")
+    assert read(message(first, cancel)) is Reason.METHOD_UNCLEAR
+
+
+def test_a_calendar_that_ends_without_a_line_end() -> None:
+    """Is read like any other; so is one behind a byte order mark."""
+    assert isinstance(read(message(PLAIN, part(calendar().strip(), CALENDAR))), Invitation)
+    assert isinstance(read(message(PLAIN, part(b"\xef\xbb\xbf" + calendar(), CALENDAR))), Invitation)
+
+
+@pytest.mark.parametrize(
+    ("content_type", "reason"),
+    [
+        (b"multipart/signed", Reason.SIGNED),
+        (b"multipart/encrypted", Reason.ENCRYPTED),
+        (b"application/pkcs7-mime; smime-type=signed-data", Reason.SIGNED),
+        (b"application/x-pkcs7-mime", Reason.ENCRYPTED),
+        (b"text/plain", None),
+    ],
+)
+def test_signed_and_encrypted_parts(content_type: bytes, reason: Reason | None) -> None:
+    """Anywhere in the message."""
+    assert sealed(parse(message(PLAIN, part(b"x", content_type)))) is reason
+
+
+def test_the_quick_look() -> None:
+    """Spares mail without a calendar, and never one with it."""
+    assert not may_hold_calendar(b"Subject: x\r\n\r\nhello")
+    for octets in (b"Text/Calendar", b"INVITE.ICS", b"application/ICS"):
+        assert may_hold_calendar(octets)
+    assert read(b"Subject: text/calendar\r\n\r\n") is Reason.NO_CALENDAR
