@@ -1,0 +1,116 @@
+"""The self-check complains about whatever was not meant."""
+
+import pytest
+
+from notes2conf_milter.core.keyword import keyword_pattern
+from notes2conf_milter.core.selfcheck import check
+from tests.invitations import (
+    CALENDAR,
+    LINK,
+    calendar,
+    encoded,
+    invitation,
+    job,
+    meaning,
+    message,
+    part,
+    rewritten,
+    unfolded,
+)
+
+FOREIGN = b"Content-Type: message/rfc822\r\n\r\nSubject: old\r\n\r\nLOCATION:x\r\n"
+SAMPLE = message(
+    part(b"Let us  meet.\r\n", b"text/plain; charset=us-ascii"),
+    part(b"<p>\xe4</p></body>", b"text/html; charset=us-ascii", b"8bit", b"X-Odd:  \xe4 \t"),
+    part(
+        calendar(b"LOCATION:Room\r\n  1", b"DESCRIPTION:Talk", b"BEGIN:VALARM", b"DESCRIPTION:x", b"END:VALARM"),
+        CALENDAR,
+    ),
+    FOREIGN,
+    kind=b"mixed",
+)
+
+
+def test_no_damage_goes_unseen() -> None:
+    """Each octet that was in the original, changed: the check complains, wherever it is."""
+    result = rewritten(SAMPLE)
+    meant = meaning(SAMPLE)
+    assert check(SAMPLE, SAMPLE, meant) is None
+    unseen = []
+    for at in range(len(result)):
+        for new in (bytes((result[at] ^ 1,)), b"", result[at : at + 1] * 2):
+            hurt = result[:at] + new + result[at + 1 :]
+            if check(SAMPLE, hurt, meant) is None:
+                unseen.append(hurt)
+    for hurt in unseen:
+        rest = iter(hurt)
+        assert all(octet in rest for octet in SAMPLE)  # only the form of the inserted text was touched
+        assert LINK in unfolded(hurt)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "word"),
+    [
+        (b"Subject: Planning", b"Subject: Planninh", "header"),
+        (b"X-Odd:  \xe4 \t", b"X-Odd: \xe4 \t", "outside"),
+        (b"X-Odd:  \xe4", b"X-Odd:  \xe5", "part-header"),
+        (b"LOCATION:x", b"LOCATION:y", "outside"),
+        (b"UID:uid-1", b"UID:uid-2", "calendar-line"),
+        (b"DTSTART:20260312T090000Z\r\n", b"", "calendar-line"),
+        (b"LOCATION:Room\r\n  1", b"LOCATION:Room 1", "calendar-value"),
+        (b"DESCRIPTION:Talk", b"DESCRIPTION:Tall", "calendar-value"),
+        (b"BEGIN:VALARM\r\nDESCRIPTION:x", b"BEGIN:VALARM\r\nDESCRIPTION:y", "calendar-line"),
+        (b"END:VEVENT", b"LOCATION:evil\r\nEND:VEVENT", "calendar-new-line"),
+        (b"<p>\xe4", b"<p>\xe5", "body"),
+        (b"Let us  meet", b"Let us meet", "body"),
+        (b"--=_b--\r\n", b"--=_b--\n", "outside"),
+    ],
+)
+def test_the_word_for_the_place(old: bytes, new: bytes, word: str) -> None:
+    """The log says where; never what."""
+    result = rewritten(SAMPLE)
+    assert result.count(old) == 1
+    assert check(SAMPLE, result.replace(old, new), meaning(SAMPLE)) == word
+
+
+@pytest.mark.parametrize("encoding", [b"base64", b"quoted-printable"])
+def test_encoded_lines_before_the_edit(encoding: bytes) -> None:
+    """Are compared as they stand, though they decode to the same."""
+    text = b"===\r\n" + b"Hi\r\n" * 60
+    octets = invitation(b"LOCATION:" + b"=" * 20, encoding=encoding, text=text)
+    result = rewritten(octets)
+    line = encoded(text, encoding)[:9]
+    hurt = result.replace(
+        line, line.replace(b"=3D", b"=3d") if encoding == b"quoted-printable" else line[:4] + b"\r\n" + line[4:], 1
+    )
+    assert hurt != result
+    assert check(octets, hurt, meaning(octets)) in ("encoded-lines", "outside")
+
+
+def test_where_a_keyword_went_nothing_else_may_go() -> None:
+    """Neither a word of the Subject nor a blank of the summary."""
+    wanted = job(keyword_pattern("@meet"))
+    octets = invitation(b"SUMMARY:Big  plan @meet").replace(b"Subject: Planning", b"Subject: Big plan @meet")
+    result, meant = rewritten(octets, wanted), meaning(octets, wanted)
+    assert check(octets, result.replace(b"Subject: Big plan", b"Subject: Big"), meant) == "header"
+    assert check(octets, result.replace(b"SUMMARY:Big  plan", b"SUMMARY:Big plan"), meant) == "calendar-value"
+    assert check(octets, result.replace(b"To: bob", b"To: rob"), meant) == "header"
+
+
+def test_a_link_of_nobody_is_seen() -> None:
+    """Where a link of ours is put in with another token than was meant."""
+    octets = invitation(text=b"see https://conf.example.org/j/" + b"o" * 32)
+    result = rewritten(octets)
+    assert check(octets, result.replace(LINK[-32:], b"z" * 32), meaning(octets)) is not None
+
+
+@pytest.mark.parametrize("junk", [b"", b"\0", b"\xff" * 100, b"Content-Type: multipart/mixed; boundary=b\r\n\r\n--b"])
+def test_whatever_comes_out_the_check_has_an_answer(junk: bytes) -> None:
+    """It never raises."""
+    assert isinstance(check(SAMPLE, junk, meaning(SAMPLE)), str)
+
+
+def test_a_long_folded_line_is_read_at_once() -> None:
+    """300,000 folds (quadratic, this test would take an hour)."""
+    octets = invitation(b"DESCRIPTION:" + b"a\r\n " * 300_000 + b"x")
+    assert LINK in unfolded(rewritten(octets))
