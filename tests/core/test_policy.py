@@ -1,0 +1,163 @@
+"""Whose invitation gets a link, and the reason when not."""
+
+from dataclasses import replace
+from ipaddress import ip_address, ip_network
+
+import pytest
+
+from notes2conf_milter.core.envelope import Door, Envelope
+from notes2conf_milter.core.joinlink import own_join_link
+from notes2conf_milter.core.message import header_fields
+from notes2conf_milter.core.policy import Decision, PolicySettings, Trigger, before_body, decide
+from notes2conf_milter.core.verdict import Reason
+from tests.invitations import BASE_URL, LINK, invitation, read_ok
+
+SETTINGS = PolicySettings(
+    frozenset({"example.org", ".sub.example"}), (ip_network("192.0.2.0/24"), ip_network("2001:db8::/32"))
+)
+INSIDE = Envelope(Door.MILTER, b"anna@example.org", client=ip_address("192.0.2.1"))
+OWN = own_join_link(BASE_URL)
+MULTIPART = b"From: Anna <anna@example.org>\r\nContent-Type: multipart/mixed; boundary=b\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("envelope", "reason"),
+    [
+        (INSIDE, None),
+        (replace(INSIDE, client=ip_address("2001:db8::1")), None),
+        (replace(INSIDE, client=ip_address("198.51.100.1")), Reason.CLIENT_NOT_ALLOWED),
+        (replace(INSIDE, client=ip_address("127.0.0.1")), Reason.CLIENT_NOT_ALLOWED),
+        (replace(INSIDE, client=None), Reason.CLIENT_NOT_ALLOWED),
+        (replace(INSIDE, client=None, authenticated=True), None),
+        (replace(INSIDE, sender=b""), Reason.SENDER_NOT_OWN),
+        (replace(INSIDE, sender=b"anna@example.com"), Reason.SENDER_NOT_OWN),
+        (replace(INSIDE, sender=b"anna@notexample.org"), Reason.SENDER_NOT_OWN),
+        (replace(INSIDE, sender=b"anna@x.example.org"), Reason.SENDER_NOT_OWN),
+        (replace(INSIDE, sender=b"ANNA@A.B.SUB.EXAMPLE"), None),
+        (replace(INSIDE, sender=b"anna@sub.example"), Reason.SENDER_NOT_OWN),
+        (replace(INSIDE, sender=b"\xff@example.org"), None),
+        (Envelope(Door.COMMAND, b""), None),
+    ],
+)
+def test_who_is_known_by_the_envelope(envelope: Envelope, reason: Reason | None) -> None:
+    """Law 9: client and sender, before the body crosses."""
+    assert before_body(envelope, MULTIPART, SETTINGS) is reason
+
+
+@pytest.mark.parametrize(
+    ("content_type", "reason"),
+    [
+        (b"text/plain", Reason.NO_CALENDAR),
+        (b"text/calendar", None),
+        (b"application/octet-stream; name=a.ics", None),
+        (b"multipart/signed", Reason.SIGNED),
+        (b"Multipart/Encrypted", Reason.ENCRYPTED),
+        (b"application/pkcs7-mime; name=smime.p7m", Reason.ENCRYPTED),
+        (b"", Reason.NO_CALENDAR),
+    ],
+)
+def test_what_the_header_tells(content_type: bytes, reason: Reason | None) -> None:
+    """Mail that cannot hold an invitation passes before its body is sent."""
+    assert before_body(INSIDE, b"Content-Type: " + content_type + b"\r\n\r\n", SETTINGS) is reason
+
+
+def test_authentication_can_be_switched_off() -> None:
+    """Then only networks count."""
+    strict = replace(SETTINGS, allow_authenticated=False)
+    envelope = replace(INSIDE, client=None, authenticated=True)
+    assert before_body(envelope, MULTIPART, strict) is Reason.CLIENT_NOT_ALLOWED
+
+
+@pytest.mark.parametrize(
+    ("header", "reason"),
+    [
+        (b"From: Anna <anna@example.org>", None),
+        (b"From: anna@example.org", None),
+        (b"From: evil@example.com", Reason.SENDER_NOT_OWN),
+        (b"From: anna@example.org, evil@example.com", Reason.SENDER_NOT_OWN),
+        (b"From: anna@example.org\r\nFrom: anna@example.org", Reason.SENDER_NOT_OWN),
+        (b"X: y", Reason.SENDER_NOT_OWN),
+    ],
+)
+def test_from_can_count_as_the_sender(header: bytes, reason: Reason | None) -> None:
+    """Where servers rewrite envelopes; exactly one address in exactly one From."""
+    given = header + b"\r\nContent-Type: text/calendar\r\n\r\n"
+    assert (
+        before_body(replace(INSIDE, sender=b"srs@other.example"), given, replace(SETTINGS, sender_from=True)) is reason
+    )
+
+
+def decided(
+    octets: bytes, settings: PolicySettings = SETTINGS, envelope: Envelope = INSIDE, over_at: int = 2
+) -> Decision | Reason:
+    assert before_body(envelope, octets[: header_fields(octets).body_start], settings) is None
+    return decide(envelope, octets, read_ok(octets), settings, own_link=OWN, over_at=over_at, now=1)
+
+
+CLAIM = Decision(None, update=True)
+
+
+def without(reason: Reason) -> Decision:
+    return Decision(reason, update=True)
+
+
+@pytest.mark.parametrize(
+    ("properties", "decision"),
+    [
+        ((), CLAIM),
+        ((b"LOCATION:Room",), CLAIM),
+        ((b"SUMMARY:Plan @nomeet",), without(Reason.OPT_OUT)),
+        ((b"DESCRIPTION:https://zoom.us/j/123",), without(Reason.CONFERENCE_PRESENT)),
+        ((b"LOCATION:https://us02web.zoo\r\n m.us/j/123",), without(Reason.CONFERENCE_PRESENT)),
+        (
+            (b"DESCRIPTION:https://safe.example/?url=https%3A%2F%2Fteams.microsoft.com%2Fl%2Fmeetup-join%2F1",),
+            without(Reason.CONFERENCE_PRESENT),
+        ),
+        ((b"DESCRIPTION:https://zoom.us/blog",), CLAIM),
+        ((b"DESCRIPTION:https://notzoom.us/j/1",), CLAIM),
+        ((b"CONFERENCE;VALUE=URI:https://video.example/1",), without(Reason.CONFERENCE_PRESENT)),
+        ((b"CONFERENCE;VALUE=URI:tel:+49301",), CLAIM),
+        ((b"CONFERENCE;VALUE=URI:" + LINK,), CLAIM),
+        ((b"X-GOOGLE-CONFERENCE:https://x",), without(Reason.CONFERENCE_PRESENT)),
+        ((b"X-GOOGLE-CONFERENCE:",), CLAIM),
+    ],
+)
+def test_which_meetings_are_claimed(properties: tuple[bytes, ...], decision: Decision) -> None:
+    """All but those that opt out or have a conference already."""
+    assert decided(invitation(*properties)) == decision
+
+
+def test_a_conference_in_the_body() -> None:
+    """Counts, however the body is encoded."""
+    octets = invitation(text=b"Join https://meet.google.com/abc\r\n", encoding=b"base64")
+    assert decided(octets) == without(Reason.CONFERENCE_PRESENT)
+
+
+@pytest.mark.parametrize(
+    ("trigger", "summary", "decision"),
+    [
+        (Trigger.NEVER, b"Plan @meet", without(Reason.TRIGGER_OFF)),
+        (Trigger.KEYWORD, b"Plan", without(Reason.KEYWORD_MISSING)),
+        (Trigger.KEYWORD, b"Plan @meeting", without(Reason.KEYWORD_MISSING)),
+        (Trigger.KEYWORD, b"Plan @Meet", CLAIM),
+        (Trigger.KEYWORD, b"@meet @nomeet", without(Reason.OPT_OUT)),
+    ],
+)
+def test_triggers(trigger: Trigger, summary: bytes, decision: Decision) -> None:
+    """By setting."""
+    assert decided(invitation(b"SUMMARY:" + summary), replace(SETTINGS, trigger=trigger)) == decision
+
+
+def test_only_the_organizer_makes_a_meeting() -> None:
+    """Law 9: the sender is the ORGANIZER or its SENT-BY; a forward gets at most a known link; a foreign organizer nothing."""
+    berta = replace(INSIDE, sender=b"Berta@Example.org")
+    assert decided(invitation(), envelope=berta) == Decision(Reason.SENDER_NOT_ORGANIZER, update=False)
+    sent_by = invitation().replace(b"ORGANIZER;", b'ORGANIZER;SENT-BY="mailto:berta@example.org";')
+    assert decided(sent_by, envelope=berta) == CLAIM
+    foreign = invitation().replace(b"mailto:anna@example.org", b"mailto:anna@example.com")
+    assert decided(foreign) is Reason.ORGANIZER_FOREIGN
+
+
+def test_what_is_over_is_over() -> None:
+    """At its very end."""
+    assert decided(invitation(), over_at=1) is Reason.MEETING_OVER

@@ -1,0 +1,293 @@
+"""One message: decide, remember, rewrite; and what happens when something fails."""
+
+import asyncio
+import email
+import email.policy
+import logging
+import re
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from ipaddress import ip_address, ip_network
+from pathlib import Path
+
+import pytest
+
+from notes2conf_milter import mailflow
+from notes2conf_milter.core.edits import apply
+from notes2conf_milter.core.envelope import Door, Envelope
+from notes2conf_milter.core.joinlink import own_join_link
+from notes2conf_milter.core.policy import PolicySettings, Trigger
+from notes2conf_milter.core.verdict import Outcome, Reason, Verdict
+from notes2conf_milter.mailflow import FlowSettings, MailFlow
+from notes2conf_milter.smtp.reinject import Handed, Handover
+from notes2conf_milter.store import MeetingStore
+from tests.invitations import BASE_URL, invitation
+from tests.store.vault import Vault
+
+NOW = 1_772_436_600  # 2026-03-02
+OVER = 1_773_309_600  # the meeting's end, 2026-03-12 10:00 UTC
+RULES = PolicySettings(frozenset({"example.org"}), (ip_network("192.0.2.0/24"),))
+INSIDE = Envelope(Door.MILTER, b"anna@example.org", (b"bob@example.net",), ip_address("192.0.2.1"), queue_id="4Xy")
+BERTA = replace(INSIDE, sender=b"berta@example.org")
+MESSAGE = invitation(b"SUMMARY:Secret plan", b"LOCATION:Room 7")
+ACCEPTED, DEFERRED, REFUSED = (
+    Handover(Handed.ACCEPTED, 250),
+    Handover(Handed.DEFERRED, 451),
+    Handover(Handed.REFUSED, 550),
+)
+SENT = (Verdict.REWRITE, Reason.LINK_ADDED)
+
+
+@dataclass
+class House:
+    """A flow over a real store, and what it hands over."""
+
+    vault: Vault
+    thread: ThreadPoolExecutor
+    store: MeetingStore = field(init=False)
+    settings: FlowSettings = field(default_factory=lambda: FlowSettings(BASE_URL, RULES))
+    replies: list[Handover | Exception] = field(default_factory=list)
+    mails: list[tuple[bytes, bytes]] = field(default_factory=list)
+    now: int = NOW
+
+    def __post_init__(self) -> None:
+        self.store = self.vault.mail()
+
+    async def hand_over(self, recipient: bytes, octets: bytes) -> Handover:
+        await asyncio.sleep(0)
+        self.mails.append((recipient, octets))
+        reply = self.replies.pop(0) if self.replies else ACCEPTED
+        if isinstance(reply, Exception):
+            raise reply
+        return reply
+
+    def flow(self) -> MailFlow:
+        return MailFlow(
+            self.settings,
+            self.store,
+            store_thread=self.thread,
+            work=self.thread,
+            hand_over=self.hand_over,  # type: ignore[arg-type]
+            clock=lambda: self.now,
+        )
+
+    def process(self, octets: bytes = MESSAGE, envelope: Envelope = INSIDE) -> Outcome:
+        return asyncio.run(self.flow().process(envelope, octets))
+
+    def rows(self) -> int:
+        with self.vault.sql() as sql:
+            return int(sql.execute("select count(*) from meeting").fetchone()[0])
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Iterator[House]:
+    vault = Vault(tmp_path / "state").make()
+    with ThreadPoolExecutor(1) as thread:
+        made = thread.submit(House, vault, thread).result()
+        yield made
+        thread.submit(vault.close).result()
+
+
+def token(outcome: Outcome, octets: bytes = MESSAGE) -> str:
+    """The one token in what goes on."""
+    text = re.sub(rb"\r\n[ \t]", b"", apply(octets, outcome.edits))
+    tokens = {match[1].decode() for match in own_join_link(BASE_URL).finditer(text)}
+    assert len(tokens) == 1
+    return tokens.pop()
+
+
+def word(outcome: Outcome) -> tuple[Verdict, Reason]:
+    return outcome.verdict, outcome.reason
+
+
+def test_a_new_meeting(house: House) -> None:
+    """Gets a link, a row and one start mail to its organizer; the same again gets the same link and no mail."""
+    first, second = house.process(), house.process()
+    assert word(first) == SENT
+    assert word(second) == (Verdict.REWRITE, Reason.LINK_KEPT)
+    assert token(first) == token(second)
+    assert [recipient for recipient, _ in house.mails] == [b"anna@example.org"]
+    assert house.rows() == 1
+
+
+def test_a_message_that_has_its_link(house: House) -> None:
+    """Goes on as it is."""
+    octets = apply(MESSAGE, house.process().edits)
+    assert house.process(octets) == Outcome(Verdict.REWRITE, Reason.LINK_PRESENT, ())
+
+
+def test_the_start_mail_is_deferred(house: House) -> None:
+    """So is the invitation; tried again it has the same tokens and the same Message-ID."""
+    house.replies = [DEFERRED]
+    first = house.process()
+    assert word(first) == (Verdict.DEFER, Reason.START_MAIL_DEFERRED)
+    assert first.edits == ()
+    assert word(house.process()) == (Verdict.REWRITE, Reason.LINK_KEPT)
+    mails = [email.message_from_bytes(octets, policy=email.policy.default) for _, octets in house.mails]
+    assert len(mails) == 2
+    assert mails[0]["Message-ID"] == mails[1]["Message-ID"]
+    assert house.mails[0] == house.mails[1]
+
+
+def test_the_start_mail_is_refused(house: House) -> None:
+    """The invitation passes without a link, and nothing is left of the meeting."""
+    house.replies = [REFUSED]
+    assert house.process() == Outcome(Verdict.PASS, Reason.START_MAIL_REFUSED)
+    with house.vault.sql() as sql:
+        assert sql.execute("select count(*) from link").fetchone() == (0,)
+    house.replies = []
+    assert house.process().verdict is Verdict.REWRITE
+
+
+def test_the_message_id_is_no_way_to_the_start_link(house: House) -> None:
+    """It is stable for a meeting, another for another, and holds no token."""
+    house.process()
+    house.process(invitation(b"SUMMARY:x").replace(b"uid-1", b"uid-2"))
+    ids = [email.message_from_bytes(octets)["Message-ID"] for _, octets in house.mails]
+    starts = [re.search(rb"/s/([a-z2-7]{32})", octets.replace(b"=\r\n", b"")) for _, octets in house.mails]
+    assert ids[0] != ids[1]
+    assert all(start is not None and start[1].decode() not in ids[0] + ids[1] for start in starts)
+
+
+@pytest.mark.parametrize("trigger", [Trigger.NEVER, Trigger.KEYWORD])
+def test_a_known_meeting_keeps_its_link(house: House, trigger: Trigger) -> None:
+    """Whatever the trigger says later; an unknown one gets none."""
+    first = token(house.process())
+    house.settings = replace(house.settings, policy=replace(RULES, trigger=trigger))
+    assert token(house.process()) == first
+    assert house.process(MESSAGE.replace(b"uid-1", b"uid-2")).verdict is Verdict.PASS
+    assert len(house.mails) == 1
+
+
+def test_a_forward_gets_a_known_link_only(house: House) -> None:
+    """Another sender of the house makes no meeting and changes none; a client that is not allowed is stopped before."""
+    assert house.process(envelope=BERTA) == Outcome(Verdict.PASS, Reason.SENDER_NOT_ORGANIZER)
+    assert house.rows() == 0
+    first = token(house.process())
+    with house.vault.sql() as sql:
+        before = sql.execute("select * from meeting").fetchall()
+    changed = MESSAGE.replace(b"Secret plan", b"Other plan").replace(b"DTSTAMP:2026", b"DTSTAMP:2027")
+    assert token(house.process(changed, BERTA), changed) == first
+    with house.vault.sql() as sql:
+        assert sql.execute("select * from meeting").fetchall() == before
+    outside = replace(INSIDE, client=ip_address("198.51.100.1"))
+    assert house.flow().before_body(outside, MESSAGE[: MESSAGE.index(b"\r\n\r\n") + 4]) == Outcome(
+        Verdict.PASS, Reason.CLIENT_NOT_ALLOWED
+    )
+
+
+def test_two_copies_at_once(house: House) -> None:
+    """Domino sends one for each domain: one link, one start mail."""
+
+    async def run() -> list[Outcome]:
+        flow = house.flow()
+        return await asyncio.gather(*(flow.process(INSIDE, MESSAGE) for _ in range(5)))
+
+    outcomes = asyncio.run(run())
+    assert len({token(outcome) for outcome in outcomes}) == 1
+    assert len(house.mails) == house.rows() == 1
+
+
+def test_an_unusable_store_defers(house: House) -> None:
+    """The mail stays with Postfix."""
+    (house.vault.folder / "epoch.key").unlink(missing_ok=True)
+    for path in house.vault.folder.glob("*"):
+        if path.name.startswith("meetings"):
+            path.write_bytes(b"not a database" * 1000)
+    outcome = house.process()
+    assert word(outcome) == (Verdict.DEFER, Reason.STORE_UNAVAILABLE)
+    assert house.mails == []
+
+
+def failing(*_: object, **__: object) -> None:
+    raise RuntimeError("Secret plan of anna@example.org")
+
+
+@pytest.mark.parametrize(
+    "place", ["read", "schedule", "decide", "rewrite", "check", "apply", "meant", "compose", "page_of"]
+)
+def test_the_unforeseen_defers(
+    house: House, place: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Wherever it happens; and the log says where, not what the message says."""
+    monkeypatch.setattr(mailflow, place, failing)
+    with caplog.at_level(logging.DEBUG):
+        assert house.process() == Outcome(Verdict.DEFER, Reason.INTERNAL_ERROR)
+    assert "RuntimeError" in caplog.text
+    assert "Secret" not in caplog.text
+    assert "anna" not in caplog.text
+
+
+def test_an_error_while_handing_over_defers(house: House) -> None:
+    """And the next try goes through."""
+    house.replies = [OSError("Secret")]
+    assert house.process() == Outcome(Verdict.DEFER, Reason.INTERNAL_ERROR)
+    assert house.process().verdict is Verdict.REWRITE
+
+
+def test_an_error_in_the_header(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Defers as well; a header past the bounds passes."""
+    flow = house.flow()
+    assert flow.before_body(INSIDE, b"Content-Type: text/calendar\r\n" + b"A: b\r\n" * 6000 + b"\r\n") == Outcome(
+        Verdict.PASS, Reason.TOO_COMPLEX
+    )
+    monkeypatch.setattr(mailflow, "before_body", failing)
+    assert flow.before_body(INSIDE, b"A: b\r\n\r\n") == Outcome(Verdict.DEFER, Reason.INTERNAL_ERROR)
+
+
+def test_a_failed_self_check_passes_the_original(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without a link, without a start mail, without a row that leads nowhere."""
+    monkeypatch.setattr(mailflow, "check", lambda *_: "body")
+    assert house.process() == Outcome(Verdict.PASS, Reason.SELF_CHECK_FAILED)
+    assert house.mails == []
+    with house.vault.sql() as sql:
+        assert sql.execute("select count(*) from link").fetchone() == (0,)
+
+
+@pytest.mark.parametrize(
+    ("octets", "reason"),
+    [
+        (b"Subject: x\r\n\r\nhello", Reason.NO_CALENDAR),
+        (MESSAGE + b"x" * 26_214_400, Reason.TOO_LARGE),
+        (MESSAGE.replace(b"DTSTART:", b"DTSTART:x"), Reason.CALENDAR_UNPARSABLE),
+        (
+            MESSAGE.replace(b"METHOD:REQUEST", b"METHOD:REPLY").replace(b"method=REQUEST", b"method=REPLY"),
+            Reason.METHOD_REPLY,
+        ),
+    ],
+)
+def test_what_passes(house: House, octets: bytes, reason: Reason) -> None:
+    """With its reason, and without a row."""
+    assert house.process(octets) == Outcome(Verdict.PASS, reason)
+    assert house.rows() == 0
+
+
+def test_a_meeting_that_is_over(house: House) -> None:
+    """Passes from its last second on."""
+    house.now = OVER
+    assert house.process() == Outcome(Verdict.PASS, Reason.MEETING_OVER)
+    house.now = OVER - 1
+    assert house.process().verdict is Verdict.REWRITE
+
+
+SCENES: list[Callable[[House], object]] = [
+    lambda house: house.process(),
+    lambda house: (house.replies.append(DEFERRED), house.process()),
+    lambda house: (house.replies.append(REFUSED), house.process()),
+    lambda house: house.process(envelope=BERTA),
+    lambda house: (house.process(), house.process(MESSAGE.replace(b"DTSTAMP:2026", b"DTSTAMP:2027"))),
+]
+
+
+@pytest.mark.parametrize("scene", SCENES)
+def test_no_person_and_no_token_in_the_log(
+    house: House, scene: Callable[[House], object], caplog: pytest.LogCaptureFixture
+) -> None:
+    """One line for each message with queue id, door, verdict and reason."""
+    with caplog.at_level(logging.DEBUG):
+        scene(house)
+    assert re.search(r"queue_id=4Xy door=milter verdict=\w+ reason=[\w-]+", caplog.text)
+    assert not re.search(
+        r"anna|berta|bob|Secret|Room|uid-1|example\.(org|net)|[a-z2-7]{32}", caplog.text, re.IGNORECASE
+    )
