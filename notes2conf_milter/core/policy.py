@@ -113,13 +113,16 @@ class Decision:
 
 def _conference_pattern(patterns: tuple[str, ...]) -> re.Pattern[bytes]:
     """Return one pattern that finds any of the links, also where a link scanner has percent-encoded it."""
-    forms = []
+    slash = r"(?:/|%2F)"
+    exact: list[str] = []
+    below: list[str] = []
     for pattern in patterns:
         host, _, path = pattern.partition("/")
-        subdomain = r"(?:[A-Za-z0-9-]+\.)*" if host.startswith("*.") else ""
-        slash = r"(?:/|%2F)"
-        forms.append(subdomain + re.escape(host.removeprefix("*.")) + slash + re.escape(path).replace("/", slash))
-    return re.compile((r"(?:://|%3A%2F%2F)(?:" + "|".join(forms or ["(?!)"]) + ")").encode(), re.IGNORECASE)
+        form = re.escape(host.removeprefix("*.")) + slash + re.escape(path).replace("/", slash)
+        (below if host.startswith("*.") else exact).append(form)
+    # The labels of a host are walked once for all patterns, not once for each.
+    subdomains = r"(?:[A-Za-z0-9-]+\.)*(?:" + "|".join(below or ["(?!)"]) + ")"
+    return re.compile((r"(?:://|%3A%2F%2F)(?:" + "|".join([*exact, subdomains]) + ")").encode(), re.IGNORECASE)
 
 
 _CONTENT_TYPE_FIELD = re.compile(rb"^content-type[ \t]*:((?:[^\n]|\n[ \t])*)", re.IGNORECASE | re.MULTILINE)
