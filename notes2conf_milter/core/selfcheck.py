@@ -38,6 +38,7 @@ _BOM = b"\xef\xbb\xbf"
 BOM = b"\xef\xbb\xbf"
 _CHUNK = 65_536
 _CHANCE = 8  # octets that inserted text may have in common with what it stands before or behind
+_CHANCE_OF_BLOCKS = 2_000  # the same, where a block or link of ours was there before
 _TRIES = 50  # how many places are tried for a body
 
 
@@ -172,7 +173,7 @@ def _leaf(before: Message, after: Message, meant: Meant) -> str | None:
     encoding = "".join(str(before.get("content-transfer-encoding", "")).split()).partition(";")[0].lower()
     body, body_other = _body(before), _body(after)
     one, other = _decoded(body, encoding), _decoded(body_other, encoding)
-    if encoding in ("base64", "quoted-printable") and not _lines_kept(body, body_other, one, other, encoding):
+    if encoding in ("base64", "quoted-printable") and not _lines_kept(body, body_other, one, other, encoding, meant):
         return "encoded-lines"
     name = (before.get_filename() or "").strip("\"' ").lower()
     if before.get_content_type() in ("text/calendar", "application/ics") or name.endswith(".ics"):
@@ -191,13 +192,15 @@ def _decoded(body: bytes, encoding: str) -> bytes:
     return body
 
 
-def _lines_kept(body: bytes, other: bytes, decoded: bytes, decoded_other: bytes, encoding: str) -> bool:
+def _lines_kept(body: bytes, other: bytes, decoded: bytes, decoded_other: bytes, encoding: str, meant: Meant) -> bool:
     """Say whether the encoded lines before the first change, and in quoted-printable behind the last, are the same (law 2)."""
-    head = _common(decoded, decoded_other) - _CHANCE
+    ours = meant.own.search(_FOLDING.sub(b"", decoded)) is not None
+    chance = _CHANCE_OF_BLOCKS if ours else _CHANCE
+    head = _common(decoded, decoded_other) - chance
     line_end = body.find(b"\n", _common(body, other)) + 1 or len(body)
     if encoding == "base64":
         return len(body[:line_end].translate(None, b" \t\r\n=")) * 3 // 4 >= head
-    tail = min(_common(decoded[::-1], decoded_other[::-1]), len(decoded) - head, len(decoded_other) - head) - _CHANCE
+    tail = min(_common(decoded[::-1], decoded_other[::-1]), len(decoded) - head, len(decoded_other) - head) - chance
     same = min(_common(body[::-1], other[::-1]), len(body))
     line_start = body.rfind(b"\n", 0, max(len(body) - same - 1, 0)) + 1
     return len(_decoded(body[:line_end], encoding)) >= head and len(_decoded(body[line_start:], encoding)) >= tail

@@ -160,7 +160,7 @@ class _QuotedPrintable:
     def encode(self, splices: Sequence[Splice]) -> list[Splice]:
         """Return splices of the body for splices of the decoded octets."""
         found = []
-        splices = sorted(splices, key=lambda one: (one.start, one.end))
+        splices = _joined(splices)
         for change in splices:
             start = self.end(change.start) if change.start == change.end else self.begin(change.start)
             found.append(Splice(start, max(start, self.end(change.end)), b""))
@@ -204,6 +204,17 @@ class _QuotedPrintable:
         if exposed or (following.strip(b" \t") and column + len(following) >= _QP_LINE):
             return b"=" + self.eol
         return b""
+
+
+def _joined(splices: Sequence[Splice]) -> list[Splice]:
+    """Return the splices in order, those that touch as one: what follows an inserted blank must stay."""
+    joined: list[Splice] = []
+    for change in sorted(splices, key=lambda one: (one.start, one.end)):
+        if joined and joined[-1].end == change.start:
+            last = joined.pop()
+            change = Splice(last.start, change.end, last.text + change.text)
+        joined.append(change)
+    return joined
 
 
 def _qp_piece(octet: int, *, last: bool) -> bytes:

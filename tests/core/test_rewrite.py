@@ -188,3 +188,12 @@ def test_many_links_in_one_line() -> None:
     assert not isinstance(found, str)
     got = rewritten(octets)
     assert STALE not in unfolded(got)
+
+
+def test_a_link_that_is_there_already_in_odd_quoted_printable() -> None:
+    """Escapes that nobody needs, and a SUMMARY that ends like what is put in: no reason for the self-check to complain."""
+    octets = calendar(b"SUMMARY:" + LINK, b"DESCRIPTION:" + FENCE + b"\\n" + STALE + b"\\n" + FENCE)
+    coded = [b"=%02x" % octet for octet in octets]
+    body = b"=\r\n".join(b"".join(coded[at : at + 20]) for at in range(0, len(coded), 20))
+    raw = b"Content-Type: " + CALENDAR + b"\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n" + body
+    assert STALE not in rewritten(message(PLAIN, raw))
