@@ -91,7 +91,8 @@ def without_keyword(value: bytes, pattern: re.Pattern[bytes]) -> bytes | None:
     found = cuts(text, pattern)
     if not found:
         return None
-    changes, at = [], 0
+    changes: list[Splice] = []
+    at = 0
     for word in words:
         inside = [
             Splice(max(cut.start - at, 0), min(cut.end - at, len(word.octets)), b"")
@@ -100,7 +101,9 @@ def without_keyword(value: bytes, pattern: re.Pattern[bytes]) -> bytes | None:
         ]
         at += len(word.octets)
         if inside:
-            changes.append(_without(value, lead, word, splice(word.octets, inside)))
+            change = _without(value, lead, word, splice(word.octets, inside))
+            start = max(change.start, changes[-1].end) if changes else change.start  # its blanks may be gone already
+            changes.append(Splice(start, change.end, change.text))
     return splice(value, changes)
 
 

@@ -162,7 +162,9 @@ class _QuotedPrintable:
         found = []
         splices = _joined(splices)
         for change in splices:
-            start = self.end(change.start) if change.start == change.end else self.begin(change.start)
+            start = self.end(change.start)
+            if change.start < change.end and b"=" in self.body[start : self.begin(change.start)]:
+                start = self.begin(change.start)  # a soft line break stays, blanks that transport added do not
             found.append(Splice(start, max(start, self.end(change.end)), b""))
         out: list[Splice] = []
         previous, behind = -1, 0  # where the splice before ended, and the column its text left behind

@@ -46,6 +46,8 @@ def test_what_is_left(text: bytes, left: bytes | None) -> None:
         (b" =?utf-8?b?QG1lZXQ=?=\r\n Plan", b"\r\n Plan"),
         (b" Long\r\n @meet\r\n subject", b" Long\r\n subject"),
         (b" =?utf-8?Q?a_@me?= =?utf-8?Q?et?=", b" =?utf-8?Q?a?="),
+        (b" Plan =?UTF-8?Q?_@meet?=", b" Plan"),
+        (b" Plan\r\n =?UTF-8?Q?_@meet?=", b" Plan"),
         (b" =?bogus?x?y?= @meet", b" =?bogus?x?y?="),
         (b" Plan", None),
         (b" " + b"x" * 10_000 + b" @meet", None),

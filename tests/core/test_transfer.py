@@ -43,6 +43,7 @@ def test_splices_that_overlap_are_refused() -> None:
         (b"=e4 b\r\n", [Splice(1, 1, "ö".encode())], b"=e4=C3=B6 b\r\n"),
         (b"ab \r\nc", [Splice(2, 2, b" ")], b"ab=20 \r\nc"),
         (b"a=\r\nb", [Splice(1, 1, b"X")], b"aX=\r\nb"),
+        (b"a \nb", [Splice(1, 2, b"")], b"ab"),
         (b"ab", [Splice(1, 1, b" "), Splice(1, 2, b"")], b"a=20"),
         (b"a\nb", [Splice(1, 1, b"\nX ")], b"a\nX=20\nb"),
     ],
