@@ -36,7 +36,7 @@ def edited(octets: bytes, wanted: Job) -> tuple[Invitation, bytes]:
     return found, apply(octets, rewrite(octets, found, wanted))
 
 
-@settings(MORE, max_examples=150)
+@settings(MORE, max_examples=120)
 @given(messages(), JOBS)
 def test_law_2_the_check_of_itself_agrees(octets: bytes, wanted: Job) -> None:
     """Whatever is rewritten passes the self-check."""
@@ -119,7 +119,7 @@ def everything(octets: bytes) -> None:
         check(octets, result, meant(found, wanted))
 
 
-@settings(MORE, max_examples=150)
+@settings(MORE, max_examples=120)
 @given(damaged())
 def test_law_4_damaged_messages_have_an_answer(octets: bytes) -> None:
     """Octets changed anywhere never make the core raise."""
@@ -180,7 +180,7 @@ def fitting(length: int, raw: list[tuple[int, int, bytes]]) -> list[Splice]:
     return found
 
 
-@settings(MORE, max_examples=600)
+@settings(MORE, max_examples=400)
 @given(BODIES, st.sampled_from([b"8bit", b"quoted-printable"]), SPLICES)
 def test_splices_of_encoded_octets_equal_splices_of_decoded_ones(
     body: bytes, encoding: bytes, raw: list[tuple[int, int, bytes]]
