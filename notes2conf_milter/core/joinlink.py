@@ -3,7 +3,8 @@
 A token is 32 characters of lower-case base32 (RFC 4648 §6): 160 random bits. No character of it needs escaping in a URL,
 a calendar, HTML or quoted-printable, none is dropped by a mail client that guesses where a URL ends, and case does not
 matter.
-In:  octets or text. Out: tokens and links. Fails: ValueError for octets that are no token. Nothing here is random: the store draws the tokens.
+In:  octets or text. Out: tokens and links. Nothing here is random: the store draws the tokens.
+Fails: ValueError for octets that are no token.
 """
 
 import base64

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from notes2conf_milter.core.times import when
 from notes2conf_milter.core.waitingroom import State
 from notes2conf_milter.web.forms import OpenForm
 from notes2conf_milter.web.texts import LANGUAGES, TEXTS, Notice
-from notes2conf_milter.core.times import when
 from notes2conf_milter.web.visits import Shown
 
 LONG_SUBJECT = 60  # characters; longer ones are set smaller
