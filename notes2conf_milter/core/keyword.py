@@ -28,7 +28,9 @@ def keyword_pattern(keyword: str) -> re.Pattern[bytes]:
     word = re.escape(keyword.encode("ascii"))
     before = rb"(?<![A-Za-z0-9._%+@\-\x80-\xff])"
     after = rb"(?![A-Za-z0-9_@\-\x80-\xff]|\.[A-Za-z0-9])"
-    return re.compile(rb"(?<![ \t\n])" + _BLANK + rb"*" + before + word + after, re.IGNORECASE)
+    # No start within a run of blanks and folds: a long run is walked once, not from each of its octets.
+    blanks = rb"(?:(?<![ \t\n])(?<!\r(?=\n))" + _BLANK + rb"+|(?<![ \t])[ \t]*)"
+    return re.compile(blanks + before + word + after, re.IGNORECASE)
 
 
 def cuts(text: bytes, pattern: re.Pattern[bytes]) -> list[Splice]:

@@ -70,3 +70,18 @@ def test_the_work_grows_with_the_text() -> None:
     """Long runs of blanks before the separator are passed over once (quadratic, this test would take hours)."""
     text = b"a" + b" " * 1_000_000 + b"b, @meet"
     assert cuts(text, MEET)[0].start == len(text) - 7
+
+
+@pytest.mark.parametrize("run", [b"\r\n ", b"\n\t", b" ", b"\r", b" \r\n", b"\r\n", b"\n"])
+def test_a_long_run_of_blanks_is_walked_once(run: bytes) -> None:
+    """Half a megabyte of blank lines is no work (law 4): quadratic, this would take hours."""
+    text = run * (500_000 // len(run))
+    assert cuts(text, keyword_pattern("@meet")) == []
+    assert len(cuts(b"x" + text + b" @meet", keyword_pattern("@meet"))) == 1
+
+
+@pytest.mark.parametrize("before", [b"Where:\n", b"Where:\r\n\r\n", b"Where:\r\n\r\n  ", b"\n"])
+def test_a_keyword_that_begins_a_line_is_found(before: bytes) -> None:
+    """In a body the word may stand alone on its line; the line end before it stays."""
+    text = before + b"@meet\r\nnext"
+    assert splice(text, cuts(text, keyword_pattern("@meet"))) == before.rstrip(b" ") + b"\r\nnext"
