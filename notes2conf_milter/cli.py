@@ -5,6 +5,7 @@ the key and what is allowed on standard error; 2 wrong usage.
 """
 
 import asyncio
+import errno
 import json
 import logging
 import sys
@@ -33,6 +34,11 @@ EX_TEMPFAIL = 75
 EX_CONFIG = 78
 DEFAULT_BASE_URL = "https://conf.example.org"
 
+# What no waiting mends. An address in use, a name that does not resolve, a full disk may be gone at the next try.
+_SET_UP_WRONG = frozenset(
+    {errno.ENOENT, errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EISDIR, errno.EROFS, errno.EEXIST}
+)
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 
@@ -52,7 +58,7 @@ def failures() -> Iterator[None]:
             f"notes2conf-milter: {error.filename or ''}{': ' if error.filename else ''}{error.strerror or error}",
             err=True,
         )
-        raise SystemExit(EX_CONFIG) from None
+        raise SystemExit(EX_CONFIG if error.errno in _SET_UP_WRONG else EX_TEMPFAIL) from None
 
 
 def setting_options(*keys: str) -> Callable[[F], F]:

@@ -157,7 +157,7 @@ SETTINGS: tuple[Setting, ...] = (
         kind.list_of(kind.network),
         "Clients that the SMTP door serves; all others get 554.",
     ),
-    Setting("smtp.hostname", "", kind.line, 'The name in our greeting and EHLO; "": this host\'s name.'),
+    Setting("smtp.hostname", "", kind.host_name, 'The name in our greeting and EHLO; "": this host\'s name.'),
     Setting(
         "start_mail.relay",
         "",
@@ -314,7 +314,7 @@ def _settings(values: dict[str, Any], source: str) -> Settings:
         smtp_listen=values["smtp.listen"],
         smtp_next_hop=values["smtp.next_hop"],
         smtp_peers=values["smtp.peers"],
-        smtp_hostname=values["smtp.hostname"] or socket.gethostname(),
+        smtp_hostname=values["smtp.hostname"] or _own_name(),
         start_mail_relay=relay,
         start_mail_from=values["start_mail.from"],
         retention_grace_seconds=values["retention.grace_seconds"],
@@ -327,6 +327,14 @@ def _settings(values: dict[str, Any], source: str) -> Settings:
         log_level=values["log.level"],
         source=source,
     )
+
+
+def _own_name() -> str:
+    """Return this host's name, if it is one that can be said in SMTP (RFC 5321 §2.3.5)."""
+    try:
+        return kind.host_name(socket.gethostname()) or "localhost"
+    except ValueError:
+        return "localhost"
 
 
 def _policy(values: dict[str, Any]) -> PolicySettings:

@@ -125,6 +125,14 @@ def conference(value: Any) -> str:
     return text
 
 
+def host_name(value: Any) -> str:
+    """A host name in ASCII (RFC 5321 §2.3.5), or "" for this host's own."""
+    text = line(value).strip().lower()
+    if text and not (len(text) <= 253 and re.fullmatch(rf"{_LABEL}(?:\.{_LABEL})*", text)):
+        raise ValueError('a host name in ASCII, as "mail.example.org"')
+    return text
+
+
 def permissions(value: Any) -> int:
     """File permissions in octal."""
     text = line(value)

@@ -22,6 +22,8 @@ _CALENDAR_TYPES = frozenset({b"text/calendar", b"application/ics"})
 _SIGNED = frozenset({b"multipart/signed"})
 _ENCRYPTED = frozenset({b"multipart/encrypted"})
 _SMIME = frozenset({b"application/pkcs7-mime", b"application/x-pkcs7-mime"})
+_SMIME_NAMES = (b".p7m", b".p7s")  # RFC 8551 §3.2.1: gateways that know no S/MIME keep the name and lose the type
+_PGP = re.compile(rb"^-----BEGIN PGP (SIGNED )?MESSAGE-----", re.MULTILINE)  # RFC 9580 §6.2, §7
 _ADDRESS = re.compile(r"[^\s<>()\[\],;:\"\\@\x00-\x1f\x7f]+@[^\s<>()\[\],;:\"\\@\x00-\x1f\x7f]+")
 _METHOD_REASONS = {
     b"REPLY": Reason.METHOD_REPLY,
@@ -70,6 +72,12 @@ class _Candidate:
     attached: bool
 
 
+def inline_pgp(message: bytes) -> Reason | None:
+    """Return SIGNED or ENCRYPTED when a text of the message is, in PGP's own form without MIME, else None."""
+    found = _PGP.search(message)
+    return None if found is None else Reason.SIGNED if found[1] else Reason.ENCRYPTED
+
+
 def sealed(root: Part) -> Reason | None:
     """Return SIGNED or ENCRYPTED when a part of the message is (RFC 1847, RFC 8551, RFC 3156), else None."""
     for part in root.walk():
@@ -77,9 +85,10 @@ def sealed(root: Part) -> Reason | None:
             return Reason.SIGNED
         if part.media_type in _ENCRYPTED:
             return Reason.ENCRYPTED
-        if part.media_type in _SMIME:
+        name = part.filename.strip(b"\"' ").lower()
+        if part.media_type in _SMIME or name.endswith(_SMIME_NAMES):
             kind = part.parameters.get(b"smime-type", b"").lower()  # RFC 8551 §3.2.2
-            return Reason.SIGNED if kind == b"signed-data" else Reason.ENCRYPTED
+            return Reason.SIGNED if kind == b"signed-data" or name.endswith(b".p7s") else Reason.ENCRYPTED
     return None
 
 
@@ -106,8 +115,10 @@ def read(message: bytes) -> Invitation | Reason:
         return Reason.NO_CALENDAR
     try:
         root = parse(message)
+        if root.header.end == root.header.body_start < len(message):
+            return Reason.HEADER_UNCLEAR  # no empty line: what one reader takes for the body is header to another
         calendars = [part for part in root.walk() if not part.children and is_calendar(part)]
-        reason = sealed(root)
+        reason = sealed(root) or inline_pgp(message)
         if reason is not None or not calendars:
             return reason or Reason.NO_CALENDAR
         return _invitation(message, root, calendars)
@@ -202,7 +213,9 @@ def _read_events(root: Part, copies: tuple[Copy, ...], uid: bytes) -> Invitation
     first = next((_person(line, copies[0]) for event in events for line in event.all(b"ORGANIZER")), None)
     if first is None or None in organizers or len({address.lower() for address in organizers if address}) != 1:
         return Reason.ORGANIZER_UNCLEAR
-    sent_by = next((line.params().get(b"SENT-BY", b"") for line in organizer_lines if b"SENT-BY" in line.params()), b"")
+    # Every copy must name the same delegate: one hidden in an attachment is a claim that nobody sees.
+    delegates = {_mailto(line.params().get(b"SENT-BY", b"")) for line in organizer_lines}
+    sent_by = delegates.pop() if len(delegates) == 1 else None
     attendees: dict[str, Person] = {}
     for line in (line for event in events for line in event.all(b"ATTENDEE")):
         person = _person(line, copies[0])
@@ -217,7 +230,7 @@ def _read_events(root: Part, copies: tuple[Copy, ...], uid: bytes) -> Invitation
         copies=copies,
         uid=uid,
         organizer=first,
-        sent_by=_mailto(sent_by) or "",
+        sent_by=sent_by or "",
         attendees=tuple(attendees.values()),
         summary=text_value(master.first(b"SUMMARY"), charset),
         revision=_revision(master),
@@ -260,7 +273,12 @@ def _mailto(value: bytes) -> str | None:
     if "=?" in address:
         return None  # RFC 2047 §5: no encoded word in an address, and the start mail goes there
     local, _, domain = address.rpartition("@")
-    return f"{local}@{domain.lower()}"
+    if not local.isascii():
+        return None  # RFC 6531: such an address needs a way that speaks SMTPUTF8 from end to end
+    try:
+        return f"{local}@{domain.lower().encode('idna').decode('ascii') if not domain.isascii() else domain.lower()}"
+    except UnicodeError:
+        return None
 
 
 def _revision(event: Component) -> Revision:

@@ -140,12 +140,16 @@ def parameters(value: bytes) -> dict[bytes, bytes]:
     return found
 
 
+def media_type(value: bytes, default: bytes = b"text/plain") -> bytes:
+    """Return the media type of a Content-Type value in lower case; the default where it says none."""
+    match = _CONTENT_TYPE.match(value)
+    return default if match is None else match[1].lower() + b"/" + match[2].lower()
+
+
 def content_type(value: bytes, default: bytes = b"text/plain") -> tuple[bytes, dict[bytes, bytes]]:
     """Return (media type in lower case, parameters) of a Content-Type value; the default where it says none."""
-    match = _CONTENT_TYPE.match(value)
-    if match is None:
-        return default, {}
-    return match[1].lower() + b"/" + match[2].lower(), parameters(value)
+    found = media_type(value, b"")
+    return (found, parameters(value)) if found else (default, {})
 
 
 def parse(message: bytes) -> Part:

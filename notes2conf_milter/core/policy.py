@@ -15,7 +15,7 @@ from notes2conf_milter.core.contentlines import Component
 from notes2conf_milter.core.envelope import Door, Envelope
 from notes2conf_milter.core.invitation import Invitation, is_calendar, may_hold_calendar, sealed
 from notes2conf_milter.core.keyword import keyword_pattern
-from notes2conf_milter.core.message import content_type, header_fields, parse
+from notes2conf_milter.core.message import header_fields, media_type, parse
 from notes2conf_milter.core.verdict import Reason
 
 # Where a known conference service is recognised: host (`*.` for any subdomain) and the beginning of the path.
@@ -136,17 +136,21 @@ def before_body(envelope: Envelope, header: bytes, settings: PolicySettings) -> 
     found = _CONTENT_TYPE_FIELD.search(
         header
     )  # five times as fast as all fields one by one, for every message there is
-    media_type = content_type(b"".join(found[1].splitlines()) if found else b"")[0]
-    if not media_type.startswith(b"multipart/"):
-        if b"pkcs7-mime" not in media_type and not may_hold_calendar(header):
+    kind = media_type(b"".join(found[1].splitlines()) if found else b"")
+    if not kind.startswith(b"multipart/"):
+        if b"pkcs7-mime" not in kind and not may_hold_calendar(header):
             return Reason.NO_CALENDAR  # nearly all mail of one part, without a second look
         if not is_calendar(part := parse(header)):
             return sealed(part) or Reason.NO_CALENDAR
-    if media_type == b"multipart/signed":
+    if kind == b"multipart/signed":
         return Reason.SIGNED
-    if media_type == b"multipart/encrypted":
+    if kind == b"multipart/encrypted":
         return Reason.ENCRYPTED
-    return _stranger(envelope, header, settings)
+    reason = _stranger(envelope, header, settings)
+    if reason is None and header_fields(header).body_start != len(header):
+        # The door and we would disagree where the body begins, and an edit of the body would repeat header fields.
+        return Reason.HEADER_UNCLEAR
+    return reason
 
 
 def _stranger(envelope: Envelope, header: bytes, settings: PolicySettings) -> Reason | None:

@@ -50,6 +50,8 @@ class Reason(Enum):
     OPT_OUT = "opt-out"
     TOO_LARGE = "too-large"
     TOO_COMPLEX = "too-complex"
+    HEADER_UNCLEAR = "header-unclear"
+    EDITS_NOT_ALLOWED = "edits-not-allowed"
     SELF_CHECK_FAILED = "self-check-failed"
     START_MAIL_REFUSED = "start-mail-refused"
     START_MAIL_DEFERRED = "start-mail-deferred"
@@ -87,6 +89,8 @@ EXPLANATIONS: dict[Reason, str] = {
     Reason.OPT_OUT: "The opt-out keyword stands in LOCATION or SUMMARY.",
     Reason.TOO_LARGE: "The message is larger than the largest that is examined.",
     Reason.TOO_COMPLEX: "The message has more parts, levels, lines or events than are examined.",
+    Reason.HEADER_UNCLEAR: "The header holds a line that is no header field; where the body begins is in doubt.",
+    Reason.EDITS_NOT_ALLOWED: "The mail server does not let us change the message.",
     Reason.SELF_CHECK_FAILED: "The self-check found that more than the intended text would change: the original goes on.",
     Reason.START_MAIL_REFUSED: "The mail with the start link was refused for good: nobody could open the conference.",
     Reason.START_MAIL_DEFERRED: "The mail with the start link could not be handed over for now.",

@@ -207,7 +207,11 @@ class _Connection(asyncio.Protocol):
     def _put(self, question: Question) -> bytes:
         match question.ask:
             case Ask.HEADER:
-                return self._session.answer(question, self._flow.before_body(question.envelope, question.octets))
+                outcome = self._flow.before_body(question.envelope, question.octets)
+                if outcome is None and not self._session.can_edit:
+                    self._server.warn_refused()
+                    outcome = self._flow.pass_unread(question.envelope, Reason.EDITS_NOT_ALLOWED)
+                return self._session.answer(question, outcome)
             case Ask.TOO_LARGE:
                 return self._session.answer(question, self._flow.pass_unread(question.envelope, Reason.TOO_LARGE))
             case Ask.MESSAGE:

@@ -81,6 +81,11 @@ class Session:
         return self.state is State.CLOSED
 
     @property
+    def can_edit(self) -> bool:
+        """The MTA lets us change header and body; else no invitation may be claimed, for its link could not be put in."""
+        return self._terms.can_edit
+
+    @property
     def waiting(self) -> bool:
         """Packets wait for the answer to a question: read no more."""
         return bool(self._packets)

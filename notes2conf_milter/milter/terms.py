@@ -59,6 +59,12 @@ class Terms:
     replies: Mapping[int, bytes] = field(default_factory=dict)
     colon: bytes = b": "
 
+    @property
+    def can_edit(self) -> bool:
+        """True when the MTA lets us change body and header fields."""
+        wanted = Action.CHANGE_BODY | Action.CHANGE_HEADERS
+        return self.actions & wanted == wanted
+
     def can_send(self, edit: Edit) -> bool:
         """True when the MTA lets us make this edit, and the protocol can carry it (a NUL ends a string)."""
         match edit:

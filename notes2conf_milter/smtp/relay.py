@@ -24,6 +24,8 @@ log = logging.getLogger(__name__)
 
 BUSY = b"451 4.3.0 Temporary failure, try again later"
 
+_GROWTH = 256 * 1024  # octets by which a link makes the largest invitation longer, and more
+
 _EMPTY_LINE = re.compile(rb"\A\r?\n|\n\r?\n")
 
 
@@ -119,7 +121,7 @@ class Relay:
 
         hop: in a transaction with the envelope's sender and recipients. It gets nothing before the verdict is known.
         """
-        message, outcome = await self._decide()
+        message, outcome = await self._decide(hop.size_limit)
         if outcome.verdict is Verdict.DEFER:
             return BUSY
         reply = await hop.data()
@@ -130,7 +132,7 @@ class Relay:
             await hop.send(octets)
         return (await hop.finish()).octets
 
-    async def _decide(self) -> tuple[bytes, Outcome]:
+    async def _decide(self, hop_limit: int | None) -> tuple[bytes, Outcome]:
         """Return what has been read when the verdict was clear (all of the message, unless it passes), and the verdict."""
         message = bytearray()
         header_end = 0
@@ -143,6 +145,9 @@ class Relay:
             if len(message) > self.limits.message or (header_end or len(message)) > self.limits.header:
                 return bytes(message), self.flow.pass_unread(self.envelope, Reason.TOO_LARGE)
         whole = bytes(message)
+        if hop_limit is not None and len(whole) + _GROWTH > hop_limit >= len(whole):
+            # With its link it might be more than the next hop takes; known before a meeting is claimed for it.
+            return whole, self.flow.pass_unread(self.envelope, Reason.TOO_LARGE)
         async with asyncio.timeout(self.limits.processing):
             return whole, await self.flow.process(self.envelope, whole)
 

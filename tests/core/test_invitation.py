@@ -131,3 +131,53 @@ def test_the_quick_look() -> None:
     for octets in (b"Text/Calendar", b"INVITE.ICS", b"application/ICS"):
         assert may_hold_calendar(octets)
     assert read(b"Subject: text/calendar\r\n\r\n") is Reason.NO_CALENDAR
+
+
+def test_a_delegate_is_named_by_every_copy() -> None:
+    """SENT-BY in an attachment alone is a claim that nobody sees: it makes nobody the sender."""
+    named = calendar().replace(b"ORGANIZER;CN=Anna", b'ORGANIZER;SENT-BY="mailto:carla@example.org"')
+    both = message(part(named, CALENDAR), part(named, b"application/ics", b"base64"))
+    assert read_ok(both).sent_by == "carla@example.org"
+    hidden = message(part(calendar(), CALENDAR), part(named, b"application/ics", b"base64"))
+    assert read_ok(hidden).sent_by == ""
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        (b"-----BEGIN PGP SIGNED MESSAGE-----", Reason.SIGNED),
+        (b"-----BEGIN PGP MESSAGE-----", Reason.ENCRYPTED),
+        (b"-----BEGIN PGP PUBLIC KEY BLOCK-----", None),
+    ],
+)
+def test_text_that_is_signed_without_mime(line: bytes, reason: Reason | None) -> None:
+    """PGP's own armour in a body; a key that is sent along is no signature."""
+    found = read(invitation(text=line + b"\r\nHash: SHA256\r\n\r\nHello\r\n"))
+    assert found is reason if reason else isinstance(found, Invitation)
+
+
+@pytest.mark.parametrize(("name", "reason"), [(b"smime.p7m", Reason.ENCRYPTED), (b"smime.p7s", Reason.SIGNED)])
+def test_secure_mime_by_its_file_name(name: bytes, reason: Reason) -> None:
+    """What a gateway on the way made an octet-stream is still sealed (RFC 8551 §3.2.1)."""
+    attached = part(b"x", b'application/octet-stream; name="' + name + b'"', b"base64")
+    assert read(message(part(calendar(), CALENDAR), attached)) is reason
+
+
+def test_a_header_that_ends_without_an_empty_line() -> None:
+    """Where the body begins is in doubt, so nothing is put into it."""
+    octets = invitation().replace(b"MIME-Version: 1.0\r\n", b"").replace(b"\r\n\r\n", b"\r\nno field\r\n", 1)
+    assert read(octets) is Reason.HEADER_UNCLEAR
+
+
+@pytest.mark.parametrize(
+    ("address", "expected"),
+    [("anna@bücher.example", "anna@xn--bcher-kva.example"), ("jörg@example.org", None)],
+)
+def test_addresses_beyond_ascii(address: str, expected: str | None) -> None:
+    """A domain is written as A-labels; a local part would need SMTPUTF8 all the way, so it is unclear."""
+    found = read(invitation().replace(b"anna@example.org", address.encode()))
+    if expected is None:
+        assert found is Reason.ORGANIZER_UNCLEAR
+    else:
+        assert isinstance(found, Invitation)
+        assert found.organizer.address == expected

@@ -8,6 +8,7 @@ import pytest
 from notes2conf_milter.core.edits import ChangeHeader, ReplaceBody
 from notes2conf_milter.core.envelope import Door
 from notes2conf_milter.core.verdict import Outcome, Reason, Verdict
+from notes2conf_milter.smtp import relay
 from notes2conf_milter.smtp.server import Limits
 from tests.smtp.door import DEFER, PASS, Flow, door, dotted
 from tests.smtp.nexthop import NextHop
@@ -107,9 +108,19 @@ def test_edits_are_made() -> None:
 
 
 @pytest.mark.parametrize(("size", "octets"), [(len(REWRITTEN), REWRITTEN), (len(REWRITTEN) - 1, MAIL), (1, REWRITTEN)])
-def test_no_edit_makes_a_message_too_large(size: int, octets: bytes) -> None:
+def test_no_edit_makes_a_message_too_large(size: int, octets: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The last resort, for an edit beyond all expectation."""
+    monkeypatch.setattr(relay, "_GROWTH", 0)
     hop = carry(MAIL, Flow(REWRITE), keywords=[b"SIZE %d" % size])[1]
     assert [message.octets for message in hop.messages] == [octets]
+
+
+@pytest.mark.parametrize(("size", "asked"), [(len(MAIL), False), (2**30, True), (1, True)])
+def test_no_meeting_is_claimed_for_a_message_that_its_link_could_make_too_large(size: int, asked: bool) -> None:
+    """Known before the flow is asked: a start mail for an invitation without a link would be a lie."""
+    flow = Flow(REWRITE)
+    carry(MAIL, flow, keywords=[b"SIZE %d" % size])
+    assert bool(flow.asked) is asked
 
 
 def test_a_deferred_message_stays_the_clients() -> None:
