@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Executor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 from weakref import WeakValueDictionary
 
@@ -169,7 +170,7 @@ class MailFlow:
             return Outcome(Verdict.PASS, found.decision.claim or Reason.MEETING_OVER)
         edits = await self._off_loop(self._work, lambda: self._rewrite(message, found.invitation, claim))
         if edits is None:
-            await self._drop(found, claim)
+            await self._release(claim)
             return Outcome(Verdict.PASS, Reason.SELF_CHECK_FAILED)
         refusal = await self._announce(found, claim)
         if refusal is not None:
@@ -184,7 +185,8 @@ class MailFlow:
         if found.decision.claim is not None:
             known = await self._off_loop(self._store_thread, lambda: self._store.find(organizer, uid, now))
             if known is None or not found.decision.update:
-                return known
+                # Until the organizer has the start link, the row may yet go: nobody else gets its join link.
+                return known if known is not None and known.start_mail_sent else None
         return await self._off_loop(
             self._store_thread,
             lambda: self._store.claim(
@@ -218,11 +220,14 @@ class MailFlow:
         handover = await self._hand_over(found.invitation.organizer.address.encode(), self._start_mail(found, claim))
         if handover.result is Handed.ACCEPTED:
             now = self._clock()
-            await self._off_loop(self._store_thread, lambda: self._store.mark_start_mail_sent(claim.meeting, now))
-            return None
+            mark = partial(self._store.mark_start_mail_sent, claim.meeting, now)
+            if await self._off_loop(self._store_thread, mark):
+                return None
+            log.warning("start mail: the meeting went while it was handed over")
+            return Outcome(Verdict.DEFER, Reason.START_MAIL_DEFERRED)
         log.warning("start mail: %s, reply code %s", handover.result.value, handover.code or "none")
         if handover.result is Handed.REFUSED:
-            await self._drop(found, claim)
+            await self._release(claim)
             return Outcome(Verdict.PASS, Reason.START_MAIL_REFUSED)
         return Outcome(Verdict.DEFER, Reason.START_MAIL_DEFERRED)
 
@@ -241,12 +246,9 @@ class MailFlow:
             )
         )
 
-    async def _drop(self, found: _Read, claim: Claim) -> None:
-        """Forget a meeting that no link was ever given out for."""
-        if claim.start_mail_sent:
-            return
-        organizer, uid = found.invitation.organizer.address, found.invitation.uid.decode("utf-8", "backslashreplace")
-        await self._off_loop(self._store_thread, lambda: self._store.forget(organizer, uid))
+    async def _release(self, claim: Claim) -> None:
+        """Drop the meeting if this very message made it and nobody has used it since: then no link of it is out."""
+        await self._off_loop(self._store_thread, lambda: self._store.release(claim))
 
     async def _off_loop(self, executor: Executor, call: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(executor, call)

@@ -121,7 +121,7 @@ async def flow_for(case: Case, *, allowed: bool | None = None) -> AsyncIterator[
 
 
 def _claim(store: MeetingStore, case: Case) -> None:
-    """Make the meeting known that the message is about, whatever the message says about it."""
+    """Make the meeting known that the message is about, its start mail sent, whatever the message says about it."""
     part = next(part for part in parse(case.message).walk() if is_calendar(part))
     octets = decode(case.message[part.header.body_start : part.body_end], part.encoding)
     assert octets is not None
@@ -131,7 +131,8 @@ def _claim(store: MeetingStore, case: Case) -> None:
     assert organizer is not None
     address = organizer.value.decode().partition(":")[2]
     page = Page("known before", Person(address), (Occurrence(case.now + 3600, case.now + 7200),))
-    store.claim(address, uid.value.strip().decode(), page, (), Revision(), None, case.now + 7200, case.now)
+    known = store.claim(address, uid.value.strip().decode(), page, (), Revision(), None, case.now + 7200, case.now)
+    assert store.mark_start_mail_sent(known.meeting, case.now)
 
 
 async def answer(flow: MailFlow, envelope: Envelope, message: bytes) -> Outcome:

@@ -17,11 +17,12 @@ from notes2conf_milter import mailflow
 from notes2conf_milter.core.edits import apply
 from notes2conf_milter.core.envelope import Door, Envelope
 from notes2conf_milter.core.joinlink import own_join_link
+from notes2conf_milter.core.meeting import LinkKind
 from notes2conf_milter.core.policy import PolicySettings, Trigger
 from notes2conf_milter.core.verdict import Outcome, Reason, Verdict
 from notes2conf_milter.mailflow import FlowSettings, MailFlow
 from notes2conf_milter.smtp.reinject import Handed, Handover
-from notes2conf_milter.store import MeetingStore
+from notes2conf_milter.store import MeetingStore, StoreError
 from tests.invitations import BASE_URL, invitation
 from tests.store.vault import Vault
 
@@ -138,6 +139,100 @@ def test_the_start_mail_is_refused(house: House) -> None:
         assert sql.execute("select count(*) from link").fetchone() == (0,)
     house.replies = []
     assert house.process().verdict is Verdict.REWRITE
+
+
+def links_open(house: House, *tokens: str) -> bool:
+    """Whether each of them has a page."""
+
+    def ask() -> bool:
+        web = house.vault.web()
+        return all(web.open(one, (LinkKind.JOIN, LinkKind.START), house.now) is not None for one in tokens)
+
+    return house.thread.submit(ask).result()
+
+
+def start_token(house: House) -> str:
+    """The start link's token in the mail that was handed over last."""
+    text = email.message_from_bytes(house.mails[-1][1]).get_payload()[0].get_payload(decode=True)  # type: ignore[index, union-attr]
+    found = re.search(rb"/s/([a-z2-7]{32})", text)  # type: ignore[arg-type]
+    assert found is not None
+    return found[1].decode()
+
+
+def test_a_forward_gets_no_link_before_the_organizer_has_the_start_link(house: House) -> None:
+    """The row may still go; afterwards it gets the link."""
+    house.replies = [DEFERRED]
+    assert house.process().verdict is Verdict.DEFER
+    assert house.process(envelope=BERTA) == Outcome(Verdict.PASS, Reason.SENDER_NOT_ORGANIZER)
+    first = token(house.process())
+    assert token(house.process(envelope=BERTA)) == first
+
+
+def test_a_start_mail_refused_at_a_later_try(house: House) -> None:
+    """Leaves the row of the first try: its start mail may have arrived in spite of the reply that we saw."""
+    house.replies = [DEFERRED, REFUSED]
+    house.process()
+    assert house.process() == Outcome(Verdict.PASS, Reason.START_MAIL_REFUSED)
+    assert links_open(house, start_token(house))
+    assert word(house.process()) == (Verdict.REWRITE, Reason.LINK_KEPT)
+
+
+def test_a_start_mail_that_arrived_unmarked(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its link has a page also when the next try is refused."""
+
+    def broken(*_: object) -> bool:
+        raise StoreError("disk full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(house.store, "mark_start_mail_sent", broken)
+        assert word(house.process()) == (Verdict.DEFER, Reason.STORE_UNAVAILABLE)
+    house.replies = [REFUSED]
+    assert house.process() == Outcome(Verdict.PASS, Reason.START_MAIL_REFUSED)
+    assert links_open(house, start_token(house))
+
+
+@pytest.mark.parametrize("fate", ["self-check", "refused"])
+def test_what_another_process_gave_out_stays(house: House, monkeypatch: pytest.MonkeyPatch, fate: str) -> None:
+    """While one hands the start mail over, another one fails at the same meeting, in either order of their claims."""
+    inner = house.flow()
+    given: list[Outcome] = []
+
+    async def meanwhile(_recipient: bytes, _octets: bytes) -> Handover:
+        if not given:
+            given.append(Outcome(Verdict.DEFER, Reason.INTERNAL_ERROR))
+            given[0] = await inner.process(INSIDE, MESSAGE)
+        return REFUSED if fate == "refused" else ACCEPTED
+
+    outer = MailFlow(
+        house.settings,
+        house.store,
+        store_thread=house.thread,
+        work=house.thread,
+        hand_over=meanwhile,  # type: ignore[arg-type]
+        clock=lambda: house.now,
+    )
+    if fate == "self-check":  # the inner one fails, the outer one's links are out
+        monkeypatch.setattr(inner, "_rewrite", lambda *_: None)
+        outcome = asyncio.run(outer.process(INSIDE, MESSAGE))
+        assert given == [Outcome(Verdict.PASS, Reason.SELF_CHECK_FAILED)]
+    else:  # the outer one made the row and is refused; the inner one's links are out
+        assert asyncio.run(outer.process(INSIDE, MESSAGE)) == Outcome(Verdict.PASS, Reason.START_MAIL_REFUSED)
+        outcome = given[0]
+    assert links_open(house, token(outcome))
+
+
+def test_a_meeting_that_goes_while_the_start_mail_is_handed_over(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Defers: no join link goes out with nothing behind it. The next try makes the meeting anew."""
+    hand_over = house.hand_over
+
+    async def going(recipient: bytes, octets: bytes) -> Handover:
+        house.thread.submit(house.store.forget, "anna@example.org", "uid-1").result()
+        return await hand_over(recipient, octets)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(house, "hand_over", going)
+        assert house.process() == Outcome(Verdict.DEFER, Reason.START_MAIL_DEFERRED)
+    assert links_open(house, token(house.process()))
 
 
 def test_the_message_id_is_no_way_to_the_start_link(house: House) -> None:

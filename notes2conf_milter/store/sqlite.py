@@ -40,13 +40,17 @@ _COLUMNS = ", ".join(Row.__slots__)
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """The links of a meeting. new: this call made them; start_mail_sent: the organizer has got the start link."""
+    """The links of a meeting. new: this call made them; start_mail_sent: the organizer has got the start link.
+
+    changed: the row's mark as this call found or made it; another one means that somebody has written since.
+    """
 
     meeting: int
     join_token: str
     start_token: str
     new: bool
     start_mail_sent: bool
+    changed: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +64,9 @@ class _Opened:
 
     def claim(self) -> Claim:
         record = self.known.record
-        return Claim(self.row.id, record.join_token, record.start_token, False, record.start_mail_sent)
+        return Claim(
+            self.row.id, record.join_token, record.start_token, False, record.start_mail_sent, self.row.changed
+        )
 
 
 def draw_token() -> str:
@@ -155,6 +161,17 @@ class MeetingStore:
                 self._update(opened.row, {"mail": mail}, opened.row.expires_at)
             return True
 
+    def release(self, claim: Claim) -> bool:
+        """Delete the meeting that `claim` made, if nobody has written to it since; say whether. Raises StoreError.
+
+        One that was known before, or that another process has used in the meantime, stays: its links may be out.
+        """
+        if not claim.new:
+            return False
+        with writing(self._db):
+            sql = "delete from meeting where id = ? and changed = ?"
+            return self._db.execute(sql, [claim.meeting, claim.changed]).rowcount > 0
+
     def forget(self, organizer: str, uid: str) -> bool:
         """Delete a meeting and its links now; False when there was none. Raises StoreError."""
         with writing(self._db):
@@ -193,7 +210,7 @@ class MeetingStore:
         for kind, token in _links(known.record):
             values = [token_hash(token), row.id, kind.value, seal_for_link(kept, token, kind, place)]
             self._db.execute("insert into link (token_hash, meeting, kind, page_key) values (?, ?, ?, ?)", values)
-        return Claim(row.id, known.record.join_token, known.record.start_token, True, False)
+        return Claim(row.id, known.record.join_token, known.record.start_token, True, False, row.changed)
 
     def _rewrite(self, opened: _Opened, after: Known) -> None:
         """Seal the whole row anew: the expiry is bound into every sealed value, links and the web's room included."""

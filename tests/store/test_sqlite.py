@@ -189,7 +189,9 @@ def test_the_start_mail_is_remembered(vault: Vault) -> None:
     store = vault.mail()
     got = claim(store)
     assert store.mark_start_mail_sent(got.meeting, NOW)
-    assert claim(store) == replace(got, new=False, start_mail_sent=True)
+    again = claim(store)
+    assert again == replace(got, new=False, start_mail_sent=True, changed=again.changed)
+    assert again.changed != got.changed
     assert claim(store, revision=SECOND, expires_at=END + DAY).start_mail_sent
     assert both_open(vault, got)
     assert not store.mark_start_mail_sent(got.meeting + 1, NOW)
@@ -204,6 +206,30 @@ def test_forgetting_takes_the_links_along(vault: Vault) -> None:
     assert vault.web().open(got.join_token, LINKS, NOW) is None
     with vault.sql() as sql:
         assert sql.execute("select (select count(*) from meeting), (select count(*) from link)").fetchone() == (0, 0)
+
+
+def test_a_meeting_is_released_by_the_claim_that_made_it(vault: Vault) -> None:
+    store = vault.mail()
+    got = claim(store)
+    assert not store.release(claim(store))
+    assert store.release(got)
+    assert not store.release(got)
+    assert store.find(ORGANIZER, UID, NOW) is None
+    assert store.release(claim(store))
+
+
+def test_a_meeting_that_somebody_has_written_to_is_not_released(vault: Vault) -> None:
+    store, web = vault.mail(), vault.web()
+    writers: list[Callable[[Claim], object]] = [
+        lambda got: store.mark_start_mail_sent(got.meeting, NOW),
+        lambda got: claim(store, uid="1", page=MOVED, revision=SECOND),
+        lambda got: web.set_room(got.start_token, ROOM, got.changed, NOW),
+    ]
+    for number, write in enumerate(writers):
+        got = claim(store, uid=str(number))
+        assert write(got)
+        assert not store.release(got)
+        assert both_open(vault, got)
 
 
 def test_nothing_readable_is_in_the_files(vault: Vault) -> None:
