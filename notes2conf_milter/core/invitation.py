@@ -85,22 +85,31 @@ def sealed(root: Part) -> Reason | None:
             return Reason.SIGNED
         if part.media_type in _ENCRYPTED:
             return Reason.ENCRYPTED
-        name = part.filename.strip(b"\"' ").lower()
-        if part.media_type in _SMIME or name.endswith(_SMIME_NAMES):
+        named = tuple(name for name in _endings(part) if name.endswith(_SMIME_NAMES))
+        if part.media_type in _SMIME or named:
             kind = part.parameters.get(b"smime-type", b"").lower()  # RFC 8551 §3.2.2
-            return Reason.SIGNED if kind == b"signed-data" or name.endswith(b".p7s") else Reason.ENCRYPTED
+            return (
+                Reason.SIGNED
+                if kind == b"signed-data" or any(name.endswith(b".p7s") for name in named)
+                else Reason.ENCRYPTED
+            )
     return None
+
+
+def _endings(part: Part) -> tuple[bytes, ...]:
+    return tuple(name.strip(b"\"' ").lower() for name in part.filenames)
 
 
 def is_calendar(part: Part) -> bool:
     """Say whether a part is, by its header, a calendar: text/calendar, application/ics or a file name that ends in .ics."""
-    named = part.filename.strip(b"\"' ").lower().endswith(b".ics")
+    named = any(name.endswith(b".ics") for name in _endings(part))
     return part.media_type in _CALENDAR_TYPES or (
         named and not part.media_type.startswith((b"multipart/", b"message/"))
     )
 
 
-_HINTS = (b"text/calendar", b"application/ics", b".ics")
+# The last three are file names that say what they are only when decoded (RFC 2231, RFC 2047).
+_HINTS = (b"text/calendar", b"application/ics", b".ics", b"name*", b'name="=?', b"name==?")
 
 
 def may_hold_calendar(message: bytes) -> bool:

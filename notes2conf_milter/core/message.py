@@ -7,12 +7,16 @@ Fails: `MessageTooComplex` past MAX_PARTS, MAX_DEPTH or MAX_FIELDS. Any octets w
 message/rfc822 is a leaf: nothing inside it is ever looked at (law 2).
 """
 
+import binascii
+import quopri
 import re
 from dataclasses import dataclass
+from urllib.parse import unquote_to_bytes
 
 MAX_DEPTH = 20
 MAX_PARTS = 500
 MAX_FIELDS = 5_000
+_SECTIONS = 10  # of a file name in RFC 2231's sections
 
 # RFC 5322 §2.2: printable US-ASCII but the colon. As in Postfix, a line that is neither this nor a fold ends the header.
 _FIELD_NAME = re.compile(rb"([!-9;-~]+)[ \t]*:")
@@ -64,7 +68,7 @@ class Part:
     parameters: dict[bytes, bytes]
     encoding: bytes
     disposition: bytes
-    filename: bytes
+    filenames: tuple[bytes, ...]
     content_id: bytes
     children: tuple["Part", ...]
 
@@ -186,16 +190,34 @@ def _part(message: bytes, start: int, end: int, default: bytes, depth: int, budg
         params,
         field_value(message, header, b"content-transfer-encoding").partition(b";")[0].strip().lower(),
         disposition,
-        _filename(parameters(disposition_value), params),
+        _filenames(parameters(disposition_value), params),
         field_value(message, header, b"content-id"),
         children,
     )
 
 
-def _filename(disposition: dict[bytes, bytes], content: dict[bytes, bytes]) -> bytes:
-    """Return the file name as it stands there, RFC 2231 forms not decoded: its ending is all that is asked for."""
-    names = [disposition.get(b"filename"), disposition.get(b"filename*"), content.get(b"name"), content.get(b"name*")]
-    return next((name for name in names if name), b"")
+_ENCODED_WORD = re.compile(
+    rb"=\?[^?\s]+\?([BbQq])\?([^?\s]*)\?=(?:\s+(?==\?))?"
+)  # RFC 2047 §2; producers put them here
+
+
+def _filenames(*fields: dict[bytes, bytes]) -> tuple[bytes, ...]:
+    """Return every file name that parameters of Content-Disposition and Content-Type give, decoded as readers do.
+
+    Plain, in the forms of RFC 2231 (percent-encoded, in sections), and with the encoded words that RFC 2047 §5 forbids there.
+    """
+    found = []
+    for field, base in ((field, base) for field in fields for base in (b"filename", b"name")):
+        names = [field.get(base), field.get(base + b"*")]
+        sections = [field.get(base + b"*%d" % index, field.get(base + b"*%d*" % index)) for index in range(_SECTIONS)]
+        if sections[0] is not None:
+            names.append(b"".join(section for section in sections if section is not None))
+        found += [_ENCODED_WORD.sub(_word, unquote_to_bytes(name)) for name in names if name]
+    return tuple(found)
+
+
+def _word(match: re.Match[bytes]) -> bytes:
+    return quopri.decodestring(match[2], header=True) if match[1] in b"Qq" else binascii.a2b_base64(match[2] + b"==")
 
 
 def _body_parts(message: bytes, start: int, end: int, boundary: bytes, most: int) -> list[tuple[int, int]]:

@@ -18,8 +18,9 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from email.errors import HeaderParseError
-from email.header import decode_header
+from email.header import decode_header, make_header
 from email.message import Message
+from email.utils import collapse_rfc2231_value
 
 from notes2conf_milter.core.wording import FENCE, HTML_CLOSE, HTML_OPEN
 
@@ -175,12 +176,17 @@ def _leaf(before: Message, after: Message, meant: Meant) -> str | None:
     one, other = _decoded(body, encoding), _decoded(body_other, encoding)
     if encoding in ("base64", "quoted-printable") and not _lines_kept(body, body_other, one, other, encoding, meant):
         return "encoded-lines"
-    name = (before.get_filename() or "").strip("\"' ").lower()
-    if before.get_content_type() in ("text/calendar", "application/ics") or name.endswith(".ics"):
+    if before.get_content_type() in ("text/calendar", "application/ics") or _is_ics(before):
         return _calendar(one, other, meant)
     if before.get_content_type() in ("text/plain", "text/html"):
         return None if _text_equal(one, other, meant) else "body"
     return "attachment"
+
+
+def _is_ics(part: Message) -> bool:
+    """Say whether one of the part's file names ends in .ics, encoded words (RFC 2047) decoded."""
+    names = [part.get_filename(), collapse_rfc2231_value(part.get_param("name", "") or "")]
+    return any(str(make_header(decode_header(name))).strip("\"' ").lower().endswith(".ics") for name in names if name)
 
 
 def _decoded(body: bytes, encoding: str) -> bytes:

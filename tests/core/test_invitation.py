@@ -1,12 +1,14 @@
 """What is an invitation, and why something is none."""
 
+import email
+
 import pytest
 
 from notes2conf_milter.core.invitation import Invitation, may_hold_calendar, read, sealed
 from notes2conf_milter.core.meeting import Person, Revision
 from notes2conf_milter.core.message import parse
 from notes2conf_milter.core.verdict import Reason
-from tests.invitations import CALENDAR, calendar, invitation, message, part, read_ok
+from tests.invitations import CALENDAR, LINK, calendar, invitation, message, part, read_ok, rewritten
 
 PLAIN = part(b"Hi\r\n", b"text/plain")
 
@@ -181,3 +183,28 @@ def test_addresses_beyond_ascii(address: str, expected: str | None) -> None:
     else:
         assert isinstance(found, Invitation)
         assert found.organizer.address == expected
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        b'filename*0="Einladung"; filename*1=".ics"',
+        b"filename*=utf-8''Einladung%2Eics",
+        b"filename*0*=utf-8''Einladung%20f%C3%BCr; filename*1*=%2Eics",
+        b'filename="=?utf-8?B?RWlubGFkdW5nLmljcw==?="',
+        b'filename="=?utf-8?Q?Einladung=2Eics?="',
+        b'filename="=?utf-8?Q?Einladung_f=C3=BCr?= =?utf-8?Q?=2Eics?="',
+        b'filename="invite.ICS"',
+    ],
+)
+def test_a_copy_with_an_encoded_file_name(parameters: bytes) -> None:
+    """However its name is written, an attached copy gets the link, too; so do both when it is the only one."""
+    attached = part(
+        calendar(), b"application/octet-stream", b"base64", b"Content-Disposition: attachment; " + parameters
+    )
+    octets = message(part(calendar(), CALENDAR), attached)
+    assert len(read_ok(octets).copies) == 2
+    result = rewritten(octets)
+    copies = [one for one in email.message_from_bytes(result).walk() if one.get_content_maintype() != "multipart"]
+    assert all(LINK in one.get_payload(decode=True).replace(b"\r\n ", b"") for one in copies)
+    assert isinstance(read(message(PLAIN, attached)), Invitation)
