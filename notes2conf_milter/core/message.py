@@ -217,7 +217,12 @@ def _filenames(*fields: dict[bytes, bytes]) -> tuple[bytes, ...]:
 
 
 def _word(match: re.Match[bytes]) -> bytes:
-    return quopri.decodestring(match[2], header=True) if match[1] in b"Qq" else binascii.a2b_base64(match[2] + b"==")
+    if match[1] in b"Qq":
+        return quopri.decodestring(match[2], header=True)
+    try:
+        return binascii.a2b_base64(match[2] + b"==")
+    except binascii.Error:
+        return match[0]
 
 
 def _body_parts(message: bytes, start: int, end: int, boundary: bytes, most: int) -> list[tuple[int, int]]:

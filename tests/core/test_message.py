@@ -115,3 +115,13 @@ def test_bounds_fire(message: bytes) -> None:
     """More fields, parts or levels than are examined are refused, counted over the whole message."""
     with pytest.raises(MessageTooComplex):
         parse(message)
+
+
+@pytest.mark.parametrize(
+    "name", [b"=?utf-8?B?A?=", b"=?utf-8?B?A===?=", b"%", b"%zz.ics", b"=?x?Q?=zz?=", b"=?utf-8?B?\xff?="]
+)
+def test_file_names_that_cannot_be_decoded(name: bytes) -> None:
+    """Any octets are a name (law 4)."""
+    for form in (b"filename=" + name, b"filename*=" + name, b'filename*0="' + name + b'"'):
+        octets = b"Content-Type: text/plain\r\nContent-Disposition: attachment; " + form + b"\r\n\r\nx"
+        assert isinstance(parse(octets).filenames, tuple)
