@@ -2,7 +2,7 @@
 
 In:  a message with an invitation. Out: its text/plain and text/html parts that show the invitation in words.
 Not among them: attachments, forwarded messages, and what a mailing list added behind (the second text of a multipart/mixed).
-Fails: never; a part that cannot be decoded or edited octet by octet is not among them.
+Fails: never; a part that cannot be decoded or edited octet by octet, or is longer than MAX_BODY_OCTETS, is not among them.
 """
 
 from dataclasses import dataclass
@@ -12,6 +12,7 @@ from notes2conf_milter.core.invitation import Invitation, is_calendar
 from notes2conf_milter.core.message import Part
 from notes2conf_milter.core.transfer import decode
 
+MAX_BODY_OCTETS = 4 * 1024 * 1024  # decoded from the transfer encoding
 _TEXT = frozenset({b"text/plain", b"text/html"})
 
 
@@ -67,7 +68,7 @@ def _body(message: bytes, part: Part) -> Body | None:
     if part.header.end == part.header.body_start:
         return None  # no empty line: what is put into the body would stand in the header
     octets = decode(message[part.header.body_start : part.body_end], part.encoding)
-    if octets is None:
+    if octets is None or len(octets) > MAX_BODY_OCTETS:
         return None
     charset = charset_of(part.parameters.get(b"charset", b""), octets, part.encoding, "ascii")
     return None if charset is None else Body(part, octets, charset)

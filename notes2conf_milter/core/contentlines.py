@@ -14,6 +14,7 @@ from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
+MAX_CALENDAR_OCTETS = 2 * 1024 * 1024  # decoded from the transfer encoding
 MAX_LINES = 50_000
 MAX_DEPTH = 8
 BOM = b"\xef\xbb\xbf"
@@ -159,8 +160,10 @@ class _Open:
 def components(calendar: bytes) -> tuple[Component, ...]:
     """Return the components at the top level of `calendar` (VCALENDARs), each with what is inside.
 
-    Raises CalendarError when BEGIN and END do not match, or past MAX_LINES and MAX_DEPTH.
+    Raises CalendarError when BEGIN and END do not match, or past MAX_CALENDAR_OCTETS, MAX_LINES and MAX_DEPTH.
     """
+    if len(calendar) > MAX_CALENDAR_OCTETS:
+        raise CalendarError("too long", bound=True)
     root: list[Component] = []
     stack: list[_Open] = []
     for line in split(calendar):

@@ -9,8 +9,9 @@ Fails: `decode` returns None for an encoding or for octets that cannot be read w
 import base64
 import binascii
 import re
+from array import array
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 
@@ -45,7 +46,7 @@ def decode(body: bytes, encoding: bytes) -> bytes | None:
     if encoding in IDENTITY:
         return body
     if encoding == b"quoted-printable":
-        return _QuotedPrintable(body).decoded
+        return _decode_qp(body)
     if encoding == b"base64":
         return _decode_base64(body)
     return None
@@ -117,45 +118,89 @@ def _base64_shape(body: bytes) -> tuple[int, bytes]:
 
 # --- quoted-printable ---
 
-# In order: an escape, a soft line break, blanks that transport added (§6.7 (3)), a plain run, anything else as it is.
+_QP_CHUNK = 65_536  # octets decoded at a time, and mapped at a time
+_QP_SEAM = re.compile(rb"\n|[^=][^= \t\r\n]")  # behind this, no token is cut in two
+# All that is longer encoded than decoded: an escape, a soft line break, blanks that transport added (RFC 2045 §6.7 (3)).
 _QP_TOKEN = re.compile(
-    rb"=([0-9A-Fa-f]{2})|(=[ \t]*\r?\n|=[ \t]*\Z)|([ \t]+(?=\r?\n|\Z))|[^= \t]+|[ \t]+|=",
+    rb"=([0-9A-Fa-f]{2})|=[ \t]*+(?:\r?\n|\Z)|[ \t](?<![ \t][ \t])[ \t]*+(?=\r?\n|\Z)",
 )
+_QP_ESCAPE = re.compile(rb"=[0-9A-Fa-f]{2}")
+_QP_BLANK = re.compile(rb"[ \t]*+\r*+(?:\n|\Z)")  # nothing but blanks to the end of the line
+
+
+def _qp_chunks(body: bytes) -> Iterator[tuple[int, int]]:
+    """Yield the spans in which `body` can be decoded one by one."""
+    start = 0
+    while start < len(body):
+        seam = _QP_SEAM.search(body, start + _QP_CHUNK)
+        end = len(body) if seam is None else seam.end()
+        yield start, end
+        start = end
+
+
+def _qp_decoded(chunk: bytes) -> bytes:
+    """Decode one span. An `=` that begins no escape stands for itself."""
+    # What binascii reads in its own way: "=" CR as a line end wherever the LF is, and "==" as one.
+    if b"=\r" in chunk:
+        chunk = chunk.replace(b"=\r\n", b"=\n").replace(b"=\r", b"=3D\r")
+    if b"==" in chunk:
+        chunk = chunk.replace(b"==", b"=3D=").replace(b"==", b"=3D=")
+    if chunk.endswith((b" ", b"\t")) or any(end in chunk for end in (b" \n", b"\t\n", b" \r\n", b"\t\r\n")):
+        chunk = _without_added_blanks(chunk)
+    return binascii.a2b_qp(chunk)
+
+
+def _without_added_blanks(chunk: bytes) -> bytes:
+    *lines, last = chunk.split(b"\n")
+    kept = [line[:-1].rstrip(b" \t") + b"\r" if line.endswith(b"\r") else line.rstrip(b" \t") for line in lines]
+    return b"\n".join([*kept, last.rstrip(b" \t")])
+
+
+def _decode_qp(body: bytes) -> bytes:
+    return b"".join(_qp_decoded(body[start:end]) for start, end in _qp_chunks(body))
 
 
 class _QuotedPrintable:
-    """A quoted-printable body, decoded, with the way back from each decoded octet to its encoded ones."""
+    """The way back from the decoded octets of a quoted-printable body to its encoded ones."""
 
     def __init__(self, body: bytes) -> None:
         self.body = body
-        out = bytearray()
-        self.starts: list[int] = []  # decoded offset at which each token begins
-        self.tokens: list[tuple[int, int]] = []  # its span in the body
-        for token in _QP_TOKEN.finditer(body):
-            if token[2] is not None or token[3] is not None:
-                continue  # decodes to nothing
-            self.starts.append(len(out))
-            self.tokens.append(token.span())
-            out += bytes((int(token[1], 16),)) if token[1] else token[0]
-        self.decoded = bytes(out)
         self.eol = b"\n" if b"\n" in body and b"\r\n" not in body else b"\r\n"
+        self.chunks = list(_qp_chunks(body))
+        self.sizes = array("q", [0])  # decoded octets before each chunk, and all of them
+        for start, end in self.chunks:
+            self.sizes.append(self.sizes[-1] + len(_qp_decoded(body[start:end])))
+        self._mapped = -1  # the chunk whose map this is:
+        self._decoded = self._encoded = array("q")  # offsets behind each token, decoded and in the body
 
     def begin(self, at: int) -> int:
-        """Return the offset in the body of the token of decoded octet `at`, or of that octet in a plain run."""
-        if at >= len(self.decoded):
-            return self.end(len(self.decoded))
-        index = bisect_right(self.starts, at) - 1
-        start, stop = self.tokens[index]
-        return start if stop - start == 3 and self.body[start : start + 1] == b"=" else start + at - self.starts[index]
+        """Return the offset in the body where decoded octet `at` begins; behind the last, where the body's text ends."""
+        if at >= self.sizes[-1]:
+            return self.end(self.sizes[-1])
+        self._map(bisect_right(self.sizes, at) - 1)
+        token = bisect_right(self._decoded, at) - 1
+        return self._encoded[token] + at - self._decoded[token]
 
     def end(self, at: int) -> int:
         """Return the offset in the body behind decoded octet `at` - 1; 0 for `at` 0."""
         if at == 0:
             return 0
-        index = bisect_right(self.starts, at - 1) - 1
-        start, stop = self.tokens[index]
-        escape = stop - start == 3 and self.body[start : start + 1] == b"="
-        return stop if escape else start + at - self.starts[index]
+        start = self.begin(at - 1)
+        escape = _QP_ESCAPE.match(self.body, start)
+        return start + 1 if escape is None else escape.end()
+
+    def _map(self, chunk: int) -> None:
+        if chunk == self._mapped:
+            return
+        start, end = self.chunks[chunk]
+        decoded, encoded = self.sizes[chunk], start
+        self._decoded, self._encoded = array("q", [decoded]), array("q", [encoded])
+        for token in _QP_TOKEN.finditer(self.body, start, end):
+            decoded += token.start() - encoded + (token[1] is not None)
+            encoded = token.end()
+            self._decoded.append(decoded)
+            self._encoded.append(encoded)
+        self._mapped = chunk
 
     def encode(self, splices: Sequence[Splice]) -> list[Splice]:
         """Return splices of the body for splices of the decoded octets."""
@@ -169,8 +214,8 @@ class _QuotedPrintable:
         out: list[Splice] = []
         previous, behind = -1, 0  # where the splice before ended, and the column its text left behind
         for where, change in zip(found, splices, strict=True):
-            line_start = self.body.rfind(b"\n", 0, where.start) + 1
-            column = where.start - line_start if previous < line_start else behind + where.start - previous
+            line_start = self.body.rfind(b"\n", max(previous, 0), where.start) + 1
+            column = behind + where.start - previous if not line_start and previous >= 0 else where.start - line_start
             text, behind = self._text(where, change.text, column)
             previous = where.end
             out.append(Splice(where.start, where.end, text))
@@ -200,12 +245,10 @@ class _QuotedPrintable:
 
     def _rejoin(self, where: Splice, column: int, last: bytes) -> bytes:
         """Return the soft line break that is due before the octets that follow `where`, or b""."""
-        newline = self.body.find(b"\n", where.end)
-        following = self.body[where.end : len(self.body) if newline < 0 else newline].rstrip(b"\r")
-        exposed = last in (b" ", b"\t") and not following.strip(b" \t")  # a blank would stand at the line's end
-        if exposed or (following.strip(b" \t") and column + len(following) >= _QP_LINE):
-            return b"=" + self.eol
-        return b""
+        if _QP_BLANK.match(self.body, where.end):
+            return b"=" + self.eol if last in (b" ", b"\t") else b""  # a blank would stand at the line's end
+        following = self.body[where.end : where.end + 2 * _QP_LINE].partition(b"\n")[0].rstrip(b"\r")
+        return b"=" + self.eol if column + len(following) >= _QP_LINE else b""
 
 
 def _joined(splices: Sequence[Splice]) -> list[Splice]:

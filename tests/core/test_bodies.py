@@ -2,7 +2,7 @@
 
 import pytest
 
-from notes2conf_milter.core.bodies import body_texts
+from notes2conf_milter.core.bodies import MAX_BODY_OCTETS, body_texts
 from tests.invitations import CALENDAR, calendar, message, part, read_ok
 
 CAL = part(calendar(), CALENDAR)
@@ -45,3 +45,11 @@ def test_the_part_that_altrep_names() -> None:
     cal = part(calendar(b'DESCRIPTION;ALTREP="CID:<rich@notes>":'), CALENDAR)
     octets = message(TEXT, cal, rich, kind=b"mixed")
     assert body_texts(octets, read_ok(octets)) == [b"text", b"<p>rich</p>"]
+
+
+def test_a_body_past_the_bound_is_left_alone() -> None:
+    """Nobody reads that much; the calendar gets its link all the same (law 4)."""
+    most = b"x" * MAX_BODY_OCTETS
+    for text, found in ((most, [most]), (most + b"x", [])):
+        octets = message(part(text, b"text/plain"), CAL)
+        assert body_texts(octets, read_ok(octets)) == found

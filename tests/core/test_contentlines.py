@@ -3,6 +3,7 @@
 import pytest
 
 from notes2conf_milter.core.contentlines import (
+    MAX_CALENDAR_OCTETS,
     MAX_DEPTH,
     MAX_LINES,
     CalendarError,
@@ -62,6 +63,7 @@ def test_components_are_a_tree() -> None:
         (b"END:A\n", False),
         (b"BEGIN:A\n" * (MAX_DEPTH + 1), True),
         (b"X:1\n" * (MAX_LINES + 1), True),
+        (b"X:" + b"1" * MAX_CALENDAR_OCTETS, True),
     ],
 )
 def test_what_cannot_be_edited_safely_is_refused(octets: bytes, bound: bool) -> None:

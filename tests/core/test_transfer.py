@@ -1,5 +1,7 @@
 """Transfer encodings read and edited in place."""
 
+import tracemalloc
+
 import pytest
 
 from notes2conf_milter.core.transfer import Splice, decode, encode, splice
@@ -17,6 +19,10 @@ def edited(body: bytes, encoding: bytes, *changes: Splice) -> bytes:
         (b"a =\r\nb=  \r\nc=", b"quoted-printable", b"a bc"),
         (b"a=0D=0Ab\nc", b"quoted-printable", b"a\r\nb\nc"),
         (b"a=zz=", b"quoted-printable", b"a=zz"),
+        (b"===41= x=4", b"quoted-printable", b"==A= x=4"),
+        (b"a=\rb=\r\nc=\r\t\n", b"quoted-printable", b"a=\rbc=\r\n"),
+        (b"a \r\r\nb \t\n\n= \t", b"quoted-printable", b"a \r\r\nb\n\n"),
+        (b"a=" + b" " * 100_000 + b"\nb" + b" " * 100_000 + b"=20", b"quoted-printable", b"ab" + b" " * 100_001),
         (b" QU\r\nJ D\t\r\n", b"base64", b"ABC"),
         (b"QUI", b"base64", None),
         (b"QQ==QQ==", b"base64", None),
@@ -79,3 +85,29 @@ def test_base64_keeps_every_digit_before_the_edit(width: int) -> None:
 def test_what_follows_base64_stays() -> None:
     """Blank lines behind the last digit are not digits."""
     assert edited(b"QUJD\r\n\r\n", b"base64", Splice(3, 3, b"D")) == b"QUJD\r\nRA==\r\n\r\n"
+
+
+@pytest.mark.parametrize("line", [b"a " * 5_000, b"=41=\r\n" * 1_500, b"=41" * 3_000, b"a b c \t\r\n" * 1_000])
+def test_quoted_printable_takes_no_more_memory_than_the_message(line: bytes) -> None:
+    """Not for words and blanks, not for escapes and soft line breaks: neither to read nor to edit (law 4)."""
+    body = line * (1_000_000 // len(line))
+    tracemalloc.start()
+    try:
+        decoded = decode(body, b"quoted-printable")
+        assert decoded is not None
+        encode(body, b"quoted-printable", [Splice(at, at, b"X") for at in range(0, len(decoded), len(decoded) // 9)])
+        assert tracemalloc.get_traced_memory()[1] < 3 * len(body)
+    finally:
+        tracemalloc.stop()
+
+
+def test_an_edit_finds_its_place_in_a_long_body() -> None:
+    """Whatever the spans it is decoded in: escapes, soft line breaks and blanks that transport added before it and behind."""
+    for line in (b"=41=\r\nb \t\n", b"=c3=A4x y", b"=", b" ", b" \n", b"==\r", b"x" * 900 + b"\r\n"):
+        body = line * (200_000 // len(line)) + b"end"
+        decoded = decode(body, b"quoted-printable")
+        assert decoded is not None
+        wanted = [Splice(at, at + size, b"<new>") for at, size in ((0, 0), (len(decoded) // 2, 3), (len(decoded), 0))]
+        got = edited(body, b"quoted-printable", *wanted)
+        assert decode(got, b"quoted-printable") == splice(decoded, wanted)
+        assert len(got) < len(body) + 60
