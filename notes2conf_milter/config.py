@@ -16,7 +16,8 @@ from typing import Any
 
 from notes2conf_milter import readers as kind
 from notes2conf_milter.address import InetAddress, UnixAddress
-from notes2conf_milter.core.policy import KNOWN_CONFERENCES, PolicySettings, Trigger
+from notes2conf_milter.core.conferences import KNOWN, Conferences
+from notes2conf_milter.core.policy import PolicySettings, Trigger
 from notes2conf_milter.core.wording import WORDINGS
 from notes2conf_milter.store.keys import EPOCH_NAME, MAIL_KEY_NAME
 
@@ -348,5 +349,5 @@ def _policy(values: dict[str, Any]) -> PolicySettings:
         trigger=Trigger(values["policy.trigger"]),
         keyword=values["policy.keyword"],
         opt_out=values["policy.opt_out_keyword"],
-        conferences=(*KNOWN_CONFERENCES, *values["policy.known_conferences"], *own),
+        conferences=Conferences((*KNOWN, *values["policy.known_conferences"], *own)),
     )

@@ -118,7 +118,7 @@ def keyword(value: Any) -> str:
 
 
 def conference(value: Any) -> str:
-    """host/path as in core.policy.KNOWN_CONFERENCES."""
+    """host/path as in core.conferences.KNOWN."""
     text = line(value).strip().lower().removeprefix("https://")
     if not re.fullmatch(rf"(?:\*\.)?{_LABEL}(?:\.{_LABEL})+/[!-~]*", text):
         raise ValueError('host/path, as "meet.example.org/" or "*.example.org/room/"')

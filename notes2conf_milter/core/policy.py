@@ -11,6 +11,7 @@ from enum import Enum
 from ipaddress import IPv4Network, IPv6Network
 
 from notes2conf_milter.core.bodies import body_texts
+from notes2conf_milter.core.conferences import Conferences
 from notes2conf_milter.core.contentlines import Component
 from notes2conf_milter.core.envelope import Door, Envelope
 from notes2conf_milter.core.invitation import Invitation, is_calendar, may_hold_calendar, sealed
@@ -18,41 +19,6 @@ from notes2conf_milter.core.keyword import keyword_pattern
 from notes2conf_milter.core.message import header_fields, media_type, parse
 from notes2conf_milter.core.verdict import Reason
 
-# Where a known conference service is recognised: host (`*.` for any subdomain) and the beginning of the path.
-KNOWN_CONFERENCES = (
-    "*.zoom.us/j/",
-    "*.zoom.us/my/",
-    "*.zoom.us/s/",
-    "*.zoom.us/w/",
-    "*.zoomgov.com/j/",
-    "*.zoom-x.de/j/",
-    "teams.microsoft.com/l/meetup-join/",
-    "teams.microsoft.com/meet/",
-    "teams.live.com/meet/",
-    "gov.teams.microsoft.us/l/meetup-join/",
-    "join.skype.com/",
-    "meet.lync.com/",
-    "*.webex.com/",
-    "meet.google.com/",
-    "meet.goto.com/",
-    "*.gotomeeting.com/join/",
-    "gotomeet.me/",
-    "facetime.apple.com/join",
-    "whereby.com/",
-    "meet.jit.si/",
-    "8x8.vc/",
-    "*.bluejeans.com/",
-    "app.chime.aws/meetings/",
-    "meet.ringcentral.com/",
-    "v.ringcentral.com/join/",
-    "call.element.io/",
-    "alfaview.com/join/",
-    "*.kmeet.infomaniak.com/",
-    "kmeet.infomaniak.com/",
-    "meet.proton.me/",
-    "p2p.mirotalk.com/join/",
-    "*.teamviewer.com/",
-)
 _CONFERENCE_PROPERTIES = (
     b"X-GOOGLE-CONFERENCE",
     b"X-MICROSOFT-SKYPETEAMSMEETINGURL",
@@ -73,7 +39,7 @@ class PolicySettings:
     """The settings that policy reads.
 
     organizer_domains: lower-case; `.example.org` means every subdomain. sender_from: compare From, not the envelope sender,
-    for houses whose servers rewrite envelopes. conferences: patterns as in KNOWN_CONFERENCES, all of them.
+    for houses whose servers rewrite envelopes. conferences: whose links count as a conference.
     """
 
     organizer_domains: frozenset[str] = frozenset()
@@ -83,13 +49,11 @@ class PolicySettings:
     trigger: Trigger = Trigger.ALWAYS
     keyword: str = "@meet"
     opt_out: str = "@nomeet"
-    conferences: tuple[str, ...] = KNOWN_CONFERENCES
-    conference_pattern: re.Pattern[bytes] = field(init=False, compare=False)
+    conferences: Conferences = field(default_factory=Conferences)
     keyword_found: re.Pattern[bytes] = field(init=False, compare=False)
     opt_out_found: re.Pattern[bytes] = field(init=False, compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "conference_pattern", _conference_pattern(self.conferences))
         object.__setattr__(self, "keyword_found", keyword_pattern(self.keyword))
         object.__setattr__(self, "opt_out_found", keyword_pattern(self.opt_out))
 
@@ -109,20 +73,6 @@ class Decision:
 
     claim: Reason | None
     update: bool
-
-
-def _conference_pattern(patterns: tuple[str, ...]) -> re.Pattern[bytes]:
-    """Return one pattern that finds any of the links, also where a link scanner has percent-encoded it."""
-    slash = r"(?:/|%2F)"
-    exact: list[str] = []
-    below: list[str] = []
-    for pattern in patterns:
-        host, _, path = pattern.partition("/")
-        form = re.escape(host.removeprefix("*.")) + slash + re.escape(path).replace("/", slash)
-        (below if host.startswith("*.") else exact).append(form)
-    # The labels of a host are walked once for all patterns, not once for each.
-    subdomains = r"(?:[A-Za-z0-9-]+\.)*(?:" + "|".join(below or ["(?!)"]) + ")"
-    return re.compile((r"(?:://|%3A%2F%2F)(?:" + "|".join([*exact, subdomains]) + ")").encode(), re.IGNORECASE)
 
 
 _CONTENT_TYPE_FIELD = re.compile(rb"^content-type[ \t]*:((?:[^\n]|\n[ \t])*)", re.IGNORECASE | re.MULTILINE)
@@ -218,7 +168,7 @@ def _unwanted(
         return Reason.OPT_OUT
     if settings.trigger is Trigger.KEYWORD and not _stands(invitation, settings.keyword_found):
         return Reason.KEYWORD_MISSING
-    if _carries_conference(message, invitation, settings.conference_pattern, own_link):
+    if _carries_conference(message, invitation, settings.conferences, own_link):
         return Reason.CONFERENCE_PRESENT
     return None
 
@@ -234,21 +184,21 @@ def _stands(invitation: Invitation, keyword: re.Pattern[bytes]) -> bool:
 
 
 def _carries_conference(
-    message: bytes, invitation: Invitation, pattern: re.Pattern[bytes], own_link: re.Pattern[bytes]
+    message: bytes, invitation: Invitation, known: Conferences, own_link: re.Pattern[bytes]
 ) -> bool:
     events = [event for copy in invitation.copies for event in copy.events]
-    return any(_event_conference(event, pattern, own_link) for event in events) or any(
-        pattern.search(text) for text in body_texts(message, invitation)
+    return any(_event_conference(event, known, own_link) for event in events) or any(
+        known.found(text) for text in body_texts(message, invitation)
     )
 
 
-def _event_conference(event: Component, pattern: re.Pattern[bytes], own_link: re.Pattern[bytes]) -> bool:
+def _event_conference(event: Component, known: Conferences, own_link: re.Pattern[bytes]) -> bool:
     for line in event.lines:
         web = line.value.strip()[:8].lower().startswith((b"https://", b"http://"))
         if line.name in _CONFERENCE_PROPERTIES and line.value.strip():
             return True
         if line.name == b"CONFERENCE" and web and not own_link.match(line.value.strip()):
             return True
-        if pattern.search(line.text):
+        if known.found(line.text):
             return True
     return False
