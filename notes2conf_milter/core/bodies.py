@@ -1,7 +1,8 @@
 """Which text parts are the message's own body: what a person reads beside the calendar.
 
 In:  a message with an invitation. Out: its text/plain and text/html parts that show the invitation in words.
-Not among them: attachments, forwarded messages, and what a mailing list added behind (the second text of a multipart/mixed).
+Not among them: attachments, forwarded messages, what a mailing list added behind (the second text of a multipart/mixed),
+and what PGP signed or encrypted in its own form without MIME (law 2).
 Fails: never; a part that cannot be decoded or edited octet by octet, or is longer than MAX_BODY_OCTETS, is not among them.
 """
 
@@ -14,6 +15,7 @@ from notes2conf_milter.core.transfer import decode
 
 MAX_BODY_OCTETS = 4 * 1024 * 1024  # decoded from the transfer encoding
 _TEXT = frozenset({b"text/plain", b"text/html"})
+_PGP = (b"-----BEGIN PGP SIGNED MESSAGE-----", b"-----BEGIN PGP MESSAGE-----")  # RFC 9580 §6.2, §7
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +70,7 @@ def _body(message: bytes, part: Part) -> Body | None:
     if part.header.end == part.header.body_start:
         return None  # no empty line: what is put into the body would stand in the header
     octets = decode(message[part.header.body_start : part.body_end], part.encoding)
-    if octets is None or len(octets) > MAX_BODY_OCTETS:
+    if octets is None or len(octets) > MAX_BODY_OCTETS or any(armour in octets for armour in _PGP):
         return None
     charset = charset_of(part.parameters.get(b"charset", b""), octets, part.encoding, "ascii")
     return None if charset is None else Body(part, octets, charset)

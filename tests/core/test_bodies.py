@@ -53,3 +53,12 @@ def test_a_body_past_the_bound_is_left_alone() -> None:
     for text, found in ((most, [most]), (most + b"x", [])):
         octets = message(part(text, b"text/plain"), CAL)
         assert body_texts(octets, read_ok(octets)) == found
+
+
+@pytest.mark.parametrize("kind", [b"MESSAGE", b"SIGNED MESSAGE"])
+def test_what_pgp_sealed_in_its_own_form_is_left_alone(kind: bytes) -> None:
+    """Whatever its encoding and its type: one octet put in, and the signature is broken (law 2)."""
+    armour = b"-----BEGIN PGP " + kind + b"-----\r\n\r\nx\r\n"
+    pages = part(b"<pre>" + armour + b"</pre>", b"text/html")
+    octets = message(part(armour, b"text/plain", b"base64"), pages, part(b"-----BEGIN", b"text/plain"), CAL)
+    assert body_texts(octets, read_ok(octets)) == [b"-----BEGIN"]
