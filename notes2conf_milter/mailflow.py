@@ -37,6 +37,10 @@ from notes2conf_milter.store import Claim, MeetingStore, StoreError
 
 log = logging.getLogger("notes2conf.mail")
 
+LISTED_TIMES = (
+    800  # every day of the two years that a series without an end is kept, and room for moved instances in a row
+)
+
 T = TypeVar("T")
 HandOver = Callable[[bytes, bytes], "asyncio.Future[Handover]"]
 
@@ -149,7 +153,11 @@ class MailFlow:
             return invitation
         try:
             times = schedule(
-                invitation.copies[0].calendar, invitation.uid, now, open_ended_seconds=self._settings.series_seconds
+                invitation.copies[0].calendar,
+                invitation.uid,
+                now,
+                open_ended_seconds=self._settings.series_seconds,
+                max_times=LISTED_TIMES,
             )
         except ScheduleError:
             return Reason.CALENDAR_UNPARSABLE

@@ -17,9 +17,10 @@ from notes2conf_milter import mailflow
 from notes2conf_milter.core.edits import apply
 from notes2conf_milter.core.envelope import Door, Envelope
 from notes2conf_milter.core.joinlink import own_join_link
-from notes2conf_milter.core.meeting import LinkKind
+from notes2conf_milter.core.meeting import LinkKind, Room
 from notes2conf_milter.core.policy import PolicySettings, Trigger
 from notes2conf_milter.core.verdict import Outcome, Reason, Verdict
+from notes2conf_milter.core.waitingroom import State, View, open_room, view
 from notes2conf_milter.mailflow import FlowSettings, MailFlow
 from notes2conf_milter.smtp.reinject import Handed, Handover
 from notes2conf_milter.store import MeetingStore, StoreError
@@ -27,6 +28,7 @@ from tests.invitations import BASE_URL, invitation
 from tests.store.vault import Vault
 
 NOW = 1_772_436_600  # 2026-03-02
+DAY = 86400
 OVER = 1_773_309_600  # the meeting's end, 2026-03-12 10:00 UTC
 RULES = PolicySettings(frozenset({"example.org"}), (ip_network("192.0.2.0/24"),))
 INSIDE = Envelope(Door.MILTER, b"anna@example.org", (b"bob@example.net",), ip_address("192.0.2.1"), queue_id="4Xy")
@@ -364,6 +366,49 @@ def test_a_meeting_that_is_over(house: House) -> None:
     assert house.process() == Outcome(Verdict.PASS, Reason.MEETING_OVER)
     house.now = OVER - 1
     assert house.process().verdict is Verdict.REWRITE
+
+
+def series(house: House, *lines: bytes) -> str:
+    """The join token of a meeting with these lines besides, which also has a page now."""
+    octets = invitation(b"SUMMARY:Daily", *lines)
+    first = token(house.process(octets), octets)
+    assert links_open(house, first)
+    return first
+
+
+def shown(house: House, join: str, days: int, room: Room | None = None) -> View:
+    """What the page shows some days from now, after `room` was opened."""
+
+    def ask() -> View | None:
+        web = house.vault.web()
+        meeting = web.open(join, (LinkKind.JOIN,), NOW + days * DAY)
+        return meeting and view(meeting.page, room, NOW + days * DAY)
+
+    found = house.thread.submit(ask).result()
+    assert found is not None
+    return found
+
+
+def test_a_daily_series_goes_on_for_two_years(house: House) -> None:
+    """Without an update: each day is shown, and what was opened on the day before is closed."""
+    join, room = series(house, b"RRULE:FREQ=DAILY"), None
+    for days in (12, 13, 75, 100, 365, 729):
+        found = shown(house, join, days, room)
+        assert found.dated
+        assert 0 < found.occurrence.start - (NOW + days * DAY) < DAY
+        assert found.state is State.EARLY
+        room = open_room(found, "jitsi", "https://meet.example.net/x")
+        assert shown(house, join, days, room).state is State.OPEN
+
+
+def test_a_series_of_which_no_date_is_known(house: House) -> None:
+    """Has a page without a date (law 5), which can be opened for a day."""
+    join = series(house, b"RRULE:FREQ=HOURLY", b"EXDATE:20260312T090000Z")
+    found = shown(house, join, 20)
+    assert not found.dated
+    room = open_room(found, "jitsi", "https://meet.example.net/x")
+    assert shown(house, join, 20, room).state is State.OPEN
+    assert shown(house, join, 21, room).state is State.CLOSED
 
 
 SCENES: list[Callable[[House], object]] = [

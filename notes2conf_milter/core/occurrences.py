@@ -48,7 +48,10 @@ class Schedule:
     """When a meeting takes place, as one message tells it.
 
     times: the current and next occurrences, in order; of a meeting that is over, the last one; empty when every event is
-    cancelled. over_at: seconds since 1970 UTC when the last occurrence is over. recurring: the meeting is one of a series.
+    cancelled, or when nobody computed when a series goes on. over_at: seconds since 1970 UTC when the last occurrence is over.
+    recurring: the meeting is one of a series.
+
+    For messages that change single instances of a series, and for those that cancel some:
     exact: False where over_at is a bound (no end, a cap, a rule not expanded). partial: the message holds only instances
     (RECURRENCE-ID), so that times and over_at are theirs and not the series'. replaced: the original starts (seconds since 1970
     UTC) of those instances, moved or cancelled; a date counts as midnight UTC.
@@ -76,6 +79,7 @@ class _Gathered:
 
     now: int
     want: int
+    open_ended: int  # seconds after `now` that a series without an end is kept
     budget: Budget = field(default_factory=Budget)
     dates: int = MAX_DATES  # how many RDATE and EXDATE values may still be read
     taking: dict[int, _Taking] = field(default_factory=dict)
@@ -126,7 +130,7 @@ def schedule(
     """
     wanted = uid.strip()
     events = [event for event in calendar.within(b"VEVENT") if _value(event, b"UID") == wanted]
-    gathered = _Gathered(now, max(1, max_times))
+    gathered = _Gathered(now, max(1, max_times), open_ended_seconds)
     if len(events) > MAX_EVENTS:
         events, gathered.open_end = events[:MAX_EVENTS], True
     zones = Zones(calendar)
@@ -146,17 +150,15 @@ def schedule(
     for instance in instances:
         _gather_instance(instance, gathered)
     recurring = any(event.first(name) for event in events for name in (b"RRULE", b"RDATE", b"RECURRENCE-ID"))
-    return _schedule(gathered, open_ended_seconds, recurring, partial=first is None, originals=originals)
+    return _schedule(gathered, recurring, partial=first is None, originals=originals)
 
 
-def _schedule(
-    found: _Gathered, open_ended: int, recurring: bool, *, partial: bool, originals: list[Moment]
-) -> Schedule:
+def _schedule(found: _Gathered, recurring: bool, *, partial: bool, originals: list[Moment]) -> Schedule:
     taking = sorted(found.taking.values(), key=lambda one: (one.shown.start, one.over))
     coming = [one for one in taking if one.over > found.now]
     exact = found.exact and not found.open_end
     if found.open_end:
-        over = max(found.now + open_ended, coming[0].over if coming else 0)
+        over = max(found.now + found.open_ended, coming[0].over if coming else 0)
         coming = [one for one in coming if one.over <= over]
     else:
         ends = [one.over for one in taking] + ([] if found.bound is None else [found.bound])
@@ -295,6 +297,7 @@ def _gather_rule(rule: rules.Rule, start: Moment, length: Length, found: _Gather
         want=found.want + 1,  # one may be over since less than the hour above
         keep=lambda local: not gone.holds(start.at(local)),
         budget=found.budget,
+        horizon=local_time(found.now + found.open_ended + 86_400),  # whatever the zone
     )
     for local in walk.times:
         found.add(start.at(local), length)

@@ -84,10 +84,12 @@ def walk(
     want: int,
     keep: Callable[[datetime], bool],
     budget: Budget,
+    horizon: datetime = datetime.max,
 ) -> Walk:
     """Return the first `want` times of `rule` from `since` on for which `keep` is true, and the last of all where there is one.
 
     All times are local and naive. start: DTSTART, which the caller counts itself. until: UNTIL as local time, inclusive.
+    horizon: of a rule without an end at most one time beyond it is wanted.
     """
     match rule.verdict:
         case Verdict.NEVER:
@@ -98,7 +100,7 @@ def walk(
             far = _CENTURY[rule.freq or 0] < rule.interval
             if far:  # what comes after the first period comes after everybody's life
                 until = min(start + timedelta(days=366), until or datetime.max)
-            steps = _Expansion(rule, start, until, budget)
+            steps = _Expansion(rule, start, until, budget, horizon)
             found = steps.counted(since, want, keep) if rule.count is not None else steps.searched(since, want, keep)
             return Walk(found.times, found.ending, found.exact and not far)
 
@@ -109,6 +111,7 @@ class _Expansion:
     start: datetime
     until: datetime | None
     budget: Budget
+    horizon: datetime
 
     def counted(self, since: datetime, want: int, keep: Callable[[datetime], bool]) -> Walk:
         """Walk a rule with COUNT: from the start, because each time counts."""
@@ -135,6 +138,8 @@ class _Expansion:
         try:
             for time in islice(filter(keep, self._times(max(since, self.start))), want):
                 times.append(time)  # one by one: what was found before the budget was spent stays
+                if self.until is None and time > self.horizon:
+                    break
         except Spent:
             return Walk(tuple(times), Ending.OPEN if self.until is None else Ending.LOST, exact=False)
         if self.until is None:

@@ -6,6 +6,9 @@ Fails: `Unsealable` where octets are not such a value (they opened, so another v
 The padding is blanks up to a multiple of 256 octets, which JSON allows at the end (RFC 8259 §2): a length tells how
 long a subject or a list of attendees is only roughly. JSON is written in ASCII, which carries any str there is, lone
 surrogates too.
+
+The times of a series are written as runs, [seconds since the start before, length, place, how many in a row], with the
+places (zone, offset, whole days) beside them: a daily series of two years is a dozen numbers, not fifty thousand octets.
 """
 
 import json
@@ -21,8 +24,8 @@ _T = TypeVar("_T")
 
 def from_page(page: Page) -> bytes:
     """Return the plaintext of the column `page`."""
-    times = [[one.start, one.end, one.zone, one.offset, one.all_day] for one in page.times]
-    return _padded([page.subject, [page.organizer.address, page.organizer.name], times, page.recurring])
+    organizer = [page.organizer.address, page.organizer.name]
+    return _padded([page.subject, organizer, _from_times(page.times), page.recurring])
 
 
 def to_page(plain: bytes) -> Page:
@@ -30,9 +33,34 @@ def to_page(plain: bytes) -> Page:
 
     def read() -> Page:
         subject, organizer, times, recurring = json.loads(plain)
-        return Page(subject, Person(*organizer), tuple(Occurrence(*one) for one in times), recurring)
+        return Page(subject, Person(*organizer), _to_times(*times), recurring)
 
     return _reading(read)
+
+
+def _from_times(times: tuple[Occurrence, ...]) -> tuple[list[tuple[str, int, bool]], list[list[int]]]:
+    places: dict[tuple[str, int, bool], int] = {}
+    runs: list[list[int]] = []
+    before = 0
+    for one in times:
+        place = places.setdefault((one.zone, one.offset, one.all_day), len(places))
+        step = [one.start - before, one.end - one.start, place]
+        if runs and runs[-1][:-1] == step:
+            runs[-1][-1] += 1
+        else:
+            runs.append([*step, 1])
+        before = one.start
+    return list(places), runs
+
+
+def _to_times(places: list[tuple[str, int, bool]], runs: list[list[int]]) -> tuple[Occurrence, ...]:
+    times: list[Occurrence] = []
+    start = 0
+    for gap, length, place, count in runs:
+        for _ in range(count):
+            start += gap
+            times.append(Occurrence(start, start + length, *places[place]))
+    return tuple(times)
 
 
 def from_room(room: Room | None) -> bytes:
@@ -97,5 +125,5 @@ def _padded(value: object) -> bytes:
 def _reading(read: Callable[[], _T]) -> _T:
     try:
         return read()
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, IndexError):
         raise Unsealable from None

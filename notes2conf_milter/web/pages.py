@@ -85,7 +85,7 @@ def _facts(shown: Shown, language: str) -> Mapping[str, object]:
         "subject": subject,
         "long_subject": len(subject) > LONG_SUBJECT,
         "organizer": page.organizer.name.strip() or page.organizer.address,
-        "when": when(view.occurrence, language),
+        "when": when(view.occurrence, language) if view.dated else None,
         "all_day": view.occurrence.all_day,
         "recurring": page.recurring,
         "state": view.state.value,

@@ -73,9 +73,9 @@ _EN = Texts(
     enter="Enter the conference",
     host_only="This page is for you, the organizer. Whoever has its address can start the conference: "
     "please keep it to yourself.",
-    forgets="What stands here is deleted when the meeting is over. This page sets no cookies.",
+    forgets="What you see here is deleted when the meeting is over. This page sets no cookies.",
     notices={
-        Notice.GONE: ("Not valid", "This link is not valid, or not any more."),
+        Notice.GONE: ("Not valid", "This link is not valid, or no longer valid."),
         Notice.REFUSED: (
             "Not done",
             "This did not come from our own page. Please open your link again and use the button there.",

@@ -28,6 +28,15 @@ def test_a_page_comes_back(page: Page) -> None:
     assert plaintext.to_page(_rounded(plaintext.from_page(page))) == page
 
 
+def test_the_times_of_a_series_take_little_room() -> None:
+    day, winter, summer = 86400, ("Europe/Berlin", 3600), ("Europe/Berlin", 7200)
+    starts = range(1_772_436_600, 1_772_436_600 + 1000 * day, day)
+    times = tuple(Occurrence(at, at + 3600, *(summer if at // day % 365 > 200 else winter)) for at in starts)
+    page = Page("Daily", Person("anna@example.org"), times, recurring=True)
+    assert len(plaintext.from_page(page)) <= 2 * plaintext.PADDED_TO
+    assert plaintext.to_page(plaintext.from_page(page)) == page
+
+
 @given(ROOMS)
 def test_a_room_comes_back(room: Room | None) -> None:
     assert plaintext.to_room(_rounded(plaintext.from_room(room))) == room
@@ -49,7 +58,10 @@ def test_no_room_is_as_long_as_a_room() -> None:
 
 
 @pytest.mark.parametrize("read", READERS)
-@pytest.mark.parametrize("octets", [b"", b"[", b"7", b'"text"', b"[1,2]", b"{}", b"\xff", b"[1,2,3,4,5,6,7,8]"])
+@pytest.mark.parametrize(
+    "octets",
+    [b"", b"[", b"7", b'"text"', b"[1,2]", b"{}", b"\xff", b"[1,2,3,4,5,6,7,8]", b'["",["",""],[[],[[1,1,0,1]]],true]'],
+)
 def test_other_octets_are_refused(read: Callable[[bytes], object], octets: bytes) -> None:
     with pytest.raises(Unsealable):
         read(octets)

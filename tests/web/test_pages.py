@@ -177,3 +177,12 @@ def test_subjects_of_all_kinds(subject: str) -> None:
     assert Outline(text).names().count("h1") == 1
     assert 'dir="auto"' in text
     assert ('class="long"' in text) == (len(subject) > 60)
+
+
+def test_a_series_without_known_dates_shows_none() -> None:
+    """A page all the same, with all the rest on it."""
+    meeting = Page("Daily", Person("anna@example.org", "Anna"), (), recurring=True)
+    for text in (join(meeting), start(meeting)):
+        assert "time" not in Outline(text).names()
+        assert TEXTS["en"].when not in re.findall(r"<dt>(.*?)</dt>", text)
+        assert TEXTS["en"].series in text
