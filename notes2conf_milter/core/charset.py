@@ -4,8 +4,8 @@ In:  the declared charset, the decoded octets, the transfer encoding. Out: a `Ch
      in plain ASCII where nothing else fits; None when the part cannot be edited octet by octet.
 Fails: never.
 
-Only charsets in which every ASCII octet means itself are edited: a colon, a line end or a tag is then what it seems.
-UTF-16, UTF-7 and ISO-2022 are not among them.
+Only charsets in which every ASCII octet means itself are edited: a colon, a line end or a tag is then what it seems. UTF-16
+and UTF-7 are not among them. ISO-2022-JP is taken as far as its lines end in ASCII, and gets ASCII.
 """
 
 import codecs
@@ -30,6 +30,7 @@ _NAMES = (
     | {re.sub(r"[^a-z0-9]+", "_", name) for name in _TRANSPARENT}
     | {"utf_8_sig", "idna", "punycode", "raw_unicode_escape", "unicode_escape", "cp65001"}
 )
+_ESCAPE = re.compile(rb"\x1b([$(][@-J])")
 # What NFKD does not spell: the letters of the sentences we insert.
 _SPELLED = str.maketrans(
     {"ä": "ae", "ö": "oe", "ü": "ue", "Ä": "Ae", "Ö": "Oe", "Ü": "Ue", "ß": "ss", "–": "-", "’": "'"}
@@ -74,6 +75,8 @@ def charset_of(declared: bytes, octets: bytes, encoding: bytes, default: str) ->
         return None
     ascii_octets = octets.isascii()
     codec = _codec(declared) if declared else default
+    if _known(declared) == "iso2022_jp" and _returns_to_ascii(octets):
+        return Charset("iso2022_jp", True)
     if codec is None:
         # An unknown name over plain ASCII is read as ASCII; ISO-2022 has its escapes.
         unknown = _known(declared) is None
@@ -82,6 +85,11 @@ def charset_of(declared: bytes, octets: bytes, encoding: bytes, default: str) ->
         return Charset("latin_1", True)  # undeclared 8-bit octets: they stay, what we add is ASCII
     seven_bit = encoding in IDENTITY - {b"8bit", b"binary"} and ascii_octets  # RFC 2045 §6.2: no encoding means 7bit
     return Charset(codec, seven_bit or codec == "ascii")
+
+
+def _returns_to_ascii(octets: bytes) -> bool:
+    """Say whether every line of ISO-2022-JP ends in ASCII (RFC 1468), so that ASCII can be put at the end of any."""
+    return not any(escapes and escapes[-1] not in (b"(B", b"(J") for escapes in map(_ESCAPE.findall, octets.split(b"\n")))
 
 
 def _codec(name: bytes) -> str | None:

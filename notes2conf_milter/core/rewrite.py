@@ -26,6 +26,7 @@ from notes2conf_milter.core.wording import FENCE, HTML_CLOSE, HTML_OPEN, Wording
 
 _FOLD_AT = 75  # RFC 5545 §3.1
 _ESCAPED_EOL = b"\\n"  # RFC 5545 §3.3.11
+_BARE_LF = re.compile(rb"(?<!\r)\n")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,19 +71,28 @@ def _line_end(octets: bytes) -> bytes:
 
 def _body(body: Body, job: Job, eol: bytes) -> list[Splice]:
     """Return the splices of a body's decoded octets. eol: the message's line end, for a body without any."""
-    if body.part.media_type == b"text/html":
-        block = Block(html_block(job.wording, job.url).encode("ascii"), HTML_OPEN.encode(), HTML_CLOSE.encode(), b"\n")
-        return _with_cuts(body.octets, job, partial(html_changes, block=block, link=job.link()))
     eol = _line_end(body.octets) if b"\n" in body.octets else eol
+    if body.part.media_type == b"text/html":
+        block = Block(_html_lines(job, eol), HTML_OPEN.encode(), HTML_CLOSE.encode(), eol)
+        return _with_cuts(body.octets, job, partial(html_changes, block=block, link=job.link()))
     text = body.charset.encode(plain_block(job.wording, job.url)).replace(b"\n", eol)
     block = Block(text, FENCE.encode(), FENCE.encode(), eol)
     return _with_cuts(body.octets, job, partial(plain_changes, block=block, link=job.link()))
 
 
+def _html_lines(job: Job, eol: bytes) -> bytes:
+    """Return the HTML block for a body, in lines of its own."""
+    return html_block(job.wording, job.url).encode("ascii").replace(b"<br>", b"<br>" + eol)
+
+
 def _in_message(message: bytes, part: Part, changes: list[Splice]) -> list[Splice]:
     """Return splices of the message for splices of a part's decoded octets."""
+    if not changes:
+        return []
     start = part.header.body_start
     encoded = encode(message[start : part.body_end], part.encoding, changes)
+    if _line_end(message) == b"\r\n":  # then no bare LF is of our making, whatever ends the lines of the part
+        encoded = [Splice(one.start, one.end, _BARE_LF.sub(b"\r\n", one.text)) for one in encoded]
     return [Splice(start + change.start, start + change.end, change.text) for change in encoded]
 
 
@@ -108,24 +118,41 @@ def _event(copy: Copy, event: Component, job: Job) -> list[Splice]:
     new: list[bytes] = []
     charset, link = copy.charset, job.link()
     location, description = event.first(b"LOCATION"), event.first(b"DESCRIPTION")
-    if location is None:
+    if location is None and not _unread(copy, event, b"LOCATION"):
         new.append(b"LOCATION:" + link.url)
-    else:
+    elif location is not None and _is_text(location):
         changes += _in_value(copy, location, job, lambda value: _location(value, job, link))
     block = _escaped_plain(job, charset)
-    if description is None:
+    if description is None and not _unread(copy, event, b"DESCRIPTION"):
         new.append(b"DESCRIPTION:" + block.text)
-    else:
+    elif description is not None and _is_text(description):
         changes += _in_value(copy, description, job, lambda value: plain_changes(value, block, link))
     for line in (*event.all(b"LOCATION")[1:], *event.all(b"DESCRIPTION")[1:], *event.all(b"CONFERENCE")):
         changes += _corrected(copy, line, link)
-    if not event.all(b"CONFERENCE"):
+    if not any(link.own.search(line.value) for line in event.all(b"CONFERENCE")):  # a telephone number may stand beside
         new.append(_conference_line(job, charset))
     changes += _rich(copy, event, job)
     if job.keyword is not None:
-        for line in event.all(b"SUMMARY"):
+        for line in filter(_is_text, event.all(b"SUMMARY")):
             changes += _in_value(copy, line, job, lambda value: [])
     return [*changes, *_new_lines(copy, event, new)]
+
+
+def _is_text(line: ContentLine) -> bool:
+    """Say whether a value is TEXT that stands there as it is: no URI, and neither base64 nor quoted-printable.
+
+    RFC 5545 §3.2.7, §3.2.20. vCalendar 1.0 §2.1.5 has ENCODING for any property.
+    """
+    params = line.params()
+    return params.get(b"VALUE", b"TEXT").upper() == b"TEXT" and params.get(b"ENCODING", b"8BIT").upper() == b"8BIT"
+
+
+def _unread(copy: Copy, event: Component, name: bytes) -> bool:
+    """Say whether a property is there in a form that is no content line (vCalendar 1.0: `LOCATION;QUOTED-PRINTABLE:…`)."""
+    starts = (event.begin.next, *(inside.end.next for inside in event.components))
+    ends = (*(inside.begin.start for inside in event.components), event.end.start)
+    line = re.compile(rb"^" + name + rb"[;:]", re.IGNORECASE | re.MULTILINE)
+    return any(line.search(copy.octets[a:b]) for a, b in zip(starts, ends, strict=True))
 
 
 def _location(value: bytes, job: Job, link: Link) -> list[Splice]:
@@ -158,10 +185,10 @@ def _rich(copy: Copy, event: Component, job: Job) -> list[Splice]:
     changes: list[Splice] = []
     link = job.link()
     html_text = escape(html_block(job.wording, job.url)).encode("ascii")
-    rich = Block(html_text, HTML_OPEN.encode(), HTML_CLOSE.encode(), _ESCAPED_EOL)
+    rich = Block(html_text, HTML_OPEN.encode(), HTML_CLOSE.encode(), b"")
     for line in (*event.all(b"X-ALT-DESC"), *event.all(b"STYLED-DESCRIPTION")):
         params = line.params()
-        if params.get(b"VALUE", b"TEXT").upper() != b"TEXT" or not line.value.strip():
+        if not _is_text(line) or not line.value.strip():
             continue  # a URI or binary has no place for text
         if params.get(b"FMTTYPE", b"text/html").lower() == b"text/html":
             changes += _in_value(copy, line, job, lambda value: html_changes(value, rich, link))
@@ -258,6 +285,7 @@ def meant(invitation: Invitation, job: Job) -> Meant:
             insertions.append(charset.encode(escape(plain)))
             lines.append(b"DESCRIPTION:" + charset.encode(escape(plain)))
             lines.append(_conference_line(job, charset))
-    insertions += [rich.encode("ascii"), escape(rich).encode("ascii"), b"\\; " + link.url, link.url]
+    insertions += [_html_lines(job, b"\n"), _html_lines(job, b"\r\n")]
+    insertions += [escape(rich).encode("ascii"), b"\\; " + link.url, link.url]
     lines.append(b"LOCATION:" + link.url)
     return Meant(invitation.uid, tuple(dict.fromkeys(insertions)), tuple(dict.fromkeys(lines)), link.own, job.keyword)

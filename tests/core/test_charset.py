@@ -23,7 +23,7 @@ from notes2conf_milter.core.charset import Charset, charset_of, to_ascii
         (b"x-unknown", b"a", b"8bit", Charset("ascii", True)),
         (b"x-unknown", b"\xe4", b"8bit", None),
         (b"x-unknown", b"\x1b$B", b"8bit", None),
-        (b"iso-2022-jp", b"a", b"7bit", None),
+        (b"iso-2022-jp", b"a", b"7bit", Charset("iso2022_jp", True)),
         (b"utf-7", b"a", b"7bit", None),
         (b"utf-16le", b"a", b"base64", None),
         (b"utf-8", b"\xff\xfea\0", b"base64", None),
@@ -61,3 +61,13 @@ def test_names_that_nobody_knows_are_not_kept() -> None:
     for number in range(100):
         charset_of(b"x-invented-%d" % number, b"a", b"8bit", "utf-8")
     assert len(known) == before
+
+
+def test_iso_2022_jp_is_edited_where_its_lines_end_in_ascii() -> None:
+    """As RFC 1468 asks, and Notes in Japan writes; what is put in is ASCII."""
+    proper = "件名: 会議\r\n場所: 東京\r\n".encode("iso2022_jp")
+    found = charset_of(b"ISO-2022-JP", proper, b"7bit", "utf-8")
+    assert found == Charset("iso2022_jp", True)
+    assert found.decode(proper).startswith("件名")
+    assert found.encode("Bis die Konferenz eröffnet wird") == b"Bis die Konferenz eroeffnet wird"
+    assert charset_of(b"iso-2022-jp", proper[:8] + b"\r\n", b"7bit", "utf-8") is None

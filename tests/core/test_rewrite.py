@@ -197,3 +197,10 @@ def test_a_link_that_is_there_already_in_odd_quoted_printable() -> None:
     body = b"=\r\n".join(b"".join(coded[at : at + 20]) for at in range(0, len(coded), 20))
     raw = b"Content-Type: " + CALENDAR + b"\r\nContent-Transfer-Encoding: quoted-printable\r\n\r\n" + body
     assert STALE not in rewritten(message(PLAIN, raw))
+
+
+def test_a_telephone_conference_does_not_take_the_place_of_ours() -> None:
+    """RFC 7986 §5.11 allows several CONFERENCE properties: ours stands beside one of another kind."""
+    octets = unfolded(rewritten(invitation(b"CONFERENCE;VALUE=URI;FEATURE=PHONE:tel:+49123456")))
+    assert b"CONFERENCE;VALUE=URI;FEATURE=PHONE:tel:+49123456\r\n" in octets
+    assert b"CONFERENCE;VALUE=URI;FEATURE=AUDIO,VIDEO;LABEL=Video conference:" + LINK in octets

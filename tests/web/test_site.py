@@ -159,7 +159,7 @@ def test_all_that_is_not_valid_looks_alike(house: House, language: str) -> None:
     ]
     answers = [ask(house.address, path, Accept_Language=language) for path in paths]
     assert answers[0].status == 404
-    assert ("not valid, or not any more" if language == "en" else "nicht oder nicht mehr gültig") in answers[0].text
+    assert ("not valid, or no longer valid" if language == "en" else "nicht oder nicht mehr gültig") in answers[0].text
     for path, answer in zip(paths, answers, strict=True):
         assert answer.alike == answers[0].alike, path
     posted = press(house, unknown)
