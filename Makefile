@@ -32,11 +32,13 @@ $(VENV)/test: requirements-test.txt requirements.txt pyproject.toml
 	touch $@ $(VENV)/run
 
 # Exact versions and hashes, without the address of any package index.
+COMPILE := $(VENV)/lock/bin/pip-compile --quiet --strip-extras --generate-hashes --allow-unsafe --no-header \
+  --no-emit-index-url --no-emit-trusted-host --no-emit-find-links
 lock:
-	pip-compile --quiet --strip-extras --generate-hashes --allow-unsafe --no-emit-index-url --no-emit-trusted-host --no-emit-find-links \
-	  --no-header --output-file requirements.txt pyproject.toml build-requirements.in
-	pip-compile --quiet --strip-extras --generate-hashes --allow-unsafe --no-emit-index-url --no-emit-trusted-host --no-emit-find-links \
-	  --no-header --output-file requirements-test.txt requirements.txt test-requirements.in
+	$(PYTHON) -m venv $(VENV)/lock
+	$(VENV)/lock/bin/pip install --quiet --disable-pip-version-check pip-tools
+	$(COMPILE) --output-file requirements.txt pyproject.toml build-requirements.in
+	$(COMPILE) --output-file requirements-test.txt requirements.txt test-requirements.in
 
 clean:
 	rm -rf $(VENV)
