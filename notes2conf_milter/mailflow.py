@@ -33,12 +33,16 @@ from notes2conf_milter.core.startmail import StartMail, compose
 from notes2conf_milter.core.verdict import Outcome, Reason, Verdict
 from notes2conf_milter.core.wording import WORDINGS
 from notes2conf_milter.smtp.reinject import Handed, Handover
-from notes2conf_milter.store import Claim, MeetingStore, StoreError
+from notes2conf_milter.store import Claim, MeetingStore, StoreError, UnreadableError
 
 log = logging.getLogger("notes2conf.mail")
 
 LISTED_TIMES = (
     800  # every day of the two years that a series without an end is kept, and room for moved instances in a row
+)
+_REMEDY = (
+    "the invitation goes on without a link. Either database, epoch file and mail key do not belong together: put back those "
+    "that do. Or the row is damaged: it goes when its meeting is over"
 )
 
 T = TypeVar("T")
@@ -117,6 +121,9 @@ class MailFlow:
         """Answer for a whole message (header, empty line, body) for which `before_body` gave None."""
         try:
             outcome = await self._process(envelope, message)
+        except UnreadableError as error:  # not "cannot now": its mail would wait until it bounces
+            log.error("store: %s; %s", error, _REMEDY)
+            outcome = Outcome(Verdict.PASS, Reason.MEETING_UNREADABLE)
         except StoreError as error:
             log.error("store: %s", error)
             outcome = Outcome(Verdict.DEFER, Reason.STORE_UNAVAILABLE)

@@ -297,6 +297,32 @@ def test_an_unusable_store_defers(house: House) -> None:
     assert house.mails == []
 
 
+DAMAGE = [
+    "update meeting set mail = x'00'",
+    "update meeting set version = 7",
+    "update meeting set salt = zeroblob(length(salt))",  # also what a restored backup looks like: an epoch that is gone
+]
+
+
+@pytest.mark.parametrize("damage", DAMAGE)
+@pytest.mark.parametrize("envelope", [INSIDE, BERTA])
+def test_a_meeting_that_cannot_be_opened(
+    house: House, damage: str, envelope: Envelope, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Does not hold its mail up; one line says which row it is, nothing is replaced, and other meetings go on."""
+    house.process()
+    with house.vault.sql() as sql:
+        sql.execute(damage)
+        before = sql.execute("select * from meeting").fetchall()
+    assert house.process(envelope=envelope) == Outcome(Verdict.PASS, Reason.MEETING_UNREADABLE)
+    errors = [record.getMessage() for record in caplog.records if record.levelno == logging.ERROR]
+    assert len(errors) == 1
+    assert f"row {before[0][0]} of the table meeting" in errors[0]
+    with house.vault.sql() as sql:
+        assert sql.execute("select * from meeting").fetchall() == before
+    assert house.process(MESSAGE.replace(b"uid-1", b"uid-2")).verdict is Verdict.REWRITE
+
+
 def failing(*_: object, **__: object) -> None:
     raise RuntimeError("Secret plan of anna@example.org")
 

@@ -44,6 +44,7 @@ class Reason(Enum):
     NO_EVENT = "no-event"
     NO_UID = "no-uid"
     MEETING_OVER = "meeting-over"
+    MEETING_UNREADABLE = "meeting-unreadable"
     CONFERENCE_PRESENT = "conference-present"
     TRIGGER_OFF = "trigger-off"
     KEYWORD_MISSING = "keyword-missing"
@@ -83,6 +84,7 @@ EXPLANATIONS: dict[Reason, str] = {
     Reason.NO_EVENT: "The calendar holds no VEVENT.",
     Reason.NO_UID: "The event has no UID, so later messages about it could not be recognised.",
     Reason.MEETING_OVER: "The meeting is already over.",
+    Reason.MEETING_UNREADABLE: "What is kept of this meeting cannot be opened; the log names the row and what can be done.",
     Reason.CONFERENCE_PRESENT: "The invitation already carries the link of another conference.",
     Reason.TRIGGER_OFF: 'The setting policy.trigger is "never".',
     Reason.KEYWORD_MISSING: "The keyword stands neither in LOCATION nor in SUMMARY.",

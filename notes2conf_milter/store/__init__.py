@@ -5,7 +5,7 @@ The mail service opens a MeetingStore, the web service a LinkStore, the timer ca
 """
 
 from notes2conf_milter.store.epoch import EpochFile
-from notes2conf_milter.store.errors import StoreError, StoreSetupError
+from notes2conf_milter.store.errors import StoreError, StoreSetupError, UnreadableError
 from notes2conf_milter.store.keys import MailKey, load_mail_key, new_keys
 from notes2conf_milter.store.links import LinkStore, OpenedMeeting
 from notes2conf_milter.store.purge import PurgeResult, purge
@@ -21,6 +21,7 @@ __all__ = [
     "PurgeResult",
     "StoreError",
     "StoreSetupError",
+    "UnreadableError",
     "load_mail_key",
     "new_keys",
     "purge",

@@ -16,7 +16,7 @@ from notes2conf_milter.core.meeting import LinkKind, Page, Room
 from notes2conf_milter.store import plaintext
 from notes2conf_milter.store.database import BUSY_SECONDS, failures, open_database, writing
 from notes2conf_milter.store.epoch import EpochFile
-from notes2conf_milter.store.errors import StoreError
+from notes2conf_milter.store.errors import UnreadableError
 from notes2conf_milter.store.rows import Row, epoch_of, open_for_link, open_room, open_salt, seal_room
 from notes2conf_milter.store.sealing import Unsealable, token_hash, unseal
 
@@ -122,5 +122,5 @@ class LinkStore:
             raise _damaged(row) from None
 
 
-def _damaged(row: Row) -> StoreError:
-    return StoreError(f"row {row.id} of the table meeting cannot be opened with its link")
+def _damaged(row: Row) -> UnreadableError:
+    return UnreadableError(f"row {row.id} of the table meeting cannot be opened with its link")

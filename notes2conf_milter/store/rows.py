@@ -47,6 +47,8 @@ class Secrets:
 
 def epoch_of(sealed: bytes, epochs: tuple[Epoch, ...]) -> Epoch | None:
     """Return the epoch under which a salt is sealed, None when it is not among these."""
+    if not isinstance(sealed, bytes):  # SQLite holds any type in any column
+        return None
     return next((one for one in epochs if one.id == sealed[:ID_OCTETS]), None)
 
 

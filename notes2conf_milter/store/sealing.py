@@ -75,7 +75,7 @@ def seal(key: bytes, plain: bytes, bound: bytes) -> bytes:
 
 def unseal(key: bytes, sealed: bytes, bound: bytes) -> bytes:
     """Return what `seal` was given; raises Unsealable."""
-    if len(sealed) < 1 + _NONCE_OCTETS + _TAG_OCTETS or sealed[0] != FORMAT:
+    if not isinstance(sealed, bytes) or len(sealed) < 1 + _NONCE_OCTETS + _TAG_OCTETS or sealed[0] != FORMAT:
         raise Unsealable
     try:
         return AESGCM(key).decrypt(sealed[1 : 1 + _NONCE_OCTETS], sealed[1 + _NONCE_OCTETS :], bound)

@@ -3,7 +3,7 @@
 In:  what an invitation says, the time. Out: `Claim`, the links to carry. Touches: the database, the epoch file.
 Random: tokens, keys, ids.
 Fails: StoreSetupError from the constructor; StoreError (cannot now: the message is tried again) from everything else,
-after which nothing was written.
+after which nothing was written; UnreadableError among them when it is this one meeting that does not open.
 
 Every change is one IMMEDIATE transaction, durable before the call returns: the link in the message has a page behind
 it. Of several processes that claim a meeting at once the first makes the row, the others read it.
@@ -19,7 +19,7 @@ from notes2conf_milter.core.meeting import LinkKind, MailRecord, Page, Person, R
 from notes2conf_milter.store import plaintext
 from notes2conf_milter.store.database import BUSY_SECONDS, failures, open_database, writing
 from notes2conf_milter.store.epoch import EpochFile
-from notes2conf_milter.store.errors import StoreError
+from notes2conf_milter.store.errors import StoreError, UnreadableError
 from notes2conf_milter.store.keys import MailKey
 from notes2conf_milter.store.merge import Known, News, first, merged
 from notes2conf_milter.store.rows import (
@@ -196,7 +196,7 @@ class MeetingStore:
         try:
             return _Opened(row, *open_for_mail(row, open_salt(row.salt, epochs, row.place), self._mail_key))
         except Unsealable:
-            raise StoreError(f"row {row.id} of the table meeting cannot be opened with the present keys") from None
+            raise UnreadableError(f"row {row.id} of the table meeting cannot be opened with the present keys") from None
 
     def _insert(self, name: bytes, uid: str, news: News) -> Claim:
         known = first(uid, news, self._draw_token(), self._draw_token())

@@ -9,7 +9,7 @@ import pytest
 
 from notes2conf_milter.core.joinlink import is_token
 from notes2conf_milter.core.meeting import LinkKind, Occurrence, Person
-from notes2conf_milter.store.errors import StoreError, StoreSetupError
+from notes2conf_milter.store.errors import StoreError, StoreSetupError, UnreadableError
 from notes2conf_milter.store.keys import MAIL_KEY_NAME
 from notes2conf_milter.store.sqlite import Claim, MeetingStore
 from tests.store.vault import (
@@ -304,19 +304,21 @@ DAMAGE = [
     "update meeting set salt = x''",
     "update meeting set mail = version, version = mail",
     "update meeting set page = x'01'",
+    "update meeting set salt = 7",
+    "update meeting set page = 'text that is long enough to be sealed octets'",
     "update meeting set id = id - 1",
 ]
 
 
 @pytest.mark.parametrize("damage", DAMAGE)
-def test_a_damaged_row_is_cannot_now_and_named_by_its_id(vault: Vault, damage: str) -> None:
+def test_a_damaged_row_is_unreadable_and_named_by_its_id(vault: Vault, damage: str) -> None:
     store = vault.mail()
     claim(store)
     with vault.sql() as sql:
         sql.execute(damage)  # a plain connection: foreign keys are off
         (row,) = sql.execute("select id from meeting").fetchone()
     for ask in ASKED:
-        with pytest.raises(StoreError) as failure:
+        with pytest.raises(UnreadableError) as failure:
             ask(store)
         assert str(failure.value) == f"row {row} of the table meeting cannot be opened with the present keys"
 
