@@ -31,7 +31,10 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A fenced text with the link, as it stands in the text. eol: what separates lines there (`\\r\\n`, or `\\n` escaped)."""
+    """A fenced text with the link, as it stands in the text.
+
+    eol: what separates lines there: `\\r\\n`, or `\\n` escaped; for HTML b"" where the block stands in the line.
+    """
 
     text: bytes
     opening: bytes
@@ -50,7 +53,10 @@ def plain_changes(text: bytes, block: Block, link: Link) -> list[Splice]:
 
 
 def html_changes(text: bytes, block: Block, link: Link) -> list[Splice]:
-    """Return the splices that give an HTML text the block: before </body>, before </html>, or at the end."""
+    """Return the splices that give an HTML text the block: before </body>, before </html>, or at the end.
+
+    It gets lines of its own: it must not make one that is too long for the mail (RFC 5322 §2.1.1), or the next hop breaks it.
+    """
     changes, carried = _present(text, block, link)
     if carried:
         return changes
@@ -59,7 +65,11 @@ def html_changes(text: bytes, block: Block, link: Link) -> list[Splice]:
         if (tag := match[0].lower()) in ends:
             ends[tag] = match.start()
     at = next((end for end in ends.values() if end >= 0), len(text))
-    return [*changes, Splice(at, at, block.text)]
+    behind = at > 0 and text[at - 1 : at] != b"\n"
+    lead = block.eol if behind else b""
+    last = at == len(text) and (behind or not text)  # a text without a last line end goes without one
+    trail = b"" if last or text.startswith((b"\n", b"\r\n"), at) else block.eol
+    return [*changes, Splice(at, at, lead + block.text + trail)]
 
 
 def location_changes(value: bytes, separator: bytes, link: Link) -> list[Splice]:

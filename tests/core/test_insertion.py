@@ -12,6 +12,7 @@ NEW = FENCE + b"\n" + LINK + b"\n" + FENCE
 OLD = FENCE + b"\n" + STALE + b"\n" + FENCE
 BLOCK = Block(NEW, FENCE, FENCE, b"\n")
 RICH = Block(b"<!--notes2conf-->" + LINK + b"<!--/notes2conf-->", b"<!--notes2conf-->", b"<!--/notes2conf-->", b"\n")
+IN_LINE = Block(RICH.text, RICH.opening, RICH.closing, b"")  # as in a calendar
 OLD_RICH = RICH.text.replace(LINK, STALE)
 
 
@@ -56,7 +57,28 @@ def test_plain_text(text: bytes, result: bytes) -> None:
 )
 def test_html(text: bytes, at: int) -> None:
     """Before the last </body> that is a tag, else before </html>, else at the end."""
-    assert splice(text, html_changes(text, RICH, OURS)) == text[:at] + RICH.text + text[at:]
+    assert splice(text, html_changes(text, IN_LINE, OURS)) == text[:at] + RICH.text + text[at:]
+
+
+@pytest.mark.parametrize(
+    ("text", "front", "behind"),
+    [
+        (b"", b"", b""),
+        (b"x", b"x\n", b""),
+        (b"x\n", b"x\n", b"\n"),
+        (b"x</body>", b"x\n", b"\n</body>"),
+        (b"x\r\n</body>", b"x\r\n", b"\n</body>"),
+        (b"</body>", b"", b"\n</body>"),
+        (b"x\n</body>\n", b"x\n", b"\n</body>\n"),
+    ],
+)
+def test_html_in_lines_of_its_own(text: bytes, front: bytes, behind: bytes) -> None:
+    """In a body the block begins a line and ends one, and is found again there."""
+    got = splice(text, html_changes(text, RICH, OURS))
+    assert got == front + RICH.text + behind
+    assert html_changes(got, RICH, OURS) == []
+    stale = got.replace(LINK, STALE)
+    assert splice(stale, html_changes(stale, RICH, OURS)) == got
 
 
 def test_html_of_another_meeting() -> None:

@@ -204,3 +204,62 @@ def test_a_telephone_conference_does_not_take_the_place_of_ours() -> None:
     octets = unfolded(rewritten(invitation(b"CONFERENCE;VALUE=URI;FEATURE=PHONE:tel:+49123456")))
     assert b"CONFERENCE;VALUE=URI;FEATURE=PHONE:tel:+49123456\r\n" in octets
     assert b"CONFERENCE;VALUE=URI;FEATURE=AUDIO,VIDEO;LABEL=Video conference:" + LINK in octets
+
+
+@pytest.mark.parametrize("end", [b"</body></html>", b"</html>", b"", b"\r\n", b"</p>\r\n</body>\r\n"])
+@pytest.mark.parametrize("language", ["en", "de"])
+def test_no_line_grows_past_what_mail_carries(language: str, end: bytes) -> None:
+    """RFC 5322 §2.1.1: 998 octets. An MTA breaks a longer line where it likes, be it inside our link."""
+    for kind, text in ((b"text/html", b"<p>" + b"x" * 980 + end), (b"text/plain", b"x" * 998)):
+        octets = message(part(text, kind, b"7bit"), part(calendar(), CALENDAR))
+        got = rewritten(octets, job(language=language))
+        lines = set(got.split(b"\r\n")) - set(octets.split(b"\r\n"))
+        assert max(map(len, lines)) <= 998
+        assert max(len(line) for line in lines if b"x" * 900 not in line) < 200
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"ENCODING=BASE64;VALUE=BINARY:VGFsaw==",
+        b"ENCODING=QUOTED-PRINTABLE:Talk =E4",
+        b"QUOTED-PRINTABLE:Talk =E4",
+        b"VALUE=URI:https://example.org/talk",
+    ],
+)
+@pytest.mark.parametrize("name", [b"LOCATION", b"DESCRIPTION", b"SUMMARY"])
+def test_a_value_that_is_no_text_as_it_stands_is_left_alone(name: bytes, line: bytes) -> None:
+    """And there is no second property beside it (vCalendar 1.0; RFC 5545 §3.2.7, §3.2.20)."""
+    got = rewritten(invitation(name + b";" + line, b"BEGIN:VALARM", b"DESCRIPTION:x", b"END:VALARM"), job(MEET))
+    event = got[got.index(b"BEGIN:VEVENT") : got.index(b"END:VEVENT")].replace(b"\r\nDESCRIPTION:x", b"")
+    assert b"\r\n" + name + b";" + line + b"\r\n" in event
+    assert event.count(b"\r\n" + name) == 1
+    assert b"\r\nCONFERENCE;" in event
+
+
+def test_an_encoding_that_is_none_is_text() -> None:
+    """8BIT is what RFC 5545 §3.2.7 takes for granted."""
+    assert b"DESCRIPTION;ENCODING=8bit:Talk\\n\\n" + FENCE in unfolded(
+        rewritten(invitation(b"DESCRIPTION;ENCODING=8bit:Talk"))
+    )
+
+
+@pytest.mark.parametrize("encoding", [b"8bit", b"quoted-printable", b"base64"])
+@pytest.mark.parametrize("kind", [b"text/plain", b"text/html"])
+def test_no_bare_lf_is_of_our_making(kind: bytes, encoding: bytes) -> None:
+    """In a message with CRLF, also where the lines of a part end in LF alone: they stay, and what is put in has CRLF."""
+    text = (b"Hi there, \xc3\xa4 " * 9 + b"\n") * 3
+    cal = calendar(b"DESCRIPTION:" + b"Talk " * 9, b"LOCATION:" + b"Room " * 9, eol=b"\n")
+    parts = [
+        part(text, kind + b"; charset=utf-8", encoding).replace(b"\r\n", b"\n"),
+        part(cal, CALENDAR, encoding).replace(b"\r\n", b"\n"),
+    ]
+    octets = message(*(one.replace(b"\n\n", b"\r\n\r\n", 1) for one in parts))
+    got = rewritten(octets)
+    assert bare(octets) >= bare(got)
+    assert b"\n" in got.replace(b"\r\n", b"")
+
+
+def bare(octets: bytes) -> int:
+    """How many bare line feeds there are."""
+    return octets.count(b"\n") - octets.count(b"\r\n")
