@@ -180,9 +180,9 @@ class MailFlow:
         return decision if isinstance(decision, Reason) else _Read(invitation, times, decision)
 
     async def _give_link(self, message: bytes, found: _Read) -> Outcome:
-        claim = await self._claim(found)
-        if claim is None:
-            return Outcome(Verdict.PASS, found.decision.claim or Reason.MEETING_OVER)
+        claim = await self._off_loop(self._store_thread, lambda: self._claim(found))
+        if isinstance(claim, Reason):
+            return Outcome(Verdict.PASS, claim)
         edits = await self._off_loop(self._work, lambda: self._rewrite(message, found.invitation, claim))
         if edits is None:
             await self._release(claim)
@@ -193,28 +193,30 @@ class MailFlow:
         reason = Reason.LINK_PRESENT if not edits else Reason.LINK_ADDED if claim.new else Reason.LINK_KEPT
         return Outcome(Verdict.REWRITE, reason, edits)
 
-    async def _claim(self, found: _Read) -> Claim | None:
-        """Return the meeting's links, committed; None when only known meetings may have one and this is none."""
-        invitation, now = found.invitation, self._clock()
+    def _claim(self, found: _Read) -> Claim | Reason:
+        """Return the meeting's links, committed, or the Reason why the message gets none. In the store's thread."""
+        invitation, decision, now = found.invitation, found.decision, self._clock()
         organizer, uid = invitation.organizer.address, invitation.uid.decode("utf-8", "backslashreplace")
-        if found.decision.claim is not None:
-            known = await self._off_loop(self._store_thread, lambda: self._store.find(organizer, uid, now))
-            if known is None or not found.decision.update:
-                # Until the organizer has the start link, the row may yet go: nobody else gets its join link.
-                return known if known is not None and known.start_mail_sent else None
-        return await self._off_loop(
-            self._store_thread,
-            lambda: self._store.claim(
+        expires_at = found.schedule.over_at + self._settings.grace_seconds
+        if expires_at <= now:  # it was not when it was read
+            return Reason.MEETING_OVER
+        if not decision.update:
+            known = self._store.find(organizer, uid, now)
+            # Until the organizer has the start link, the row may yet go: nobody else gets its join link.
+            claim = known if known is not None and known.start_mail_sent else None
+        else:
+            claim = self._store.claim(
                 organizer,
                 uid,
                 page_of(invitation, found.schedule),
                 invitation.attendees,
                 invitation.revision,
                 invitation.instance,
-                found.schedule.over_at + self._settings.grace_seconds,
+                expires_at,
                 now,
-            ),
-        )
+                only_known=decision.claim is not None,
+            )
+        return claim or decision.claim or Reason.MEETING_OVER
 
     def _rewrite(self, message: bytes, invitation: Invitation, claim: Claim) -> tuple[Edit, ...] | None:
         """Return the edits, or None when the self-check of law 2 finds that more would change."""

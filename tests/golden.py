@@ -132,6 +132,7 @@ def _claim(store: MeetingStore, case: Case) -> None:
     address = organizer.value.decode().partition(":")[2]
     page = Page("known before", Person(address), (Occurrence(case.now + 3600, case.now + 7200),))
     known = store.claim(address, uid.value.strip().decode(), page, (), Revision(), None, case.now + 7200, case.now)
+    assert known is not None
     assert store.mark_start_mail_sent(known.meeting, case.now)
 
 

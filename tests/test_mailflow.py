@@ -437,6 +437,37 @@ def test_a_series_of_which_no_date_is_known(house: House) -> None:
     assert shown(house, join, 21, room).state is State.CLOSED
 
 
+def test_a_meeting_that_ends_while_it_is_read(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Is over, like any other."""
+    house.now = OVER - 1
+    judge = mailflow.decide
+
+    def slow(*given: object, **named: object) -> object:
+        decision = judge(*given, **named)  # type: ignore[arg-type]
+        house.now = OVER
+        return decision
+
+    monkeypatch.setattr(mailflow, "decide", slow)
+    assert house.process() == Outcome(Verdict.PASS, Reason.MEETING_OVER)
+    assert house.rows() == 0
+
+
+def test_an_unwanted_update_makes_no_meeting(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever switches links off gets no new one, also when the known meeting goes at that very moment."""
+    first = token(house.process())
+    house.settings = replace(house.settings, policy=replace(RULES, trigger=Trigger.NEVER))
+    find = house.store.find
+
+    def gone_then(organizer: str, uid: str, now: int) -> object:
+        found = find(organizer, uid, now)
+        house.store.forget(organizer, uid)
+        return found
+
+    monkeypatch.setattr(house.store, "find", gone_then)
+    outcome = house.process()
+    assert outcome == Outcome(Verdict.PASS, Reason.TRIGGER_OFF) or token(outcome) == first
+
+
 SCENES: list[Callable[[House], object]] = [
     lambda house: house.process(),
     lambda house: (house.replies.append(DEFERRED), house.process()),

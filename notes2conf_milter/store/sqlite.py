@@ -113,8 +113,12 @@ class MeetingStore:
         recurrence_id: str | None,
         expires_at: int,
         now: int,
-    ) -> Claim:
+        *,
+        only_known: bool = False,
+    ) -> Claim | None:
         """Return the links of a meeting that a message of its organizer invites to; durable before it returns.
+
+        None, and nothing written, when the meeting is not known and only_known says that no new one is wanted.
 
         A known meeting keeps its links. A message that is not older than what is known changes what is known
         (merge.py); an older one, or one that says nothing new, writes nothing. recurrence_id: of the one instance the
@@ -127,6 +131,8 @@ class MeetingStore:
         news = News(page, attendees, revision, recurrence_id, expires_at)
         with writing(self._db):
             opened = self._open("uid_hash = ?", name, now)
+            if opened is None and only_known:
+                return None
             if opened is None:
                 # One that is over makes room: other links, another meeting.
                 self._db.execute("delete from meeting where uid_hash = ?", [name])

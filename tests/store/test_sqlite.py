@@ -208,6 +208,21 @@ def test_forgetting_takes_the_links_along(vault: Vault) -> None:
         assert sql.execute("select (select count(*) from meeting), (select count(*) from link)").fetchone() == (0, 0)
 
 
+def test_only_a_known_meeting_is_claimed_where_no_new_one_is_wanted(vault: Vault) -> None:
+    store = vault.mail()
+
+    def known_only(now: int) -> Claim | None:
+        return store.claim(ORGANIZER, UID, MOVED, (), SECOND, None, END + DAY, now, only_known=True)
+
+    assert known_only(NOW) is None
+    got = claim(store)
+    assert known_only(END) is None  # that one is over, though the purge has not been there yet
+    assert tokens(known_only(NOW)) == tokens(got)
+    shown = vault.web().open(got.join_token, LINKS, NOW)
+    assert shown is not None
+    assert shown.page == MOVED
+
+
 def test_a_meeting_is_released_by_the_claim_that_made_it(vault: Vault) -> None:
     store = vault.mail()
     got = claim(store)

@@ -99,7 +99,9 @@ def claim(
     now: int = NOW,
 ) -> Claim:
     """Claim the usual meeting, but for what the test says."""
-    return store.claim(organizer, uid, page, attendees, revision, recurrence_id, expires_at, now)
+    got = store.claim(organizer, uid, page, attendees, revision, recurrence_id, expires_at, now)
+    assert got is not None
+    return got
 
 
 def claim_at_once(

@@ -119,6 +119,7 @@ class House:
         revision = Revision(sequence, f"20260401T1000{sequence:02}Z")
         expires_at = page.times[-1].end + DAY
         claim = self.mail.claim(ORGANIZER, uid, page, (), revision, None, expires_at, self.clock())
+        assert claim is not None
         return Links(claim.join_token, claim.start_token)
 
     @contextmanager
