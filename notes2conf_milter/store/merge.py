@@ -68,9 +68,11 @@ def _after_series(known: Known, news: News) -> Known:
 
 
 def _after_instance(known: Known, news: News) -> Known:
-    seen = dict(known.version.instances).get(news.recurrence_id or "")
+    seen, series = dict(known.version.instances).get(news.recurrence_id or ""), known.version.series
     if seen is not None and news.revision < seen:
         return known
+    if seen is None and news.revision < series and news.revision.dtstamp <= series.dtstamp:
+        return known  # the series has told of it since; one with a later DTSTAMP has a SEQUENCE of its own
     page = replace(known.page, times=_all_times(known.page.times, news.page.times), recurring=True)
     expires_at = max(known.expires_at, news.expires_at)
     return Known(page, _joined(known.record, news), _with_instance(known.version, news), expires_at)

@@ -92,6 +92,17 @@ def test_an_older_message_about_an_instance_changes_nothing() -> None:
     assert merged(newer, News(MOVED, (CLARA,), FIRST, "i", END + DAY)) is newer
 
 
+def test_an_instance_older_than_the_series_changes_nothing() -> None:
+    newer = merged(KNOWN, replace(NEWS, revision=Revision(5, "20260503T080000Z")))
+    assert merged(newer, News(MOVED, (CLARA,), FIRST, "i", END + DAY)) is newer
+
+
+def test_an_instance_may_count_for_itself() -> None:
+    newer = merged(KNOWN, replace(NEWS, revision=Revision(5, "20260503T080000Z")))
+    later = merged(newer, News(MOVED, (), Revision(0, "20260504T080000Z"), "i", END + DAY))
+    assert later.expires_at == END + DAY
+
+
 def test_a_late_copy_of_the_series_keeps_what_an_instance_brought() -> None:
     grown = merged(KNOWN, News(MOVED, (), SECOND, "i", END + DAY))
     after = merged(grown, NEWS)
