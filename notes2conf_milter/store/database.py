@@ -10,10 +10,12 @@ random 63-bit numbers: counters would tell whoever copies the file how many meet
 they changed.
 
 secure_delete overwrites what is deleted at once. It misses copies that SQLite leaves in a page when it moves rows to
-another, so the purge rewrites the file as well (VACUUM).
+another, so the purge rewrites the file as well (VACUUM). It does so while there is a deletion mark, a random number in
+`PRAGMA application_id`, which whoever deletes sets in the same transaction.
 """
 
 import os
+import secrets
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -112,6 +114,24 @@ def writing(db: Database) -> Iterator[None]:
         except BaseException:
             db.rollback()
             raise
+
+
+def mark_deletion(db: Database) -> None:
+    """Note that something was deleted, within the transaction that deletes it."""
+    db.execute(f"PRAGMA application_id={secrets.randbits(30) + 1}")
+
+
+def deletion_mark(db: Database) -> int:
+    """Return the mark of the last deletion, 0 when the file was rewritten since. Raises StoreError."""
+    with failures():
+        return int(db.execute("PRAGMA application_id").fetchall()[0][0])
+
+
+def clear_deletion_mark(db: Database, mark: int) -> None:
+    """Take a mark away, unless another one has come since. Raises StoreError."""
+    with writing(db):
+        if deletion_mark(db) == mark:
+            db.execute("PRAGMA application_id=0")
 
 
 class _UnknownVersionError(Exception):

@@ -6,19 +6,30 @@ stopped.
 
 Deleting is not enough. secure_delete zeroes deleted cells, but where SQLite has moved cells between pages it leaves
 copies in the old page (of up to three in a thousand rows, measured); VACUUM writes every page anew, and the
-truncation of the WAL drops the older pages there. Both happen on every run, so that nothing needs to be remembered
-from one that crashed.
+truncation of the WAL drops the older pages there. Both happen in every run while the database bears a deletion mark
+(database.py), which is taken away when both are done: so a run that crashed, or met a reader, is made up for by the
+next one, and a run that finds nothing to do rewrites nothing.
 """
 
 import sqlite3
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from sqlite_utils import Database
 
-from notes2conf_milter.store.database import BUSY_SECONDS, open_database, writing
+from notes2conf_milter.store.database import (
+    BUSY_SECONDS,
+    clear_deletion_mark,
+    deletion_mark,
+    failures,
+    mark_deletion,
+    open_database,
+    writing,
+)
 from notes2conf_milter.store.epoch import EpochFile
+from notes2conf_milter.store.errors import StoreError
 from notes2conf_milter.store.rotation import rotate
 
 BATCH = 500
@@ -31,10 +42,10 @@ _TRY_MILLISECONDS = 250  # a checkpoint that waits for a reader keeps writers wa
 class PurgeResult:
     """What a purge did.
 
-    deleted: meetings; resealed: rows under a new epoch; damaged: rows that could not be; rotated: an epoch was
-    destroyed.
-    truncated: the file was rewritten and the WAL emptied; False when another process was in the way, or the disk
-    full: octets of what was deleted may still be there until a later run succeeds.
+    deleted: meetings; resealed: rows under a new epoch; damaged: rows that could not be, which nobody can open any more;
+    rotated: an epoch was destroyed.
+    truncated: nothing of what was deleted is in the file or the WAL, which were rewritten and emptied if need be; False
+    when another process was in the way, or the disk full: octets may still be there until a later run succeeds.
     """
 
     deleted: int
@@ -47,7 +58,7 @@ class PurgeResult:
 def purge(
     database: Path, epoch: EpochFile, now: int, force_rotate: bool = False, busy_seconds: float = BUSY_SECONDS
 ) -> PurgeResult:
-    """Delete the meetings that are over, rotate the epoch when it is due, rewrite the file, truncate the WAL.
+    """Delete the meetings that are over, rotate the epoch when it is due, rewrite the file if need be.
 
     now: seconds since 1970 UTC. Raises StoreSetupError or StoreError.
     """
@@ -71,13 +82,33 @@ def delete_expired(db: Database, now: int) -> int:
         with writing(db):
             sql = "delete from meeting where id in (select id from meeting where expires_at <= ? limit ?)"
             count = db.execute(sql, [now, BATCH]).rowcount
+            if count:
+                mark_deletion(db)
         deleted += count
         if count < BATCH:
             return deleted
 
 
 def rewrite(db: Database) -> bool:
-    """Write the file anew and empty the WAL; say whether both were done."""
+    """Write the file anew and empty the WAL if anything was deleted; say whether nothing of that is left there.
+
+    Raises StoreError (a damaged file).
+    """
+    mark = deletion_mark(db)
+    if not mark:
+        return True
+    with failures():
+        done = _rewrite(db)
+    if done:
+        with suppress(
+            StoreError
+        ):  # another process writes just now: the next run does it all again, for the mark stays
+            clear_deletion_mark(db, mark)
+            _truncate(db)
+    return done
+
+
+def _rewrite(db: Database) -> bool:
     for attempt in range(_TRIES):
         if attempt:
             time.sleep(_PAUSE)

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 from sqlite_utils import Database
 
-from notes2conf_milter.store.database import writing
+from notes2conf_milter.store.database import mark_deletion, writing
 from notes2conf_milter.store.epoch import ID_OCTETS, Epoch, EpochFile, new_epoch
 from notes2conf_milter.store.rows import open_salt, seal_salt
 from notes2conf_milter.store.sealing import Place, Unsealable
@@ -124,4 +124,6 @@ def _reseal(db: Database, epochs: tuple[Epoch, ...], after: int, limit: int) -> 
             continue  # damaged: nobody can open it now, and it must not keep an old E alive
         db.execute("update meeting set salt = ? where id = ?", [fresh, meeting])
         resealed += 1
+    if resealed:
+        mark_deletion(db)  # of the salts under the old epoch
     return _Batch(resealed, len(rows) - resealed, rows[-1][0] if rows else None)

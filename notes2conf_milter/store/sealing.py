@@ -49,12 +49,11 @@ class Place:
     def bound(self, column: str) -> bytes:
         """Return the associated data of a column: a value opens only in its own column, row and expiry."""
         name = column.encode("ascii")
-        return (
-            struct.pack(">BB", FORMAT, len(name))
-            + name
-            + struct.pack(">qq", self.meeting, self.expires_at)
-            + self.uid_hash
-        )
+        try:
+            numbers = struct.pack(">qq", self.meeting, self.expires_at)
+            return struct.pack(">BB", FORMAT, len(name)) + name + numbers + self.uid_hash
+        except (struct.error, TypeError):  # a damaged database holds any type in any column
+            raise Unsealable from None
 
 
 def new_key() -> bytes:

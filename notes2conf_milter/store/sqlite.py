@@ -17,7 +17,7 @@ from pathlib import Path
 from notes2conf_milter.core.joinlink import TOKEN_OCTETS, token_from
 from notes2conf_milter.core.meeting import LinkKind, MailRecord, Page, Person, Revision, Room
 from notes2conf_milter.store import plaintext
-from notes2conf_milter.store.database import BUSY_SECONDS, failures, open_database, writing
+from notes2conf_milter.store.database import BUSY_SECONDS, failures, mark_deletion, open_database, writing
 from notes2conf_milter.store.epoch import EpochFile
 from notes2conf_milter.store.errors import StoreError, UnreadableError
 from notes2conf_milter.store.keys import MailKey
@@ -134,8 +134,7 @@ class MeetingStore:
             if opened is None and only_known:
                 return None
             if opened is None:
-                # One that is over makes room: other links, another meeting.
-                self._db.execute("delete from meeting where uid_hash = ?", [name])
+                self._delete("uid_hash = ?", name)  # one that is over makes room: other links, another meeting
                 return self._insert(name, uid, news)
             after = merged(opened.known, news)
             if after is not opened.known:
@@ -175,14 +174,18 @@ class MeetingStore:
         if not claim.new:
             return False
         with writing(self._db):
-            sql = "delete from meeting where id = ? and changed = ?"
-            return self._db.execute(sql, [claim.meeting, claim.changed]).rowcount > 0
+            return self._delete("id = ? and changed = ?", claim.meeting, claim.changed)
 
     def forget(self, organizer: str, uid: str) -> bool:
         """Delete a meeting and its links now; False when there was none. Raises StoreError."""
         with writing(self._db):
-            name = uid_hash(self._uid_key, organizer, uid)
-            return self._db.execute("delete from meeting where uid_hash = ?", [name]).rowcount > 0
+            return self._delete("uid_hash = ?", uid_hash(self._uid_key, organizer, uid))
+
+    def _delete(self, where: str, *values: bytes | int) -> bool:
+        deleted = self._db.execute(f"delete from meeting where {where}", values).rowcount > 0
+        if deleted:
+            mark_deletion(self._db)
+        return deleted
 
     def _open(self, where: str, value: bytes | int, now: int) -> _Opened | None:
         """Read and open a living row.

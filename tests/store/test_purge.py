@@ -1,14 +1,16 @@
 """Law 6: after the end there is nothing; not in the table, not in the file, not in yesterday's copy."""
 
 import random
+import shutil
 import sys
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from notes2conf_milter.core.meeting import LinkKind
-from notes2conf_milter.store.database import open_database, writing
+from notes2conf_milter.store.database import clear_deletion_mark, deletion_mark, mark_deletion, open_database, writing
 from notes2conf_milter.store.errors import StoreError, StoreSetupError
 from notes2conf_milter.store.purge import PurgeResult, purge
 from notes2conf_milter.store.sealing import token_hash
@@ -111,6 +113,7 @@ def test_copies_that_sqlite_leaves_in_its_pages_go_too(vault: Vault) -> None:
                 gone += living.pop(over)
                 with writing(db):
                     db.execute("delete from meeting where id = ?", [over])
+                    mark_deletion(db)
     assert purge(vault.database, vault.epoch, NOW).truncated
     left = windows(vault.octets())
     assert not [value for value in gone if windows(value) & left]
@@ -172,6 +175,95 @@ def test_a_reader_in_the_way_is_said_and_the_next_run_ends_it(vault: Vault, monk
         reader.execute("COMMIT")
     assert purge(vault.database, vault.epoch, END) == PurgeResult(0, 0, 0, rotated=False, truncated=True)
     assert not any(value in vault.octets() for value in values)
+
+
+def test_what_the_mail_service_deleted_goes_too(vault: Vault) -> None:
+    store = vault.mail()
+    deletions: list[Callable[[], object]] = [
+        lambda: store.forget(ORGANIZER, UID),
+        lambda: store.release(got),
+        lambda: claim(store, now=END, expires_at=LONG),
+    ]
+    for delete in deletions:
+        got = claim(store)
+        values = remembered(vault)
+        assert delete()
+        values = [value for value in values if value not in remembered(vault)]
+        assert any(value in vault.octets() for value in values)
+        assert purge(vault.database, vault.epoch, NOW).truncated
+        assert not any(value in vault.octets() for value in values)
+
+
+def test_a_run_without_deletions_rewrites_nothing(vault: Vault) -> None:
+    store = vault.mail()
+    claim(store)
+    claim(store, uid="living", expires_at=LONG)
+    assert purge(vault.database, vault.epoch, END).deleted == 1
+    claim(store, uid="another", expires_at=LONG)
+    with vault.sql() as other:
+        before = (other.execute("PRAGMA data_version").fetchall(), vault.octets())
+        assert purge(vault.database, vault.epoch, END) == PurgeResult(0, 0, 0, rotated=False, truncated=True)
+        assert (other.execute("PRAGMA data_version").fetchall(), vault.octets()) == before
+
+
+def test_a_rewrite_that_failed_is_made_up_for(vault: Vault, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the next run, whatever became of this one."""
+    claim(vault.mail())
+    values = remembered(vault)
+    with monkeypatch.context() as patch:
+        patch.setattr(sys.modules[purge.__module__], "_rewrite", lambda _: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            purge(vault.database, vault.epoch, END)
+    assert purge(vault.database, vault.epoch, END) == PurgeResult(0, 0, 0, rotated=False, truncated=True)
+    assert not any(value in vault.octets() for value in values)
+
+
+def test_what_is_deleted_during_the_rewrite_stays_marked(vault: Vault) -> None:
+    store = vault.mail()
+    claim(store)
+    claim(store, uid="another")
+    with closing(open_database(vault.database)) as db:
+        assert deletion_mark(db) == 0
+        store.forget(ORGANIZER, UID)
+        mark = deletion_mark(db)
+        store.forget(ORGANIZER, "another")
+        clear_deletion_mark(db, mark)
+        assert deletion_mark(db) not in (0, mark)
+        clear_deletion_mark(db, deletion_mark(db))
+        assert deletion_mark(db) == 0
+
+
+def test_a_damaged_file_is_said(vault: Vault, tmp_path: Path) -> None:
+    """Whichever page it is: as one of our own errors, if it shows at all."""
+    store = vault.mail()
+    for number in range(40):
+        claim(store, uid=str(number), expires_at=END + number * 60)
+    vault.close()
+    octets, failed = vault.database.read_bytes(), 0
+    for start in range(4096, len(octets), 4096):
+        damaged = Vault(tmp_path / "damaged")
+        damaged.database.write_bytes(octets[:start] + b"\xff" * 200 + octets[start + 200 :])
+        damaged.epoch.path.write_bytes(vault.epoch.path.read_bytes())
+        damaged.epoch.path.chmod(0o640)
+        try:
+            purge(damaged.database, damaged.epoch, END + 1200, force_rotate=True)
+        except (StoreError, StoreSetupError):
+            failed += 1
+        shutil.rmtree(damaged.folder)
+    assert failed > 10
+
+
+@pytest.mark.parametrize("value", ["'text'", "null", "x''", "1.5"])
+@pytest.mark.parametrize("column", ["salt", "uid_hash", "expires_at"])
+def test_a_damaged_row_is_counted(vault: Vault, column: str, value: str) -> None:
+    claim(vault.mail(), expires_at=LONG)
+    with vault.sql() as sql:
+        sql.execute("PRAGMA writable_schema=ON")
+        sql.execute("update sqlite_schema set sql = replace(sql, 'NOT NULL', '')")
+        sql.execute("PRAGMA writable_schema=RESET")
+        sql.execute(f"update meeting set {column} = {value}")
+    result = purge(vault.database, vault.epoch, NOW, force_rotate=True)
+    assert (result.resealed, result.rotated) == (0, True)
 
 
 def test_a_writer_in_the_way_is_cannot_now(vault: Vault) -> None:
