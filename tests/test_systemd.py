@@ -46,6 +46,8 @@ HARDENING = {
     "SystemCallArchitectures": ["native"],
     "SystemCallErrorNumber": ["EPERM"],
     "IPAddressDeny": ["any"],
+    "LimitCORE": ["0"],
+    "MemorySwapMax": ["0"],
     "UMask": ["0007"],
     "Group": ["notes2conf"],
     "Restart": ["on-failure"],
@@ -159,6 +161,11 @@ def test_each_service_writes_where_it_must_and_nowhere_else() -> None:
         f"d {socket} 2750 notes2conf-mail postfix -",
     ):
         assert line in [" ".join(found.split()) for found in tmpfiles.splitlines()]
+
+
+def test_the_memory_of_each_service_is_bounded() -> None:
+    """What runs away ends alone."""
+    assert {name: service(name)["MemoryMax"] for name in SERVICES} == {"mail": ["1G"], "web": ["512M"], "purge": ["1G"]}
 
 
 def test_the_purge_has_no_network() -> None:
