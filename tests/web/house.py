@@ -87,10 +87,10 @@ class House:
         for store in (self.mail, self.elsewhere, self.store.inner):
             store.close()
 
-    def add(self, page: Page) -> Links:
-        """What mail does with an invitation: remember the meeting, draw its links."""
+    def add(self, page: Page, kept: int = DAY) -> Links:
+        """What mail does with an invitation: remember the meeting, draw its links. kept: seconds after the last time known."""
         uid = f"meeting-{len(self._uids)}"
-        links = self._claim(uid, page, 0)
+        links = self._claim(uid, page, 0, kept)
         self._uids[links] = uid, 0
         return links
 
@@ -115,9 +115,9 @@ class House:
         """Return each octet that is stored, to be compared."""
         return [path.read_bytes() for path in sorted(self.folder.iterdir()) if not path.name.endswith("-shm")]
 
-    def _claim(self, uid: str, page: Page, sequence: int) -> Links:
+    def _claim(self, uid: str, page: Page, sequence: int, kept: int = DAY) -> Links:
         revision = Revision(sequence, f"20260401T1000{sequence:02}Z")
-        expires_at = page.times[-1].end + DAY
+        expires_at = page.times[-1].end + kept
         claim = self.mail.claim(ORGANIZER, uid, page, (), revision, None, expires_at, self.clock())
         assert claim is not None
         return Links(claim.join_token, claim.start_token)

@@ -1,15 +1,18 @@
 """What a visit does to the store: nothing, or one room."""
 
+from dataclasses import replace
+
 import pytest
 
-from notes2conf_milter.core.meeting import LinkKind, Person
+from notes2conf_milter.core.meeting import LinkKind, Occurrence, Person
 from notes2conf_milter.core.waitingroom import State
 from notes2conf_milter.store.errors import StoreError
 from notes2conf_milter.web.forms import open_form
 from notes2conf_milter.web.visits import GUEST_KINDS, HOST_KINDS, Opening, Visits
-from tests.web.house import JITSI, MONDAY, House, page
+from tests.web.house import DAY, HOUR, JITSI, MONDAY, House, page
 
 ROOM = "r" * 32
+LATE = Occurrence(MONDAY + DAY, MONDAY + DAY + HOUR)
 
 
 @pytest.fixture
@@ -31,6 +34,19 @@ def test_opening_stores_the_room_drawn(house: House, visits: Visits) -> None:
     assert visits.open(links.start, open_form(links.start, MONDAY)) is Opening.OPEN
     shown = visits.show(links.join, GUEST_KINDS)
     assert shown is not None and shown.view.url == f"https://meet.example.org/{ROOM}"
+
+
+def test_a_series_beyond_its_known_dates_is_opened_for_the_day(house: House, visits: Visits) -> None:
+    week, hours = 7 * DAY, 6 * HOUR
+    links = house.add(replace(page(times=(Occurrence(MONDAY, MONDAY + HOUR), LATE)), recurring=True), kept=9 * week)
+    house.clock.now = LATE.start + week
+    shown = visits.show(links.start, HOST_KINDS)
+    assert shown is not None and (shown.view.state, shown.view.dated) == (State.CLOSED, False)
+    assert visits.open(links.start, open_form(links.start, shown.view.occurrence.start)) is Opening.OPEN
+    for later, state in ((0, State.OPEN), (hours, State.OPEN), (DAY, State.CLOSED), (week, State.CLOSED)):
+        house.clock.now = LATE.start + week + later
+        guest = visits.show(links.join, GUEST_KINDS)
+        assert guest is not None and guest.view.state is state
 
 
 def test_what_cannot_open(house: House, visits: Visits) -> None:
