@@ -45,6 +45,8 @@ _REMEDY = (
     "that do. Or the row is damaged: it goes when its meeting is over"
 )
 
+_GLANCE = 1_048_576  # octets; looking through a longer message is no work for the event loop
+
 T = TypeVar("T")
 HandOver = Callable[[bytes, bytes], "asyncio.Future[Handover]"]
 
@@ -144,8 +146,8 @@ class MailFlow:
     async def _process(self, envelope: Envelope, message: bytes) -> Outcome:
         if len(message) > self._settings.message_octets:
             return Outcome(Verdict.PASS, Reason.TOO_LARGE)
-        if not may_hold_calendar(message):
-            return Outcome(Verdict.PASS, Reason.NO_CALENDAR)
+        if len(message) <= _GLANCE and not may_hold_calendar(message):
+            return Outcome(Verdict.PASS, Reason.NO_CALENDAR)  # most mail with parts, without a change of threads
         found = await self._off_loop(self._work, lambda: self._read(envelope, message))
         if isinstance(found, Reason):
             return Outcome(Verdict.PASS, found)
