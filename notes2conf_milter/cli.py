@@ -167,7 +167,9 @@ def purge_command(config_file: Path | None, **given: Any) -> None:
         if result.rotated:
             click.echo(f"renewed the epoch secret, {result.resealed} meetings sealed anew")
         if result.damaged:
-            click.echo(f"notes2conf-milter: {result.damaged} meetings are damaged and cannot be opened any more", err=True)
+            click.echo(
+                f"notes2conf-milter: {result.damaged} meetings are damaged and cannot be opened any more", err=True
+            )
         if not result.truncated:
             click.echo("notes2conf-milter: the write-ahead log is still being read; run purge again", err=True)
             raise SystemExit(EX_TEMPFAIL)

@@ -89,7 +89,9 @@ def charset_of(declared: bytes, octets: bytes, encoding: bytes, default: str) ->
 
 def _returns_to_ascii(octets: bytes) -> bool:
     """Say whether every line of ISO-2022-JP ends in ASCII (RFC 1468), so that ASCII can be put at the end of any."""
-    return not any(escapes and escapes[-1] not in (b"(B", b"(J") for escapes in map(_ESCAPE.findall, octets.split(b"\n")))
+    return not any(
+        escapes and escapes[-1] not in (b"(B", b"(J") for escapes in map(_ESCAPE.findall, octets.split(b"\n"))
+    )
 
 
 def _codec(name: bytes) -> str | None:

@@ -31,16 +31,19 @@ _HEADER_END = re.compile(rb"\r?\n\r?\n")
 _SUBJECT = re.compile(rb"(?im)^Subject[ \t]*:(.*(?:\n[ \t].*)*\n?)")
 _SEPARATOR = re.compile(rb"\\?[,;|/-]\Z")
 _BLANKS = re.compile(rb"\s+")
-_BLANKS = re.compile(rb"\s+")
 _EOLS = (b"\r\n", b"\n", b"\\n")
 _LEADS = tuple(escape + lead for escape in (b"", b"\\") for lead in (b"", *_EOLS, *(eol + eol for eol in _EOLS)))
 _TRAILS = (b"", *_EOLS)
 _BOM = b"\xef\xbb\xbf"
-BOM = b"\xef\xbb\xbf"
 _CHUNK = 65_536
 _CHANCE = 8  # octets that inserted text may have in common with what it stands before or behind
 _CHANCE_OF_BLOCKS = 2_000  # the same, where a block or link of ours was there before
 _TRIES = 50  # how many places are tried for a body
+_LONG = (
+    65_536  # octets that both messages have in common and that no structure can be in: read as one line from here on
+)
+_STOPPER = re.compile(rb"\n[A-Za-z0-9+/=]+\r?\n")
+_LEFT_OUT = re.compile(rb"n2c/[0-9]+/left/out\n")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,20 +75,72 @@ def _check(original: bytes, result: bytes, meant: Meant) -> str | None:
     if header != header_other and (meant.keyword is None or not _header_equal(header, header_other, meant)):
         return "header"
     changed: list[tuple[Message, Message]] = []
-    complaint = _entity(_read(original), _read(result), changed)
+    short, short_other, left_out = _shortened(original, result)
+    complaint = _entity(_read(short), _read(short_other), changed)
     if complaint is not None:
         return complaint
-    if not _rest_equal(original[start:], result[start_other:], [(_body(one), _body(two)) for one, two in changed]):
+    pairs = [(one, _body(one, left_out), _body(other, left_out)) for one, other in changed]
+    if not _rest_equal(original[start:], result[start_other:], [(body, body_other) for _, body, body_other in pairs]):
         return "outside"
-    return next((found for found in (_leaf(*pair, meant) for pair in changed) if found), None)
+    return next((found for found in (_leaf(*pair, meant) for pair in pairs) if found), None)
 
 
 def _read(message: bytes) -> Message:
     return email.message_from_string(message.decode("latin-1"), policy=email.policy.compat32)  # one character an octet
 
 
-def _body(part: Message) -> bytes:
-    return str(part.get_payload()).encode("latin-1")
+def _body(part: Message, left_out: list[bytes]) -> bytes:
+    body = str(part.get_payload()).encode("latin-1")
+    return _LEFT_OUT.sub(lambda found: left_out[int(found[0].split(b"/")[1])], body) if left_out else body
+
+
+# --- what need not be read line by line ---
+
+
+def _shortened(original: bytes, result: bytes) -> tuple[bytes, bytes, list[bytes]]:
+    """Return both messages with one line in the place of each long run of lines that is the same in both; and those runs.
+
+    A run stands behind a line of letters and digits alone. Whatever that line stands in, it is no header field and ends a
+    header, so that what follows is text up to the next line that begins with `--`; only in a delivery status (RFC 3464) empty
+    lines mean something. So the structure is the same without the run.
+    """
+    if (
+        len(original) < _LONG
+        or b"delivery-status" in original.lower()
+        or any(_LEFT_OUT.search(message) for message in (original, result))
+    ):
+        return original, result, []
+    left_out: list[bytes] = []
+    head = _common(original, result)
+    tail = _common_end(original, result, min(len(original), len(result)) - head)
+    first, last = _without_runs(original[:head], left_out), _without_runs(original[len(original) - tail :], left_out)
+    return (
+        first + original[head : len(original) - tail] + last,
+        first + result[head : len(result) - tail] + last,
+        left_out,
+    )
+
+
+def _without_runs(octets: bytes, left_out: list[bytes]) -> bytes:
+    """Return `octets` with a line for each long run, which goes to `left_out`."""
+    out: list[bytes] = []
+    at, ends = 0, dict.fromkeys((b"\n--", b"\r--"), -1)
+    while at < len(octets):
+        for seam, found in ends.items():
+            if found < at:
+                found = octets.find(seam, at)
+                ends[seam] = found if found >= 0 else len(octets)
+        end = min(ends.values())
+        stopper = _STOPPER.search(octets, at, end) if end - at >= _LONG else None
+        if stopper is not None:
+            stop = octets.rfind(b"\n", at, octets.rfind(b"\n", at, end)) + 1  # a whole line before the end stays
+            if stop - stopper.end() >= _LONG:
+                out += [octets[at : stopper.end()], b"n2c/%d/left/out\n" % len(left_out)]
+                left_out.append(octets[stopper.end() : stop])
+                at = stop
+        out.append(octets[at : end + 1])
+        at = end + 1
+    return b"".join(out)
 
 
 # --- header ---
@@ -170,9 +225,19 @@ def _common(one: bytes, other: bytes, at: int = 0, at_other: int = 0) -> int:
     return low
 
 
-def _leaf(before: Message, after: Message, meant: Meant) -> str | None:
+def _common_end(one: bytes, other: bytes, most: int) -> int:
+    """Return the length of the common suffix, `most` at most."""
+    low, size = 0, _CHUNK
+    while size:
+        step = min(size, most - low)
+        same = one[len(one) - low - step : len(one) - low] == other[len(other) - low - step : len(other) - low]
+        low += step if same else 0
+        size = size if same and step == size else size // 2
+    return low
+
+
+def _leaf(before: Message, body: bytes, body_other: bytes, meant: Meant) -> str | None:
     encoding = "".join(str(before.get("content-transfer-encoding", "")).split()).partition(";")[0].lower()
-    body, body_other = _body(before), _body(after)
     one, other = _decoded(body, encoding), _decoded(body_other, encoding)
     if encoding in ("base64", "quoted-printable") and not _lines_kept(body, body_other, one, other, encoding, meant):
         return "encoded-lines"
@@ -206,8 +271,8 @@ def _lines_kept(body: bytes, other: bytes, decoded: bytes, decoded_other: bytes,
     line_end = body.find(b"\n", _common(body, other)) + 1 or len(body)
     if encoding == "base64":
         return len(body[:line_end].translate(None, b" \t\r\n=")) * 3 // 4 >= head
-    tail = min(_common(decoded[::-1], decoded_other[::-1]), len(decoded) - head, len(decoded_other) - head) - chance
-    same = min(_common(body[::-1], other[::-1]), len(body))
+    tail = _common_end(decoded, decoded_other, min(len(decoded), len(decoded_other)) - max(head, 0)) - chance
+    same = _common_end(body, other, min(len(body), len(other)))
     line_start = body.rfind(b"\n", 0, max(len(body) - same - 1, 0)) + 1
     return len(_decoded(body[:line_end], encoding)) >= head and len(_decoded(body[line_start:], encoding)) >= tail
 

@@ -125,6 +125,7 @@ _QP_TOKEN = re.compile(
     rb"=([0-9A-Fa-f]{2})|=[ \t]*+(?:\r?\n|\Z)|[ \t](?<![ \t][ \t])[ \t]*+(?=\r?\n|\Z)",
 )
 _QP_ESCAPE = re.compile(rb"=[0-9A-Fa-f]{2}")
+_QP_HALF = re.compile(rb"=[0-9A-Fa-f]?\Z")
 _QP_BLANK = re.compile(rb"[ \t]*+\r*+(?:\n|\Z)")  # nothing but blanks to the end of the line
 
 
@@ -204,26 +205,45 @@ class _QuotedPrintable:
 
     def encode(self, splices: Sequence[Splice]) -> list[Splice]:
         """Return splices of the body for splices of the decoded octets."""
-        found = []
+        found: list[Splice] = []
         splices = _joined(splices)
         for change in splices:
             start = self.end(change.start)
-            if change.start < change.end and b"=" in self.body[start : self.begin(change.start)]:
-                start = self.begin(change.start)  # a soft line break stays, blanks that transport added do not
-            found.append(Splice(start, max(start, self.end(change.end)), b""))
+            if change.start < change.end:  # a soft line break stays, blanks that transport added do not
+                start += self.body[start : self.begin(change.start)].rfind(b"\n") + 1
+            first, kept = self._disturbed(start)
+            if found and first < found[-1].end:  # the splice before has seen to it
+                first, kept = start, b""
+            found.append(Splice(first, max(start, self.end(change.end)), kept + change.text))
         out: list[Splice] = []
         previous, behind = -1, 0  # where the splice before ended, and the column its text left behind
-        for where, change in zip(found, splices, strict=True):
+        for where in found:
             line_start = self.body.rfind(b"\n", max(previous, 0), where.start) + 1
             column = behind + where.start - previous if not line_start and previous >= 0 else where.start - line_start
-            text, behind = self._text(where, change.text, column)
+            text, behind = self._text(where, column)
             previous = where.end
             out.append(Splice(where.start, where.end, text))
         return out
 
-    def _text(self, where: Splice, text: bytes, column: int) -> tuple[bytes, int]:
-        """Return `text` in quoted-printable for the place `where`, and the column behind it: no line grows past 76."""
-        out = bytearray()
+    def _disturbed(self, start: int) -> tuple[int, bytes]:
+        """Return where to begin a splice at `start`, and the octets before that are then encoded anew.
+
+        They are those that would read otherwise with others behind: an `=` that begins no escape, a CR behind blanks.
+        """
+        before = self.body[max(start - 2, 0) : start]
+        if (equals := _QP_HALF.search(before)) is not None:
+            return start - len(equals[0]), equals[0]
+        if before in (b" \r", b"\t\r"):
+            first = start - 1
+            if self.body.startswith(b"\n", start):  # blanks that transport added go
+                while first and self.body[first - 1] in b" \t":
+                    first -= 1
+            return first, b"\r"
+        return start, b""
+
+    def _text(self, where: Splice, column: int) -> tuple[bytes, int]:
+        """Return the text of `where` in quoted-printable, and the column behind it: no line grows past 76."""
+        text, out = where.text, bytearray()
         before = self.body[where.start - 1 : where.start] if where.start else b""
         if text.startswith(self.eol) and before in (b" ", b"\t"):
             out += b"=" + self.eol  # the blank must not end a line
