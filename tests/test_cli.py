@@ -221,7 +221,20 @@ def test_rewrite_refuses_a_time_that_is_none(message: Path) -> None:
 
 
 def test_rewrite_exits_75_when_the_message_would_be_deferred(message: Path, tmp_path: Path) -> None:
-    """Nothing on standard output then: the message is still with whoever sent it. Here the epoch secret is another one."""
+    """Nothing on standard output then: the message is still with whoever sent it. Here the database is damaged."""
+    state = tmp_path / "state"
+    arguments = ("rewrite", "--explain", *OWN, *BEFORE, "--state", str(state), str(message))
+    assert run(*arguments).returncode == 0
+    database = state / "meetings.sqlite3"
+    first_page = database.read_bytes()[:4096]
+    database.write_bytes(first_page.ljust(database.stat().st_size, b"x"))
+    result = run(*arguments)
+    assert (result.returncode, result.stdout) == (75, b"")
+    assert (explained(result)["verdict"], explained(result)["reason"]) == ("defer", "store-unavailable")
+
+
+def test_rewrite_passes_a_message_whose_meeting_cannot_be_opened(message: Path, tmp_path: Path) -> None:
+    """Waiting would not mend it: here the epoch secret is another one, and the meeting's row is closed for good."""
     state = tmp_path / "state"
     arguments = ("rewrite", "--explain", *OWN, *BEFORE, "--state", str(state), str(message))
     assert run(*arguments).returncode == 0
@@ -230,8 +243,8 @@ def test_rewrite_exits_75_when_the_message_would_be_deferred(message: Path, tmp_
     new_keys(other, int(AT.timestamp()))
     (other / "epoch").replace(state / "epoch")
     result = run(*arguments)
-    assert (result.returncode, result.stdout) == (75, b"")
-    assert (explained(result)["verdict"], explained(result)["reason"]) == ("defer", "store-unavailable")
+    assert (result.returncode, result.stdout) == (0, message.read_bytes())
+    assert (explained(result)["verdict"], explained(result)["reason"]) == ("pass", "meeting-unreadable")
 
 
 def test_rewrite_exits_75_when_the_store_is_busy(message: Path, tmp_path: Path) -> None:
