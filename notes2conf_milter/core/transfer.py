@@ -211,10 +211,14 @@ class _QuotedPrintable:
             start = self.end(change.start)
             if change.start < change.end:  # a soft line break stays, blanks that transport added do not
                 start += self.body[start : self.begin(change.start)].rfind(b"\n") + 1
-            first, kept = self._disturbed(start)
-            if found and first < found[-1].end:  # the splice before has seen to it
-                first, kept = start, b""
-            found.append(Splice(first, max(start, self.end(change.end)), kept + change.text))
+            end = max(start, self.end(change.end))
+            first, kept = self._disturbed(start, (change.text or self.body[end : end + 1]).startswith(b"\n"))
+            text = kept + change.text
+            if found and first <= found[-1].end:  # nothing is left between the two
+                before = found.pop()
+                text = before.text + kept[len(kept) - (start - before.end) :] + change.text
+                first = before.start
+            found.append(Splice(first, end, text))
         out: list[Splice] = []
         previous, behind = -1, 0  # where the splice before ended, and the column its text left behind
         for where in found:
@@ -225,21 +229,26 @@ class _QuotedPrintable:
             out.append(Splice(where.start, where.end, text))
         return out
 
-    def _disturbed(self, start: int) -> tuple[int, bytes]:
+    def _disturbed(self, start: int, line_feed: bool) -> tuple[int, bytes]:
         """Return where to begin a splice at `start`, and the octets before that are then encoded anew.
 
-        They are those that would read otherwise with others behind: an `=` that begins no escape, a CR behind blanks.
+        They are those that would read otherwise with others behind: an `=` that begins no escape; and a CR, with the blanks
+        and the `=` before it, where a line feed comes to stand behind it (line_feed) or stood there.
         """
-        before = self.body[max(start - 2, 0) : start]
-        if (equals := _QP_HALF.search(before)) is not None:
-            return start - len(equals[0]), equals[0]
-        if before in (b" \r", b"\t\r"):
-            first = start - 1
-            if self.body.startswith(b"\n", start):  # blanks that transport added go
-                while first and self.body[first - 1] in b" \t":
-                    first -= 1
+        if (equals := _QP_HALF.search(self.body, max(start - 2, 0), start)) is not None:
+            return equals.start(), equals[0]
+        if not self.body.endswith(b"\r", 0, start):
+            return start, b""
+        was_line_end = self.body.startswith(b"\n", start)
+        if not was_line_end and not line_feed:
+            return start, b""
+        first = start - 1
+        while first and self.body[first - 1] in b" \t":
+            first -= 1
+        if was_line_end:  # blanks that transport added go
             return first, b"\r"
-        return start, b""
+        first -= self.body.endswith(b"=", 0, first)
+        return first, self.body[first:start]
 
     def _text(self, where: Splice, column: int) -> tuple[bytes, int]:
         """Return the text of `where` in quoted-printable, and the column behind it: no line grows past 76."""

@@ -61,6 +61,28 @@ def test_quoted_printable_is_edited_where_it_changes(body: bytes, changes: list[
     assert got.startswith(body[:1])
 
 
+@pytest.mark.parametrize(
+    ("body", "changes"),
+    [
+        (b"a=x", [Splice(2, 2, b"41")]),
+        (b"a=4", [Splice(3, 3, b"1")]),
+        (b"a=4x", [Splice(3, 4, b"1")]),
+        (b"a=x\r\n", [Splice(2, 3, b"")]),
+        (b"a \rb", [Splice(3, 3, b"\n")]),
+        (b"a \rb\nc", [Splice(3, 4, b"")]),
+        (b"a= \rb\nc", [Splice(4, 5, b"")]),
+        (b"a \t\r\nb", [Splice(2, 2, b"x")]),
+        (b"a\rb", [Splice(1, 1, b" "), Splice(2, 2, b"\nx")]),
+        (b"a==\nb", [Splice(1, 1, b" "), Splice(2, 2, b"\nx")]),
+    ],
+)
+def test_what_an_edit_stands_beside_reads_as_before(body: bytes, changes: list[Splice]) -> None:
+    """An `=` that begins no escape does not begin one with what comes behind it, nor does a bare CR end a line."""
+    decoded = decode(body, b"quoted-printable")
+    assert decoded is not None
+    assert decode(edited(body, b"quoted-printable", *changes), b"quoted-printable") == splice(decoded, changes)
+
+
 def test_no_line_of_quoted_printable_grows_past_76() -> None:
     """RFC 2045 §6.7 (5), for what is put in and for the line it stands in."""
     body = b"x" * 70 + b"\r\nnext"
