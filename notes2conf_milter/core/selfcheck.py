@@ -39,9 +39,7 @@ _CHUNK = 65_536
 _CHANCE = 8  # octets that inserted text may have in common with what it stands before or behind
 _CHANCE_OF_BLOCKS = 2_000  # the same, where a block or link of ours was there before
 _TRIES = 50  # how many places are tried for a body
-_LONG = (
-    65_536  # octets that both messages have in common and that no structure can be in: read as one line from here on
-)
+_LONG = 65_536  # octets that both messages have in common and that hold no structure: read as one line from here on
 _STOPPER = re.compile(rb"\n[A-Za-z0-9+/=]+\r?\n")
 _LEFT_OUT = re.compile(rb"n2c/[0-9]+/left/out\n")
 

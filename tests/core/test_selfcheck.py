@@ -1,5 +1,7 @@
 """The self-check complains about whatever was not meant."""
 
+import re
+
 import pytest
 
 from notes2conf_milter.core.keyword import keyword_pattern
@@ -113,4 +115,26 @@ def test_whatever_comes_out_the_check_has_an_answer(junk: bytes) -> None:
 def test_a_long_folded_line_is_read_at_once() -> None:
     """300,000 folds (quadratic, this test would take an hour)."""
     octets = invitation(b"DESCRIPTION:" + b"a\r\n " * 300_000 + b"x")
+    assert LINK in unfolded(rewritten(octets))
+
+
+def test_no_damage_goes_unseen_beside_what_is_too_long_to_read() -> None:
+    """Long attachments before and behind the edits, and what stands around and in them."""
+    attachment = part(bytes(range(256)) * 600, b"application/octet-stream", b"base64")
+    texts = (part(b"Let us meet.\r\n", b"text/plain; charset=us-ascii"), part(calendar(), CALENDAR, b"base64"))
+    octets = message(attachment, *texts, attachment, FOREIGN, kind=b"mixed")
+    result, meant = rewritten(octets), meaning(octets)
+    seams = [found.end() for found in re.finditer(rb"--=_b|\r\n\r\n|Content-", result)]
+    places = {at for seam in seams for at in range(seam - 12, seam + 3)} | set(range(0, len(result), 9_973))
+    for at in sorted(places & set(range(len(result)))):
+        hurt = result[:at] + bytes((result[at] ^ 1,)) + result[at + 1 :]
+        assert check(octets, hurt, meant) is not None, at
+    moved = result.replace(b"--=_b\r\nContent-Type: application", b"--=_b\r\nContent-Type: Application", 1)
+    assert check(octets, moved, meant) is not None
+
+
+def test_a_message_may_speak_as_the_check_does() -> None:
+    """A line like the one that stands for what is too long to read."""
+    long = b"".join(b"line %d\r\n" % number for number in range(20_000))
+    octets = invitation(text=b"n2c/0/left/out\nSo\r\n" + long)
     assert LINK in unfolded(rewritten(octets))
