@@ -6,8 +6,9 @@ import re
 
 from notes2conf_milter.core.edits import apply
 from notes2conf_milter.core.invitation import Invitation, read
+from notes2conf_milter.core.meant import Meant
 from notes2conf_milter.core.rewrite import Job, meant, rewrite
-from notes2conf_milter.core.selfcheck import Meant, check
+from notes2conf_milter.core.selfcheck import check
 from notes2conf_milter.core.wording import WORDINGS
 
 BASE_URL = "https://conf.example.org"

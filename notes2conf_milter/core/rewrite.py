@@ -19,8 +19,8 @@ from notes2conf_milter.core.insertion import Block, Link, corrections, html_chan
 from notes2conf_milter.core.invitation import Copy, Invitation
 from notes2conf_milter.core.joinlink import join_url, own_join_link
 from notes2conf_milter.core.keyword import cuts, folds_whole, without_keyword
+from notes2conf_milter.core.meant import Meant
 from notes2conf_milter.core.message import Part, header_fields
-from notes2conf_milter.core.selfcheck import Meant
 from notes2conf_milter.core.transfer import Splice, encode, splice
 from notes2conf_milter.core.wording import FENCE, HTML_CLOSE, HTML_OPEN, Wording, html_block, plain_block
 
