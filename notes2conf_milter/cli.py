@@ -29,6 +29,7 @@ from notes2conf_milter.core.verdict import EXPLANATIONS, Outcome, Reason, Verdic
 from notes2conf_milter.mailflow import MailFlow
 from notes2conf_milter.store import EpochFile, StoreError, StoreSetupError, new_keys, purge
 from notes2conf_milter.store.keys import EPOCH_NAME, MAIL_KEY_NAME
+from notes2conf_milter.workers import Workers
 
 EX_TEMPFAIL = 75
 EX_CONFIG = 78
@@ -280,10 +281,10 @@ async def _rewrite(settings: Settings, message: bytes, clock: Callable[[], int])
     except StoreError as error:
         click.echo(f"notes2conf-milter: {error}", err=True)
         return Outcome(Verdict.DEFER, Reason.STORE_UNAVAILABLE)
+    flowing = daemon.flow_settings(settings)
     with ThreadPoolExecutor(1) as thread:
-        flow = MailFlow(
-            daemon.flow_settings(settings), store, store_thread=thread, work=thread, hand_over=None, clock=clock
-        )
+        work = Workers(flowing.work())
+        flow = MailFlow(flowing, store, store_thread=thread, work=work, hand_over=None, clock=clock)
         envelope = Envelope(Door.COMMAND, b"")
         try:
             header = message[: header_fields(message).body_start]
@@ -292,6 +293,7 @@ async def _rewrite(settings: Settings, message: bytes, clock: Callable[[], int])
         outcome = flow.before_body(envelope, header)
         if outcome is None:
             outcome = await flow.process(envelope, message)
+        await work.close()
         thread.submit(store.close).result()
     return outcome
 

@@ -29,6 +29,7 @@ from notes2conf_milter.smtp.relay import Limits as SmtpLimits
 from notes2conf_milter.smtp.server import SmtpServer
 from notes2conf_milter.store import EpochFile, LinkStore, MeetingStore, load_mail_key
 from notes2conf_milter.web.server import WebServer, WebSettings, create_app
+from notes2conf_milter.workers import Workers
 
 log = logging.getLogger("notes2conf")
 
@@ -83,11 +84,12 @@ async def mail_service(settings: Settings) -> AsyncIterator[list[UnixAddress | I
         )
         return asyncio.ensure_future(call)
 
-    with ThreadPoolExecutor(1, "store") as store_thread, ThreadPoolExecutor(2, "work") as work:
-        flow = MailFlow(
-            flow_settings(settings), store, store_thread=store_thread, work=work, hand_over=announce, clock=now
-        )
+    flowing = flow_settings(settings)
+    work = Workers(flowing.work())
+    with ThreadPoolExecutor(1, "store") as store_thread:
+        flow = MailFlow(flowing, store, store_thread=store_thread, work=work, hand_over=announce, clock=now)
         async with contextlib.AsyncExitStack() as doors:
+            doors.push_async_callback(work.close)
             listening: list[UnixAddress | InetAddress] = []
             for address in settings.milter_listen:
                 listening += await _milter_door(doors, settings, address, flow)

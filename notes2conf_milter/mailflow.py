@@ -19,33 +19,24 @@ from functools import partial
 from typing import TypeVar
 from weakref import WeakValueDictionary
 
-from notes2conf_milter.core.edits import Edit, apply
 from notes2conf_milter.core.envelope import Envelope
-from notes2conf_milter.core.invitation import Invitation, may_hold_calendar, read
-from notes2conf_milter.core.joinlink import join_url, own_join_link, start_url
-from notes2conf_milter.core.meeting import Page
+from notes2conf_milter.core.invitation import may_hold_calendar
+from notes2conf_milter.core.joinlink import join_url, start_url
 from notes2conf_milter.core.message import MessageTooComplex
-from notes2conf_milter.core.occurrences import Schedule, ScheduleError, schedule
-from notes2conf_milter.core.policy import Decision, PolicySettings, Trigger, before_body, decide
-from notes2conf_milter.core.rewrite import Job, meant, rewrite
-from notes2conf_milter.core.selfcheck import check
+from notes2conf_milter.core.policy import PolicySettings, before_body
 from notes2conf_milter.core.startmail import StartMail, compose
 from notes2conf_milter.core.verdict import Outcome, Reason, Verdict
-from notes2conf_milter.core.wording import WORDINGS
+from notes2conf_milter.core.work import Judged, WorkSettings
 from notes2conf_milter.smtp.reinject import Handed, Handover
 from notes2conf_milter.store import Claim, MeetingStore, StoreError, UnreadableError
+from notes2conf_milter.workers import OverBudget, Sitting, Work, WorkFailed
 
 log = logging.getLogger("notes2conf.mail")
 
-LISTED_TIMES = (
-    800  # every day of the two years that a series without an end is kept, and room for moved instances in a row
-)
 _REMEDY = (
     "the invitation goes on without a link. Either database, epoch file and mail key do not belong together: put back those "
     "that do. Or the row is damaged: it goes when its meeting is over"
 )
-
-_GLANCE = 1_048_576  # octets; looking through a longer message is no work for the event loop
 
 T = TypeVar("T")
 HandOver = Callable[[bytes, bytes], "asyncio.Future[Handover]"]
@@ -67,18 +58,15 @@ class FlowSettings:
     grace_seconds: int = 0
     start_mail_from: str | None = None
 
-
-@dataclass(frozen=True, slots=True)
-class _Read:
-    invitation: Invitation
-    schedule: Schedule
-    decision: Decision
+    def work(self) -> WorkSettings:
+        """Return what core.work needs of them."""
+        return WorkSettings(self.base_url, self.policy, self.language, self.series_seconds)
 
 
 class MailFlow:
     """What both doors ask. No method raises (asyncio.CancelledError aside); they write the log line themselves.
 
-    store: used in `store_thread` alone (one thread). work: where messages are parsed and rewritten, off the event loop.
+    store: used in `store_thread` alone (one thread). work: where messages are read and rewritten, off the event loop.
     hand_over: sends a start mail (recipient, message); None sends none (`notes2conf-milter rewrite`). clock: seconds since
     1970 UTC.
     """
@@ -89,18 +77,17 @@ class MailFlow:
         store: MeetingStore,
         *,
         store_thread: Executor,
-        work: Executor,
+        work: Work,
         hand_over: HandOver | None,
         clock: Callable[[], int],
     ) -> None:
         self._settings = settings
-        self._own_link = own_join_link(settings.base_url)
         self._store = store
         self._store_thread = store_thread
         self._work = work
         self._hand_over = hand_over
         self._clock = clock
-        self._busy: WeakValueDictionary[tuple[str, bytes], asyncio.Lock] = WeakValueDictionary()
+        self._busy: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
 
     def before_body(self, envelope: Envelope, header: bytes) -> Outcome | None:
         """Answer at the end of the header where the body cannot matter: an Outcome with verdict PASS, else None.
@@ -126,6 +113,12 @@ class MailFlow:
         except UnreadableError as error:  # not "cannot now": its mail would wait until it bounces
             log.error("store: %s; %s", error, _REMEDY)
             outcome = Outcome(Verdict.PASS, Reason.MEETING_UNREADABLE)
+        except OverBudget as error:
+            log.warning("work: more %s than a message is given; the original goes on", error)
+            outcome = Outcome(Verdict.PASS, Reason.TOO_MUCH_WORK)
+        except WorkFailed as error:
+            log.error("unforeseen %s", error)
+            outcome = Outcome(Verdict.DEFER, Reason.INTERNAL_ERROR)
         except StoreError as error:
             log.error("store: %s", error)
             outcome = Outcome(Verdict.DEFER, Reason.STORE_UNAVAILABLE)
@@ -146,101 +139,71 @@ class MailFlow:
     async def _process(self, envelope: Envelope, message: bytes) -> Outcome:
         if len(message) > self._settings.message_octets:
             return Outcome(Verdict.PASS, Reason.TOO_LARGE)
-        if len(message) <= _GLANCE and not may_hold_calendar(message):
-            return Outcome(Verdict.PASS, Reason.NO_CALENDAR)  # most mail with parts, without a change of threads
-        found = await self._off_loop(self._work, lambda: self._read(envelope, message))
-        if isinstance(found, Reason):
-            return Outcome(Verdict.PASS, found)
-        async with self._alone(found.invitation):
-            return await self._give_link(message, found)
-
-    def _read(self, envelope: Envelope, message: bytes) -> _Read | Reason:
-        """Read and judge, in a worker thread: nothing but `core`."""
-        now = self._clock()
-        invitation = read(message)
-        if isinstance(invitation, Reason):
-            return invitation
+        if not may_hold_calendar(message):
+            return Outcome(Verdict.PASS, Reason.NO_CALENDAR)  # most mail with parts, without a change of processes
+        sitting = self._work.sitting(message)
         try:
-            times = schedule(
-                invitation.copies[0].calendar,
-                invitation.uid,
-                now,
-                open_ended_seconds=self._settings.series_seconds,
-                max_times=LISTED_TIMES,
-            )
-        except ScheduleError:
-            return Reason.CALENDAR_UNPARSABLE
-        decision = decide(
-            envelope,
-            message,
-            invitation,
-            self._settings.policy,
-            own_link=self._own_link,
-            over_at=times.over_at,
-            now=now,
-        )
-        return decision if isinstance(decision, Reason) else _Read(invitation, times, decision)
+            found = await sitting.judge(envelope, self._clock())
+            if isinstance(found, Reason):
+                return Outcome(Verdict.PASS, found)
+            async with self._alone(found):
+                return await self._give_link(message, found, sitting)
+        finally:
+            sitting.end()
 
-    async def _give_link(self, message: bytes, found: _Read) -> Outcome:
-        claim = await self._off_loop(self._store_thread, lambda: self._claim(found))
+    async def _give_link(self, message: bytes, found: Judged, sitting: Sitting) -> Outcome:
+        claim = await self._in_store(lambda: self._claim(found))
         if isinstance(claim, Reason):
             return Outcome(Verdict.PASS, claim)
-        edits = await self._off_loop(self._work, lambda: self._rewrite(message, found.invitation, claim))
-        if edits is None:
+        try:
+            changes = await sitting.change(claim.join_token)
+        except OverBudget:
+            await self._release(claim)
+            raise
+        if isinstance(changes, str):
+            log.error("self-check: %s would change beyond what is meant; the original goes on", changes)
             await self._release(claim)
             return Outcome(Verdict.PASS, Reason.SELF_CHECK_FAILED)
         refusal = await self._announce(found, claim)
         if refusal is not None:
             return refusal
+        edits = changes.edits(message)
         reason = Reason.LINK_PRESENT if not edits else Reason.LINK_ADDED if claim.new else Reason.LINK_KEPT
         return Outcome(Verdict.REWRITE, reason, edits)
 
-    def _claim(self, found: _Read) -> Claim | Reason:
+    def _claim(self, found: Judged) -> Claim | Reason:
         """Return the meeting's links, committed, or the Reason why the message gets none. In the store's thread."""
-        invitation, decision, now = found.invitation, found.decision, self._clock()
-        organizer, uid = invitation.organizer.address, invitation.uid.decode("utf-8", "backslashreplace")
-        expires_at = found.schedule.over_at + self._settings.grace_seconds
+        decision, organizer, now = found.decision, found.page.organizer.address, self._clock()
+        expires_at = found.over_at + self._settings.grace_seconds
         if expires_at <= now:  # it was not when it was read
             return Reason.MEETING_OVER
         if not decision.update:
-            known = self._store.find(organizer, uid, now)
+            known = self._store.find(organizer, found.uid, now)
             # Until the organizer has the start link, the row may yet go: nobody else gets its join link.
             claim = known if known is not None and known.start_mail_sent else None
         else:
             claim = self._store.claim(
                 organizer,
-                uid,
-                page_of(invitation, found.schedule),
-                invitation.attendees,
-                invitation.revision,
-                invitation.instance,
+                found.uid,
+                found.page,
+                found.attendees,
+                found.revision,
+                found.instance,
                 expires_at,
                 now,
                 only_known=decision.claim is not None,
             )
         return claim or decision.claim or Reason.MEETING_OVER
 
-    def _rewrite(self, message: bytes, invitation: Invitation, claim: Claim) -> tuple[Edit, ...] | None:
-        """Return the edits, or None when the self-check of law 2 finds that more would change."""
-        policy = self._settings.policy
-        keyword = policy.keyword_found if policy.trigger is Trigger.KEYWORD else None
-        job = Job(self._settings.base_url, claim.join_token, WORDINGS[self._settings.language], keyword)
-        edits = rewrite(message, invitation, job)
-        complaint = check(message, apply(message, edits), meant(invitation, job)) if edits else None
-        if complaint is not None:
-            log.error("self-check: %s would change beyond what is meant; the original goes on", complaint)
-            return None
-        return edits
-
-    async def _announce(self, found: _Read, claim: Claim) -> Outcome | None:
+    async def _announce(self, found: Judged, claim: Claim) -> Outcome | None:
         """Hand the start mail over unless it was before; return the Outcome when that fails."""
         if claim.start_mail_sent or self._hand_over is None or not found.decision.update:
             return None
-        handover = await self._hand_over(found.invitation.organizer.address.encode(), self._start_mail(found, claim))
+        handover = await self._hand_over(found.page.organizer.address.encode(), self._start_mail(found, claim))
         if handover.result is Handed.ACCEPTED:
             now = self._clock()
             mark = partial(self._store.mark_start_mail_sent, claim.meeting, now)
-            if await self._off_loop(self._store_thread, mark):
+            if await self._in_store(mark):
                 return None
             log.warning("start mail: the meeting went while it was handed over")
             return Outcome(Verdict.DEFER, Reason.START_MAIL_DEFERRED)
@@ -250,8 +213,8 @@ class MailFlow:
             return Outcome(Verdict.PASS, Reason.START_MAIL_REFUSED)
         return Outcome(Verdict.DEFER, Reason.START_MAIL_DEFERRED)
 
-    def _start_mail(self, found: _Read, claim: Claim) -> bytes:
-        page = page_of(found.invitation, found.schedule)
+    def _start_mail(self, found: Judged, claim: Claim) -> bytes:
+        page = found.page
         domain = page.organizer.address.rpartition("@")[2]
         return compose(
             StartMail(
@@ -267,23 +230,18 @@ class MailFlow:
 
     async def _release(self, claim: Claim) -> None:
         """Drop the meeting if this very message made it and nobody has used it since: then no link of it is out."""
-        await self._off_loop(self._store_thread, lambda: self._store.release(claim))
+        await self._in_store(lambda: self._store.release(claim))
 
-    async def _off_loop(self, executor: Executor, call: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(executor, call)
+    async def _in_store(self, call: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._store_thread, call)
 
     @asynccontextmanager
-    async def _alone(self, invitation: Invitation) -> AsyncIterator[None]:
+    async def _alone(self, found: Judged) -> AsyncIterator[None]:
         """Let messages about one meeting pass one after the other: Domino sends one for each domain, at once."""
-        key = (invitation.organizer.address.lower(), invitation.uid)
+        key = (found.page.organizer.address.lower(), found.uid)
         lock = self._busy.get(key) or self._busy.setdefault(key, asyncio.Lock())
         async with lock:
             yield
-
-
-def page_of(invitation: Invitation, times: Schedule) -> Page:
-    """Return what the pages show of an invitation."""
-    return Page(invitation.summary, invitation.organizer, times.times, times.recurring)
 
 
 def _mark(token: str) -> str:

@@ -28,6 +28,7 @@ from notes2conf_milter.core.verdict import Outcome
 from notes2conf_milter.mailflow import FlowSettings, MailFlow
 from notes2conf_milter.store import EpochFile, MeetingStore, load_mail_key, new_keys
 from notes2conf_milter.store.keys import EPOCH_NAME, MAIL_KEY_NAME
+from tests.inthread import InThread
 
 MESSAGES = Path(__file__).parent / "messages"
 JOIN = "joinjoinjoinjoinjoinjoinjoinjoin"
@@ -115,7 +116,8 @@ async def flow_for(case: Case, *, allowed: bool | None = None) -> AsyncIterator[
         try:
             if case.facts["known"]:
                 thread.submit(_claim, store, case).result()
-            yield MailFlow(fixed, store, store_thread=thread, work=thread, hand_over=None, clock=lambda: case.now)
+            work = InThread(thread, fixed.work())
+            yield MailFlow(fixed, store, store_thread=thread, work=work, hand_over=None, clock=lambda: case.now)
         finally:
             store.close()
 

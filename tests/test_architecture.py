@@ -28,6 +28,7 @@ LAYERS = {
     "smtp.reinject": 5,
     "smtp.client": 5,
     "services": 5,
+    "workers": 5,
     "store": 5,
     "address": 6,
     "core": 7,

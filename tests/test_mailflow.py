@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from notes2conf_milter import mailflow
+from notes2conf_milter.core import work
 from notes2conf_milter.core.edits import apply
 from notes2conf_milter.core.envelope import Door, Envelope
 from notes2conf_milter.core.joinlink import own_join_link
@@ -24,6 +25,7 @@ from notes2conf_milter.core.waitingroom import State, View, open_room, view
 from notes2conf_milter.mailflow import FlowSettings, MailFlow
 from notes2conf_milter.smtp.reinject import Handed, Handover
 from notes2conf_milter.store import MeetingStore, StoreError
+from tests.inthread import Complaining, InThread
 from tests.invitations import BASE_URL, invitation
 from tests.store.vault import Vault
 
@@ -70,7 +72,7 @@ class House:
             self.settings,
             self.store,
             store_thread=self.thread,
-            work=self.thread,
+            work=InThread(self.thread, self.settings.work()),
             hand_over=self.hand_over,  # type: ignore[arg-type]
             clock=lambda: self.now,
         )
@@ -209,12 +211,12 @@ def test_what_another_process_gave_out_stays(house: House, monkeypatch: pytest.M
         house.settings,
         house.store,
         store_thread=house.thread,
-        work=house.thread,
+        work=InThread(house.thread, house.settings.work()),
         hand_over=meanwhile,  # type: ignore[arg-type]
         clock=lambda: house.now,
     )
     if fate == "self-check":  # the inner one fails, the outer one's links are out
-        monkeypatch.setattr(inner, "_rewrite", lambda *_: None)
+        monkeypatch.setattr(inner, "_work", Complaining(house.thread, house.settings.work()))
         outcome = asyncio.run(outer.process(INSIDE, MESSAGE))
         assert given == [Outcome(Verdict.PASS, Reason.SELF_CHECK_FAILED)]
     else:  # the outer one made the row and is refused; the inner one's links are out
@@ -327,14 +329,15 @@ def failing(*_: object, **__: object) -> None:
     raise RuntimeError("Secret plan of anna@example.org")
 
 
-@pytest.mark.parametrize(
-    "place", ["read", "schedule", "decide", "rewrite", "check", "apply", "meant", "compose", "page_of"]
-)
+PLACES = [(work, name) for name in ("read", "schedule", "decide", "changes", "check", "apply", "meant")]
+
+
+@pytest.mark.parametrize(("module", "place"), [*PLACES, (mailflow, "compose"), (mailflow, "may_hold_calendar")])
 def test_the_unforeseen_defers(
-    house: House, place: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    house: House, module: object, place: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Wherever it happens; and the log says where, not what the message says."""
-    monkeypatch.setattr(mailflow, place, failing)
+    monkeypatch.setattr(module, place, failing)
     with caplog.at_level(logging.DEBUG):
         assert house.process() == Outcome(Verdict.DEFER, Reason.INTERNAL_ERROR)
     assert "RuntimeError" in caplog.text
@@ -361,7 +364,7 @@ def test_an_error_in_the_header(house: House, monkeypatch: pytest.MonkeyPatch) -
 
 def test_a_failed_self_check_passes_the_original(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without a link, without a start mail, without a row that leads nowhere."""
-    monkeypatch.setattr(mailflow, "check", lambda *_: "body")
+    monkeypatch.setattr(work, "check", lambda *_: "body")
     assert house.process() == Outcome(Verdict.PASS, Reason.SELF_CHECK_FAILED)
     assert house.mails == []
     with house.vault.sql() as sql:
@@ -440,14 +443,14 @@ def test_a_series_of_which_no_date_is_known(house: House) -> None:
 def test_a_meeting_that_ends_while_it_is_read(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     """Is over, like any other."""
     house.now = OVER - 1
-    judge = mailflow.decide
+    judge = work.decide
 
     def slow(*given: object, **named: object) -> object:
         decision = judge(*given, **named)  # type: ignore[arg-type]
         house.now = OVER
         return decision
 
-    monkeypatch.setattr(mailflow, "decide", slow)
+    monkeypatch.setattr(work, "decide", slow)
     assert house.process() == Outcome(Verdict.PASS, Reason.MEETING_OVER)
     assert house.rows() == 0
 

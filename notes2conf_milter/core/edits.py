@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from notes2conf_milter.core.message import header_fields
+from notes2conf_milter.core.transfer import Splice, splice
 
 
 class EditError(ValueError):
@@ -37,6 +38,20 @@ class ReplaceBody:
 
 
 Edit = ChangeHeader | ReplaceBody
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What to change in a message, without the octets that stay: splices of the message, and header fields."""
+
+    splices: tuple[Splice, ...]
+    body_start: int
+    fields: tuple[ChangeHeader, ...]
+
+    def edits(self, message: bytes) -> tuple[Edit, ...]:
+        """Return the edits that make these changes in `message`, the one they were made for."""
+        body = (ReplaceBody(splice(message, self.splices, self.body_start)),) if self.splices else ()
+        return (*body, *self.fields)
 
 
 def apply(message: bytes, edits: Iterable[Edit]) -> bytes:

@@ -14,7 +14,7 @@ from functools import partial
 from notes2conf_milter.core.bodies import Body, bodies
 from notes2conf_milter.core.charset import Charset, charset_of
 from notes2conf_milter.core.contentlines import Component, ContentLine, Physical, escape, fold, line_end
-from notes2conf_milter.core.edits import ChangeHeader, Edit, ReplaceBody
+from notes2conf_milter.core.edits import ChangeHeader, Changes, Edit
 from notes2conf_milter.core.insertion import Block, Link, corrections, html_changes, location_changes, plain_changes
 from notes2conf_milter.core.invitation import Copy, Invitation
 from notes2conf_milter.core.joinlink import join_url, own_join_link
@@ -50,17 +50,17 @@ class Job:
 
 def rewrite(message: bytes, invitation: Invitation, job: Job) -> tuple[Edit, ...]:
     """Return the edits that give `message` the join link everywhere, and take the keyword out."""
+    return changes(message, invitation, job).edits(message)
+
+
+def changes(message: bytes, invitation: Invitation, job: Job) -> Changes:
+    """Return the same as changes: splices of the message, and header fields."""
     found: list[Splice] = []
     for copy in invitation.copies:
-        changes = [change for event in copy.events for change in _event(copy, event, job)]
-        found += _in_message(message, copy.part, changes)
+        found += _in_message(message, copy.part, [one for event in copy.events for one in _event(copy, event, job)])
     for body in bodies(message, invitation):
         found += _in_message(message, body.part, _body(body, job, _line_end(message)))
-    start = header_fields(message).body_start
-    edits: list[Edit] = []
-    if found:
-        edits.append(ReplaceBody(splice(message, found)[start:]))
-    return (*edits, *_subject(message, invitation, job))
+    return Changes(tuple(found), header_fields(message).body_start, _subject(message, invitation, job))
 
 
 def _line_end(octets: bytes) -> bytes:
@@ -248,17 +248,17 @@ def _new_lines(copy: Copy, event: Component, new: list[bytes]) -> list[Splice]:
 # --- header ---
 
 
-def _subject(message: bytes, invitation: Invitation, job: Job) -> list[Edit]:
+def _subject(message: bytes, invitation: Invitation, job: Job) -> tuple[ChangeHeader, ...]:
     """Return the edit that takes the keyword out of the Subject."""
     if job.keyword is None:
-        return []
-    edits: list[Edit] = []
+        return ()
+    edits: list[ChangeHeader] = []
     subjects = [field for field in invitation.root.header.fields if field.name.lower() == b"subject"]
     for index, field in enumerate(subjects, 1):
         value = without_keyword(message[field.value_start : field.value_end], job.keyword)
         if value is not None and folds_whole(value):
             edits.append(ChangeHeader(field.name, index, value))
-    return edits
+    return tuple(edits)
 
 
 # --- what the self-check is told ---

@@ -8,7 +8,7 @@ encoded lines around the edits, and decoded nothing new but the inserted text; i
 but for the properties on the insertion list.
 What it cannot see: how a property is folded from which something was taken; how the lines between the first and the last edit
 of a quoted-printable part, and those behind the first of a base64 part, are encoded. What they say is compared all the same.
-Fails: never; whatever goes wrong in here is a failed check.
+Fails: never, want of memory aside; whatever else goes wrong in here is a failed check.
 """
 
 import binascii
@@ -37,6 +37,8 @@ def check(original: bytes, result: bytes, meant: Meant) -> str | None:
     """Return None when `result` differs from `original` in nothing but what was meant, else a word for the place."""
     try:
         return _check(original, result, meant)
+    except MemoryError:  # says nothing of the message: who gives the memory says what becomes of it
+        raise
     except Exception as error:  # noqa: BLE001 - a check that cannot be made is a check that failed (law 4)
         return f"unreadable ({type(error).__name__})"
 

@@ -30,15 +30,16 @@ class Splice:
     text: bytes
 
 
-def splice(octets: bytes, splices: Iterable[Splice]) -> bytes:
-    """Return `octets` with `splices` applied; they may touch but not overlap (ValueError)."""
-    out, at = [], 0
+def splice(octets: bytes, splices: Iterable[Splice], start: int = 0) -> bytes:
+    """Return `octets` from `start` on with `splices` applied; they may touch but not overlap (ValueError)."""
+    out: list[bytes | memoryview] = []
+    view, at = memoryview(octets), start
     for change in sorted(splices, key=lambda one: (one.start, one.end)):
         if change.start < at:
             raise ValueError("splices overlap")
-        out += [octets[at : change.start], change.text]
+        out += [view[at : change.start], change.text]
         at = change.end
-    return b"".join([*out, octets[at:]])
+    return b"".join([*out, view[at:]])
 
 
 def decode(body: bytes, encoding: bytes) -> bytes | None:

@@ -51,6 +51,7 @@ class Reason(Enum):
     OPT_OUT = "opt-out"
     TOO_LARGE = "too-large"
     TOO_COMPLEX = "too-complex"
+    TOO_MUCH_WORK = "too-much-work"
     HEADER_UNCLEAR = "header-unclear"
     EDITS_NOT_ALLOWED = "edits-not-allowed"
     SELF_CHECK_FAILED = "self-check-failed"
@@ -91,6 +92,7 @@ EXPLANATIONS: dict[Reason, str] = {
     Reason.OPT_OUT: "The opt-out keyword stands in LOCATION or SUMMARY.",
     Reason.TOO_LARGE: "The message is larger than the largest that is examined.",
     Reason.TOO_COMPLEX: "The message has more parts, levels, lines or events than are examined.",
+    Reason.TOO_MUCH_WORK: "Looking at the message takes more time or memory than a message is given.",
     Reason.HEADER_UNCLEAR: "The header holds a line that is no header field; where the body begins is in doubt.",
     Reason.EDITS_NOT_ALLOWED: "The mail server does not let us change the message.",
     Reason.SELF_CHECK_FAILED: "The self-check found that more than the intended text would change: the original goes on.",

@@ -1,0 +1,95 @@
+"""What is done with one message: read and judged, then given its link and checked. The part of the way that takes time.
+
+In:  a message, its envelope, settings, the time; later the join token. Out: what the store needs to know of the invitation, or
+     the `Reason` why it passes; later the changes, or the self-check's word for what would change too much.
+Fails: never by itself. How much time and memory it may take is the business of who calls it (workers.py).
+"""
+
+import re
+from dataclasses import dataclass
+
+from notes2conf_milter.core.edits import Changes, apply
+from notes2conf_milter.core.envelope import Envelope
+from notes2conf_milter.core.invitation import Invitation, read
+from notes2conf_milter.core.joinlink import own_join_link
+from notes2conf_milter.core.meeting import Page, Person, Revision
+from notes2conf_milter.core.occurrences import ScheduleError, schedule
+from notes2conf_milter.core.policy import Decision, PolicySettings, Trigger, decide
+from notes2conf_milter.core.rewrite import Job, changes, meant
+from notes2conf_milter.core.selfcheck import check
+from notes2conf_milter.core.verdict import Reason
+from notes2conf_milter.core.wording import WORDINGS
+
+# Every day of the two years that a series without an end is kept, and room for moved instances in a row.
+LISTED_TIMES = 800
+
+
+@dataclass(frozen=True, slots=True)
+class WorkSettings:
+    """What the work needs of the settings. series_seconds: how long a series without an end is kept."""
+
+    base_url: str
+    policy: PolicySettings
+    language: str
+    series_seconds: int
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """An invitation that may get a link, as the store needs it. over_at: seconds since 1970 UTC."""
+
+    decision: Decision
+    uid: str
+    page: Page
+    attendees: tuple[Person, ...]
+    revision: Revision
+    instance: str | None
+    over_at: int
+
+
+def judge(message: bytes, envelope: Envelope, settings: WorkSettings, now: int) -> tuple[Invitation, Judged] | Reason:
+    """Return the invitation in `message` and what is to be known of it, or the Reason why the message passes."""
+    invitation = read(message)
+    if isinstance(invitation, Reason):
+        return invitation
+    try:
+        times = schedule(
+            invitation.copies[0].calendar,
+            invitation.uid,
+            now,
+            open_ended_seconds=settings.series_seconds,
+            max_times=LISTED_TIMES,
+        )
+    except ScheduleError:
+        return Reason.CALENDAR_UNPARSABLE
+    decision = decide(
+        envelope,
+        message,
+        invitation,
+        settings.policy,
+        own_link=own_join_link(settings.base_url),
+        over_at=times.over_at,
+        now=now,
+    )
+    if isinstance(decision, Reason):
+        return decision
+    return invitation, Judged(
+        decision,
+        invitation.uid.decode("utf-8", "backslashreplace"),
+        Page(invitation.summary, invitation.organizer, times.times, times.recurring),
+        invitation.attendees,
+        invitation.revision,
+        invitation.instance,
+        times.over_at,
+    )
+
+
+def change(message: bytes, invitation: Invitation, settings: WorkSettings, token: str) -> Changes | str:
+    """Return the changes that give `message` its link, or the self-check's complaint (law 2)."""
+    policy = settings.policy
+    keyword: re.Pattern[bytes] | None = policy.keyword_found if policy.trigger is Trigger.KEYWORD else None
+    job = Job(settings.base_url, token, WORDINGS[settings.language], keyword)
+    found = changes(message, invitation, job)
+    edits = found.edits(message)
+    complaint = check(message, apply(message, edits), meant(invitation, job)) if edits else None
+    return found if complaint is None else complaint

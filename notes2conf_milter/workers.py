@@ -1,0 +1,355 @@
+"""Processes that read and rewrite messages (core.work), so that one that takes too long or too much can be stopped.
+
+In:  a message, then questions about it. Out: what core.work answers.
+A worker is started when there is work for it and ends when there has been none for a while; it has no socket, no store and no
+key. It gives each message a budget of CPU time and of memory and stops by itself when one is used up; what does not even do
+that is killed. The event loop and other mail go on meanwhile.
+Fails: `OverBudget` when the message may not be looked at any longer; `WorkFailed` for an error that nobody foresaw, with its
+type and place and without a word of the message; OSError when no process can be had.
+"""
+
+import asyncio
+import contextlib
+import os
+import pickle
+import resource
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import traceback
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any, BinaryIO, Protocol, TypeVar
+
+from notes2conf_milter.core.edits import Changes
+from notes2conf_milter.core.envelope import Envelope
+from notes2conf_milter.core.invitation import Invitation
+from notes2conf_milter.core.verdict import Reason
+from notes2conf_milter.core.work import Judged, WorkSettings, change, judge
+
+__all__ = ["Budget", "OverBudget", "Sitting", "Work", "WorkFailed", "Workers"]
+
+T = TypeVar("T")
+
+_HEAD = struct.Struct("!QQ")  # octets of the pickled question or answer, octets of the message behind it
+_IDLE = 600.0  # seconds without work after which a worker ends
+# Large blocks go back to the system at once, and one arena is enough for one thread. mallopt(3)
+_MALLOC = {"MALLOC_MMAP_THRESHOLD_": "1048576", "MALLOC_ARENA_MAX": "1"}
+
+
+class OverBudget(Exception):
+    """The message would take more than its budget. The text says which."""
+
+
+class WorkFailed(Exception):
+    """An unforeseen error in a worker: its type and its places."""
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """What one message may take. cpu: seconds for each of the two questions; memory: octets; wall: seconds, after which a
+    worker that does not answer is killed."""
+
+    cpu: float = 1.0
+    memory: int = 200_000_000
+    wall: float = 30.0
+
+
+class Sitting(Protocol):
+    """The work on one message: `judge`, then perhaps `change`, then `end`."""
+
+    async def judge(self, envelope: Envelope, now: int) -> Judged | Reason:
+        """As core.work.judge. now: seconds since 1970 UTC."""
+
+    async def change(self, token: str) -> Changes | str:
+        """As core.work.change, for the invitation that `judge` found."""
+
+    def end(self) -> None:
+        """Forget the message."""
+
+
+class Work(Protocol):
+    """Where messages are worked on."""
+
+    def sitting(self, message: bytes) -> Sitting:
+        """Return a new sitting."""
+
+
+# --- the side of the service ---
+
+
+class Workers:
+    """Up to `count` worker processes. Use within one event loop, and `close` at the end."""
+
+    def __init__(self, settings: WorkSettings, budget: Budget | None = None, count: int = 2) -> None:
+        self.settings, self.budget = settings, budget or Budget()
+        self._free: list[_Worker] = []
+        self._turns = asyncio.Semaphore(count)
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    def sitting(self, message: bytes) -> "_Sitting":
+        """Return a new sitting."""
+        return _Sitting(self, message)
+
+    async def close(self) -> None:
+        """End every worker; questions that are open fail."""
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for worker in self._free:
+            worker.stop()
+        self._free.clear()
+
+    @asynccontextmanager
+    async def turn(self, wanted: "_Worker | None") -> AsyncIterator["_Worker"]:
+        """Have a worker to oneself: the wanted one if it is free. One that fails inside is not used again."""
+        async with self._turns:
+            at = self._free.index(wanted) if wanted in self._free else -1  # the last used first: others may grow idle
+            worker = self._free.pop(at) if self._free else _Worker(self.settings, self.budget)
+            worker.rest.cancel()
+            try:
+                yield worker
+            except BaseException:
+                worker.stop()
+                raise
+            if not worker.stopped:
+                worker.rest = asyncio.get_running_loop().call_later(_IDLE, self._retire, worker)
+                self._free.append(worker)
+
+    def _retire(self, worker: "_Worker") -> None:
+        self._free.remove(worker)
+        worker.stop()
+
+    async def finish(self, work: Awaitable[T]) -> T:
+        """Await `work`, which goes on when the caller is cancelled: a worker is never left in the middle of an answer."""
+        task = asyncio.ensure_future(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._done)
+        return await asyncio.shield(task)
+
+    def _done(self, task: asyncio.Task[Any]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled():
+            task.exception()  # has been seen, if anybody still waits for it
+
+
+class _Sitting:
+    """Keeps no worker between two questions, but asks the same one again if it can: that one has read the message already."""
+
+    def __init__(self, workers: Workers, message: bytes) -> None:
+        self._workers, self._message = workers, message
+        self._worker: _Worker | None = None
+        self._question: tuple[Any, ...] = ()
+
+    async def judge(self, envelope: Envelope, now: int) -> Judged | Reason:
+        self._question = ("judge", envelope, now)
+        answer: Judged | Reason = await self._ask(None)
+        return answer
+
+    async def change(self, token: str) -> Changes | str:
+        answer: Changes | str = await self._ask(("change", token))
+        return answer
+
+    def end(self) -> None:
+        self._message = b""
+        if self._worker is not None and self._worker.sitting is self:
+            self._worker.sitting = None
+            self._worker.tell(("drop",))
+
+    async def _ask(self, question: tuple[Any, ...] | None) -> Any:
+        status, answer = await self._workers.finish(self._twice(question))
+        if status == "over":
+            raise OverBudget(answer)
+        if status == "failed":
+            raise WorkFailed(answer)
+        return answer
+
+    async def _twice(self, question: tuple[Any, ...] | None) -> tuple[str, Any]:
+        """Ask, and ask another worker once if the first one dies: what kills two is the message."""
+        with contextlib.suppress(EOFError, ConnectionError):
+            return await self._once(question)
+        with contextlib.suppress(EOFError, ConnectionError):
+            return await self._once(question)
+        return "over", "the worker died of it"
+
+    async def _once(self, question: tuple[Any, ...] | None) -> tuple[str, Any]:
+        with contextlib.suppress(TimeoutError):
+            async with self._workers.turn(self._worker) as worker, asyncio.timeout(self._workers.budget.wall):
+                status, answer = "ok", None
+                if worker.sitting is not self or question is None:
+                    worker.sitting = self._worker = None
+                    status, answer = await worker.ask(self._question, self._message)
+                    worker.sitting, self._worker = self, worker
+                if question is not None and status == "ok":
+                    status, answer = await worker.ask(question)
+                if status == "over":
+                    worker.stop()  # with what it has taken
+                return status, answer
+        return "over", "time"
+
+
+class _Worker:
+    """One process. sitting: whose message it holds. rest: ends it when nobody asks."""
+
+    def __init__(self, settings: WorkSettings, budget: Budget) -> None:
+        self.sitting: _Sitting | None = None
+        self.stopped = False
+        self.rest: asyncio.TimerHandle = asyncio.get_running_loop().call_later(_IDLE, int)
+        self._socket, theirs = socket.socketpair()
+        with theirs:
+            self._process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "notes2conf_milter.workers", str(theirs.fileno())],
+                stdin=subprocess.DEVNULL,
+                pass_fds=[theirs.fileno()],
+                env={**os.environ, **_MALLOC},
+            )
+        self._socket.setblocking(False)
+        self._first = pickle.dumps((settings, budget))
+
+    async def ask(self, question: tuple[Any, ...], message: bytes = b"") -> tuple[str, Any]:
+        """Put a question and return the answer. Raises EOFError or ConnectionError when the worker has died."""
+        loop = asyncio.get_running_loop()
+        octets = pickle.dumps(question)
+        first, self._first = self._first, b""
+        head = (_HEAD.pack(len(first), 0) + first if first else b"") + _HEAD.pack(len(octets), len(message)) + octets
+        await loop.sock_sendall(self._socket, head)
+        if message:
+            await loop.sock_sendall(self._socket, message)
+        length, _ = _HEAD.unpack(await self._receive(_HEAD.size))
+        answer: tuple[str, Any] = pickle.loads(await self._receive(length))
+        return answer
+
+    def tell(self, question: tuple[Any, ...]) -> None:
+        """Say something that has no answer, if it can be said at once."""
+        octets = pickle.dumps(question)
+        with contextlib.suppress(OSError):
+            self._socket.send(_HEAD.pack(len(octets), 0) + octets)
+
+    async def _receive(self, length: int) -> bytes:
+        pieces: list[bytes] = []
+        while length:
+            piece = await asyncio.get_running_loop().sock_recv(self._socket, min(length, 1 << 20))
+            if not piece:
+                raise EOFError
+            pieces.append(piece)
+            length -= len(piece)
+        return b"".join(pieces)
+
+    def stop(self) -> None:
+        """End it at once; it has nothing to lose."""
+        self.stopped = True
+        self.rest.cancel()
+        self._socket.close()
+        self._process.kill()
+        self._process.wait()
+
+
+# --- the side of the worker ---
+
+
+class _TimeIsUp(BaseException):
+    """No `except Exception` between here and the worker's loop may keep it."""
+
+
+def serve(descriptor: int) -> None:
+    """Answer questions until the other side is gone."""
+    # The service ends us; systemd and a terminal tell every process of the group to stop, in the middle of a message.
+    for name in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(name, signal.SIG_IGN)
+    with socket.socket(fileno=descriptor) as peer, peer.makefile("rb") as stream:
+        (settings, budget), _ = _next(stream)
+        desk = _Desk(settings, budget)
+        while True:
+            try:
+                question, message = _next(stream)
+            except EOFError:
+                return
+            if question[0] == "drop":
+                desk.drop()
+                continue
+            answer = pickle.dumps(desk.answer(question, message))
+            del message
+            peer.sendall(_HEAD.pack(len(answer), 0) + answer)
+
+
+def _next(stream: BinaryIO) -> tuple[Any, bytes]:
+    head = stream.read(_HEAD.size)
+    if len(head) < _HEAD.size:
+        raise EOFError
+    size, more = _HEAD.unpack(head)
+    return pickle.loads(stream.read(size)), stream.read(more)
+
+
+class _Desk:
+    """What a worker has before it: one message and its invitation."""
+
+    def __init__(self, settings: WorkSettings, budget: Budget) -> None:
+        self._settings, self._budget = settings, budget
+        self._working = False
+        self._message = b""
+        self._invitation: Invitation | None = None
+        signal.signal(signal.SIGPROF, self._time_is_up)
+
+    def drop(self) -> None:
+        """Forget the message."""
+        self._message, self._invitation = b"", None
+
+    def answer(self, question: tuple[Any, ...], message: bytes) -> tuple[str, Any]:
+        """Return ("ok", answer), ("over", which budget) or ("failed", type and places of an error)."""
+        _bound_memory(self._budget.memory)
+        try:
+            self._working = True
+            signal.setitimer(signal.ITIMER_PROF, self._budget.cpu)
+            try:
+                return "ok", self._judge(message, *question[1:]) if question[0] == "judge" else self._change(
+                    question[1]
+                )
+            finally:
+                self._working = False
+                signal.setitimer(signal.ITIMER_PROF, 0)
+        except _TimeIsUp:
+            return "over", "CPU time"
+        except MemoryError:
+            return "over", "memory"
+        except Exception as error:  # noqa: BLE001 - the service says what becomes of the message
+            return "failed", f"{type(error).__name__} at {_places(error)}"
+
+    def _judge(self, message: bytes, envelope: Envelope, now: int) -> Judged | Reason:
+        self.drop()
+        found = judge(message, envelope, self._settings, now)
+        if isinstance(found, Reason):
+            return found
+        self._message, (self._invitation, judged) = message, found
+        return judged
+
+    def _change(self, token: str) -> Changes | str:
+        message, invitation = self._message, self._invitation
+        self.drop()
+        assert invitation is not None
+        return change(message, invitation, self._settings, token)
+
+    def _time_is_up(self, number: int, frame: FrameType | None) -> None:
+        if self._working:
+            raise _TimeIsUp
+
+
+def _bound_memory(more: int) -> None:
+    """Allow so many octets more than are in use now. getrlimit(2), RLIMIT_DATA; proc(5), statm."""
+    pages = int(Path("/proc/self/statm").read_text("ascii").split()[5])
+    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    with contextlib.suppress(ValueError, OSError):  # a lower bound of the system's stays
+        resource.setrlimit(resource.RLIMIT_DATA, (pages * resource.getpagesize() + more, hard))
+
+
+def _places(error: BaseException) -> str:
+    frames = reversed(traceback.extract_tb(error.__traceback__)[-6:])
+    return " < ".join(f"{frame.name}:{frame.lineno}" for frame in frames)
+
+
+if __name__ == "__main__":
+    serve(int(sys.argv[1]))

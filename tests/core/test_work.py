@@ -1,0 +1,69 @@
+"""The work on one message: what the store is told of it, and the changes that give it its link."""
+
+from dataclasses import replace
+
+from notes2conf_milter.core.edits import ChangeHeader, apply
+from notes2conf_milter.core.envelope import Door, Envelope
+from notes2conf_milter.core.meeting import Person, Revision
+from notes2conf_milter.core.policy import PolicySettings, Trigger
+from notes2conf_milter.core.verdict import Reason
+from notes2conf_milter.core.work import Judged, WorkSettings, change, judge
+from tests.invitations import BASE_URL, LINK, TOKEN, calendar, invitation, message, part, unfolded
+
+SETTINGS = WorkSettings(BASE_URL, PolicySettings(frozenset({"example.org"})), "en", 730 * 86400)
+ANNA = Envelope(Door.MILTER, b"anna@example.org")
+BEFORE, AFTER = 1_772_500_000, 1_773_900_000  # March 2026: the meeting is on the 12th
+
+
+def judged(octets: bytes, settings: WorkSettings = SETTINGS, now: int = BEFORE) -> object:
+    found = judge(octets, ANNA, settings, now)
+    return found if isinstance(found, Reason) else found[1]
+
+
+def test_what_the_store_is_told() -> None:
+    """Who, when, which revision; nothing of the text."""
+    found = judged(invitation(b"SUMMARY:Plan\\, big", b"SEQUENCE:3"))
+    assert isinstance(found, Judged)
+    assert (found.uid, found.page.subject, found.page.organizer) == (
+        "uid-1",
+        "Plan, big",
+        Person("anna@example.org", "Anna"),
+    )
+    assert (found.revision, found.instance, found.over_at) == (Revision(3, "20260302073000"), None, 1_773_309_600)
+    assert [person.address for person in found.attendees] == ["bob@example.net"]
+    assert (found.decision.claim, found.decision.update) == (None, True)
+
+
+def test_why_a_message_passes() -> None:
+    """The reader's reason, the schedule's, or the policy's."""
+    assert judged(b"Subject: x\r\n\r\n") is Reason.NO_CALENDAR
+    assert judged(invitation().replace(b"DTSTART:2026", b"DTSTART:abcd")) is Reason.CALENDAR_UNPARSABLE
+    assert judged(invitation(), now=AFTER) is Reason.MEETING_OVER
+    assert (
+        judged(invitation().replace(b"mailto:anna@example.org", b"mailto:eve@example.com")) is Reason.ORGANIZER_FOREIGN
+    )
+
+
+def test_changes_are_small_however_long_the_message_is() -> None:
+    """They hold what is new, not what stays."""
+    octets = message(
+        part(b"x\r\n" * 100_000, b"application/octet-stream"), part(calendar(), b"text/calendar; method=REQUEST")
+    )
+    found = judge(octets, ANNA, SETTINGS, BEFORE)
+    assert not isinstance(found, Reason)
+    changes = change(octets, found[0], SETTINGS, TOKEN)
+    assert not isinstance(changes, str)
+    assert sum(len(one.text) for one in changes.splices) < 2_000
+    assert LINK in unfolded(apply(octets, changes.edits(octets)))
+
+
+def test_the_keyword_goes_only_where_it_is_the_trigger() -> None:
+    """With the setting `always` it is a word like any other."""
+    octets = invitation(b"SUMMARY:Plan @meet").replace(b"Subject: Planning", b"Subject: Plan @meet")
+    found = judge(octets, ANNA, SETTINGS, BEFORE)
+    assert not isinstance(found, Reason)
+    by_keyword = replace(SETTINGS, policy=replace(SETTINGS.policy, trigger=Trigger.KEYWORD))
+    always, keyword = (change(octets, found[0], settings, TOKEN) for settings in (SETTINGS, by_keyword))
+    assert not isinstance(always, str)
+    assert not isinstance(keyword, str)
+    assert (always.fields, keyword.fields) == ((), (ChangeHeader(b"Subject", 1, b" Plan"),))

@@ -1,0 +1,184 @@
+"""Worker processes: they answer as core.work does, stop at their budgets, and may die."""
+
+import asyncio
+import os
+import signal
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+
+from notes2conf_milter.core.edits import Changes, apply
+from notes2conf_milter.core.envelope import Door, Envelope
+from notes2conf_milter.core.policy import PolicySettings
+from notes2conf_milter.core.verdict import Reason
+from notes2conf_milter.core.work import Judged, WorkSettings, change, judge
+from notes2conf_milter.workers import Budget, OverBudget, Workers
+from tests.hostile import HOSTILE
+from tests.invitations import BASE_URL, TOKEN, invitation
+
+SETTINGS = WorkSettings(BASE_URL, PolicySettings(frozenset({"example.org"})), "en", 730 * 86400)
+ANNA = Envelope(Door.MILTER, b"anna@example.org")
+NOW = 1_772_500_000
+MESSAGE = invitation(b"SUMMARY:Plan")
+
+T = TypeVar("T")
+
+
+def run(scene: Callable[[Workers], Awaitable[T]], budget: Budget | None = None, count: int = 2) -> T:
+    async def play() -> T:
+        workers = Workers(SETTINGS, budget, count)
+        try:
+            return await scene(workers)
+        finally:
+            await workers.close()
+
+    return asyncio.run(play())
+
+
+async def both(workers: Workers, octets: bytes) -> Reason | tuple[Judged, Changes | str]:
+    """What a sitting says of a message: a reason, or both answers."""
+    sitting = workers.sitting(octets)
+    found = await sitting.judge(ANNA, NOW)
+    try:
+        return found if isinstance(found, Reason) else (found, await sitting.change(TOKEN))
+    finally:
+        sitting.end()
+
+
+def pids(workers: Workers) -> list[int]:
+    return [worker._process.pid for worker in workers._free]
+
+
+def test_the_answers_are_those_of_the_core() -> None:
+    """For an invitation, and for other mail; one process answers both questions."""
+
+    async def scene(workers: Workers) -> tuple[object, object, int]:
+        return await both(workers, MESSAGE), await both(workers, b"Subject: x\r\n\r\n"), len(pids(workers))
+
+    found = judge(MESSAGE, ANNA, SETTINGS, NOW)
+    assert not isinstance(found, Reason)
+    answer, other, processes = run(scene)
+    assert answer == (found[1], change(MESSAGE, found[0], SETTINGS, TOKEN))
+    assert (other, processes) == (Reason.NO_CALENDAR, 1)
+
+
+def test_messages_at_once_do_not_mix() -> None:
+    """More messages than workers; between its questions a worker may have had another message."""
+
+    async def scene(workers: Workers) -> list[object]:
+        messages = [MESSAGE.replace(b"uid-1", b"uid-%d" % number) for number in range(20)]
+        sittings = [workers.sitting(octets) for octets in messages]
+        found = await asyncio.gather(*(sitting.judge(ANNA, NOW) for sitting in sittings))
+        changes = await asyncio.gather(*(sitting.change(TOKEN) for sitting in reversed(sittings)))
+        for octets, one in zip(messages, reversed(changes), strict=True):
+            assert isinstance(one, Changes)
+            assert TOKEN.encode() in apply(octets, one.edits(octets)).replace(b"\r\n ", b"")
+        return [one.uid for one in found if isinstance(one, Judged)]
+
+    assert run(scene) == [f"uid-{number}" for number in range(20)]
+
+
+@pytest.mark.parametrize(
+    ("budget", "name", "which"),
+    [
+        (Budget(cpu=0.2), "boundaries-that-almost-are", "CPU time"),
+        (Budget(cpu=60, memory=50_000_000), "dashes", "memory"),
+        (Budget(cpu=60, wall=0.5), "dashes", "time"),
+    ],
+)
+def test_a_budget_that_is_used_up_ends_the_work(budget: Budget, name: str, which: str) -> None:
+    """And the next message gets its answer."""
+
+    async def scene(workers: Workers) -> tuple[str, object]:
+        with pytest.raises(OverBudget) as raised:
+            await both(workers, HOSTILE[name]())
+        return str(raised.value), await both(workers, b"Subject: x\r\n\r\n")
+
+    said, after = run(scene, budget)
+    assert (said, after) == (which, Reason.NO_CALENDAR)
+
+
+def test_a_worker_that_dies_is_replaced() -> None:
+    """Between messages, and in the middle of one: the question is put again."""
+
+    async def scene(workers: Workers) -> None:
+        assert isinstance(await both(workers, MESSAGE), tuple)
+        os.kill(pids(workers)[0], signal.SIGKILL)
+        sitting = workers.sitting(MESSAGE)
+        assert isinstance(await sitting.judge(ANNA, NOW), Judged)
+        os.kill(pids(workers)[0], signal.SIGKILL)
+        assert isinstance(await sitting.change(TOKEN), Changes)
+
+    run(scene)
+
+
+def test_a_message_that_kills_every_worker_is_given_up() -> None:
+    """After the second one."""
+
+    async def scene(workers: Workers) -> None:
+        asking = asyncio.create_task(both(workers, HOSTILE["dashes"]()))
+        deaths = 0
+        while not asking.done():
+            await asyncio.sleep(0.05)
+            for path in Path("/proc").glob("[0-9]*/stat"):
+                with_parent = (
+                    path.read_text("utf-8", "replace").rpartition(")")[2].split() if path.exists() else ["", ""]
+                )
+                if with_parent[1] == str(os.getpid()) and b"workers" in (path.parent / "cmdline").read_bytes():
+                    os.kill(int(path.parent.name), signal.SIGKILL)
+                    deaths += 1
+        with pytest.raises(OverBudget):
+            await asking
+        assert deaths >= 2
+
+    run(scene, Budget(cpu=60))
+
+
+def test_who_stops_waiting_leaves_the_worker_whole() -> None:
+    """A message that was withdrawn is worked on to its end; the next answer is not its answer."""
+
+    async def scene(workers: Workers) -> None:
+        first = workers.sitting(HOSTILE["three-hundred-thousand-properties"]())
+        asking = asyncio.create_task(first.judge(ANNA, NOW))
+        await asyncio.sleep(0.01)
+        asking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asking
+        assert isinstance(await both(workers, MESSAGE), tuple)
+
+    run(scene, count=1)
+
+
+def test_a_terminal_stops_the_service_and_not_its_workers() -> None:
+    """SIGINT and SIGTERM go to the whole group, and a message may be in the middle of its work."""
+
+    async def scene(workers: Workers) -> None:
+        await both(workers, MESSAGE)
+        (pid,) = pids(workers)
+        os.kill(pid, signal.SIGINT)
+        os.kill(pid, signal.SIGTERM)
+        assert isinstance(await both(workers, MESSAGE), tuple)
+        assert pids(workers) == [pid]
+
+    run(scene)
+
+
+def test_other_mail_goes_on_meanwhile() -> None:
+    """While one worker is busy without end, the next message gets its answer from another."""
+
+    async def scene(workers: Workers) -> None:
+        busy = workers.sitting(MESSAGE)
+        await busy.judge(ANNA, NOW)
+        (pid,) = pids(workers)
+        os.kill(pid, signal.SIGSTOP)
+        asking = asyncio.create_task(busy.change(TOKEN))
+        await asyncio.sleep(0)
+        for _ in range(3):
+            assert isinstance(await both(workers, MESSAGE), tuple)
+        assert not asking.done()
+        os.kill(pid, signal.SIGCONT)
+        assert isinstance(await asking, Changes)
+
+    run(scene)
