@@ -13,6 +13,7 @@ import re
 import unicodedata
 from dataclasses import dataclass
 from encodings.aliases import aliases
+from functools import lru_cache
 
 from notes2conf_milter.core.transfer import IDENTITY
 
@@ -58,6 +59,7 @@ class Charset:
         return octets.decode(self.codec, "replace")
 
 
+@lru_cache(64)  # a few sentences, over and over
 def to_ascii(text: str) -> str:
     """Return `text` in ASCII: umlauts spelled out, accents dropped, the rest as `?`."""
     plain = unicodedata.normalize("NFKD", text.translate(_SPELLED))

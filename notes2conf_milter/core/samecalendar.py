@@ -14,6 +14,7 @@ from notes2conf_milter.core.octets import common
 _INSERTION_LIST = frozenset({b"LOCATION", b"DESCRIPTION", b"CONFERENCE", b"X-ALT-DESC", b"STYLED-DESCRIPTION"})
 _LOGICAL = re.compile(rb"[^\n]*\n(?:[ \t][^\n]*\n)*(?:[ \t][^\n]*\Z)?|[^\n]+\Z")
 _BOM = b"\xef\xbb\xbf"
+_NAME_END = re.compile(rb"[;:]")
 FOLDING = re.compile(rb"(?<!\r)\r*\n[ \t]")
 
 
@@ -77,4 +78,4 @@ def _octets_kept(before: _Row, after: _Row, meant: Meant) -> bool:
 
 
 def _name(text: bytes) -> bytes:
-    return re.split(rb"[;:]", text, maxsplit=1)[0].upper()
+    return _NAME_END.split(text, 1)[0].upper()

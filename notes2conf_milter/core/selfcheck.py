@@ -48,11 +48,11 @@ def _check(original: bytes, result: bytes, meant: Meant) -> str | None:
     if header != header_other and (meant.keyword is None or not _header_equal(header, header_other, meant)):
         return "header"
     changed: list[tuple[Message, Message]] = []
-    short, short_other, left_out = shortened(original, result)
+    short, short_other, runs = shortened(original, result)
     complaint = _entity(_read(short), _read(short_other), changed)
     if complaint is not None:
         return complaint
-    pairs = [(one, _body(one, left_out), _body(other, left_out)) for one, other in changed]
+    pairs = [(one, whole(_body(one), original, runs), whole(_body(other), original, runs)) for one, other in changed]
     if not _rest_equal(original[start:], result[start_other:], [(body, body_other) for _, body, body_other in pairs]):
         return "outside"
     return next((found for found in (_leaf(*pair, meant) for pair in pairs) if found), None)
@@ -62,8 +62,8 @@ def _read(message: bytes) -> Message:
     return email.message_from_string(message.decode("latin-1"), policy=email.policy.compat32)  # one character an octet
 
 
-def _body(part: Message, left_out: list[bytes]) -> bytes:
-    return whole(str(part.get_payload()).encode("latin-1"), left_out)
+def _body(part: Message) -> bytes:
+    return str(part.get_payload()).encode("latin-1")
 
 
 # --- header ---

@@ -16,20 +16,31 @@ def test_a_long_attachment_is_one_line() -> None:
     """And both messages stay what they are otherwise."""
     original = message(ATTACHMENT, HELLO, ATTACHMENT)
     result = original.replace(b"Hello", b"Hello, hello")
-    short, short_other, left_out = shortened(original, result)
+    short, short_other, runs = shortened(original, result)
     assert len(short) < 2_000
     assert short_other == short.replace(b"Hello", b"Hello, hello")
-    assert (whole(short, left_out), whole(short_other, left_out)) == (original, result)
+    assert (whole(short, original, runs), whole(short_other, original, runs)) == (original, result)
+
+
+PROSE = b"All work and no play makes Jack a dull boy.\r\n" * 20_000
+COLONS = b"Note: all work\r\nand no: play\r\n" * 20_000
+EMPTY = b"\r\n" * 200_000
+NESTED = b"Content-Type: message/rfc822\r\n\r\n"
 
 
 @pytest.mark.parametrize("place", [b"before", b"inside", b"behind"])
-def test_the_structure_is_the_same_without_the_runs(place: bytes) -> None:
-    """Boundaries before, inside and behind a long part stay."""
-    inner = message(ATTACHMENT, HELLO, kind=b"mixed", boundary=b"in")
+@pytest.mark.parametrize("body", [LONG, PROSE, EMPTY + COLONS, b"x y\r\n" + COLONS, b"x y\n\r\n" + EMPTY])
+@pytest.mark.parametrize(
+    "head", [b"Content-Type: text/plain\r\n\r\n", b"\r\n", NESTED, NESTED * 3, NESTED + b"X: y\r\n", b""]
+)
+def test_the_structure_is_the_same_without_the_runs(place: bytes, body: bytes, head: bytes) -> None:
+    """Boundaries before, inside and behind a long part stay, whatever its header."""
+    long = head + body
+    inner = message(long, HELLO, kind=b"mixed", boundary=b"in")
     parts = {b"before": (inner, HELLO), b"inside": (HELLO, inner, HELLO), b"behind": (HELLO, inner)}[place]
     original = message(*parts, boundary=b"out")
-    short, _, left_out = shortened(original, original)
-    assert left_out
+    short, _, runs = shortened(original, original)
+    assert runs
     shape = [(one.get_content_type(), one.items()) for one in message_from_bytes(original).walk()]
     assert [(one.get_content_type(), one.items()) for one in message_from_bytes(short).walk()] == shape
 
