@@ -52,8 +52,8 @@ class WorkFailed(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """What one message may take. cpu: seconds for each of the two questions; memory: octets; wall: seconds, after which a
-    worker that does not answer is killed."""
+    """What one message may take. cpu: seconds; memory: octets; wall: seconds, after which a worker that does not answer is
+    killed."""
 
     cpu: float = 1.0
     memory: int = 200_000_000
@@ -291,6 +291,7 @@ class _Desk:
     def __init__(self, settings: WorkSettings, budget: Budget) -> None:
         self._settings, self._budget = settings, budget
         self._working = False
+        self._seconds = budget.cpu  # left for the message
         self._message = b""
         self._invitation: Invitation | None = None
         signal.signal(signal.SIGPROF, self._time_is_up)

@@ -85,7 +85,7 @@ def test_messages_at_once_do_not_mix() -> None:
     [
         (Budget(cpu=0.2), "boundaries-that-almost-are", "CPU time"),
         (Budget(cpu=60, memory=50_000_000), "dashes", "memory"),
-        (Budget(cpu=60, wall=0.5), "dashes", "time"),
+        (Budget(cpu=60, memory=4_000_000_000, wall=0.5), "dashes", "time"),
     ],
 )
 def test_a_budget_that_is_used_up_ends_the_work(budget: Budget, name: str, which: str) -> None:
