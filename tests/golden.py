@@ -16,6 +16,7 @@ from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any
 
+from notes2conf_milter.address import UnixAddress
 from notes2conf_milter.core.contentlines import components
 from notes2conf_milter.core.edits import apply
 from notes2conf_milter.core.envelope import Door, Envelope
@@ -26,9 +27,13 @@ from notes2conf_milter.core.policy import PolicySettings, Trigger
 from notes2conf_milter.core.transfer import decode
 from notes2conf_milter.core.verdict import Outcome
 from notes2conf_milter.mailflow import FlowSettings, MailFlow
+from notes2conf_milter.milter.server import MilterServer
 from notes2conf_milter.store import EpochFile, MeetingStore, load_mail_key, new_keys
 from notes2conf_milter.store.keys import EPOCH_NAME, MAIL_KEY_NAME
 from tests.inthread import InThread
+from tests.milter.mta import MilterClient
+from tests.smtp.door import connected, dotted, serving
+from tests.smtp.nexthop import NextHop
 
 MESSAGES = Path(__file__).parent / "messages"
 JOIN = "joinjoinjoinjoinjoinjoinjoinjoin"
@@ -98,7 +103,7 @@ async def flow_for(case: Case, *, allowed: bool | None = None) -> AsyncIterator[
     settings = case.facts.get("settings", {})
     networks = (ALLOWED,) if allowed is None else (LOOPBACK,) if allowed else ()
     policy = PolicySettings(
-        organizer_domains=frozenset({"example.org"}),
+        organizer_domains=frozenset(case.facts.get("domains", ["example.org"])),
         allowed_networks=networks,
         trigger=Trigger(settings.get("trigger", "always")),
         keyword=settings.get("keyword", "@meet"),
@@ -153,3 +158,38 @@ def through_core(case: Case, message: bytes) -> tuple[Outcome, bytes]:
             return outcome, apply(message, outcome.edits)
 
     return asyncio.run(run())
+
+
+async def through_milter_door(case: Case, folder: Path) -> bytes:
+    """What an MTA has after replaying the milter's edits. The message is in CRLF. folder: for the socket, with a short path."""
+    async with flow_for(case) as flow:
+        door = MilterServer()
+        socket = UnixAddress(str(folder / "m"))
+        await door.start(socket, flow)
+        macros = {b"{client_addr}": case.facts["client"].encode()}
+        if case.facts["authenticated"]:
+            macros[b"{auth_authen}"] = b"anna"
+        recipients = [recipient.encode() for recipient in case.facts["recipients"]]
+        async with MilterClient(socket) as mta:
+            result = await mta.deliver(case.message, case.facts["sender"].encode(), recipients, macros)
+        await door.close(5)
+    assert result.verdict == "accept"
+    return result.message
+
+
+async def through_smtp_door(case: Case) -> bytes:
+    """What the next hop gets. The message ends in CRLF."""
+    async with (
+        flow_for(case, allowed=case.client_allowed) as flow,
+        NextHop() as hop,
+        serving(hop.address, flow) as server,
+        connected(server.address) as client,
+    ):
+        assert (await client.reply()).startswith(b"220 ")
+        assert (await client.ask(b"EHLO client.example")).startswith(b"250")
+        for command in (b"MAIL FROM:<%s>" % case.facts["sender"].encode(), b"RCPT TO:<bob@example.net>"):
+            assert (await client.ask(command)).startswith(b"250")
+        assert (await client.ask(b"DATA")).startswith(b"354")
+        await client.send(dotted(case.message))
+        assert (await client.reply()).startswith(b"250")
+        return hop.messages[0].octets

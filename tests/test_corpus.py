@@ -3,12 +3,10 @@
 The corpus lies beside the checkout and is no part of it; without it these tests are skipped, in CI they fail.
 """
 
-import base64
+import asyncio
 import os
-import quopri
 import re
 from collections import Counter
-from functools import lru_cache
 from pathlib import Path
 
 import icalendar
@@ -20,46 +18,14 @@ from notes2conf_milter.core.rewrite import meant, rewrite
 from notes2conf_milter.core.selfcheck import check
 from notes2conf_milter.core.transfer import decode
 from notes2conf_milter.core.verdict import Reason
+from tests.corpus import CORPUS, case, in_every_encoding, messages, table
+from tests.golden import Case, through_core, through_milter_door, through_smtp_door
 from tests.invitations import job
 
-CORPUS = Path(__file__).parents[1].parent / "shared" / "corpus"
 INSERTED = {b"LOCATION", b"DESCRIPTION", b"CONFERENCE", b"X-ALT-DESC", b"STYLED-DESCRIPTION"}
 needed = pytest.mark.skipif(
     not CORPUS.is_dir() and os.environ.get("CI") != "true", reason="no corpus beside the checkout"
 )
-
-
-def wrapped(calendar: bytes, encoding: str) -> bytes:
-    """A minimal message around a calendar."""
-    method = re.search(rb"(?im)^METHOD:\s*(\w+)", calendar)
-    body = calendar
-    if encoding == "base64":
-        body = base64.encodebytes(calendar).replace(b"\n", b"\r\n")
-    elif encoding == "quoted-printable":
-        body = quopri.encodestring(calendar.replace(b"\r\n", b"\n")).replace(b"\n", b"\r\n")
-    return (
-        b"From: anna@example.org\r\nMIME-Version: 1.0\r\nContent-Type: text/calendar; charset=UTF-8; method="
-        + (method[1] if method else b"REQUEST")
-        + b"\r\nContent-Transfer-Encoding: "
-        + encoding.encode()
-        + b"\r\n\r\n"
-        + body
-    )
-
-
-@lru_cache(1)
-def corpus() -> dict[str, bytes]:
-    """Every message by a name."""
-    found = {}
-    for path in sorted((CORPUS / "messages").glob("*.eml")):
-        octets = path.read_bytes()
-        if octets.startswith(b"From "):  # mbox
-            octets = octets.partition(b"\n")[2]
-        found[path.name] = re.sub(rb"\r?\n", b"\r\n", octets)
-    for path in sorted((CORPUS / "calendars").glob("*.ics")):
-        for encoding in ("8bit", "base64", "quoted-printable"):
-            found[f"{path.name} {encoding}"] = wrapped(path.read_bytes(), encoding)
-    return found
 
 
 def properties(calendar: bytes) -> Counter[tuple[bytes, ...]]:
@@ -90,7 +56,7 @@ def parses(calendar: bytes) -> bool:
 def test_every_message_of_the_corpus_has_an_answer() -> None:
     """Each is an invitation or a reason, and there are plenty of both."""
     assert CORPUS.is_dir(), "CI needs the corpus"
-    answers = [read(octets) for octets in corpus().values()]
+    answers = [read(octets) for octets in in_every_encoding().values()]
     assert all(isinstance(answer, Invitation | Reason) for answer in answers)
     assert sum(isinstance(answer, Invitation) for answer in answers) > 100
     assert len({answer for answer in answers if isinstance(answer, Reason)}) > 5
@@ -101,7 +67,7 @@ def test_every_message_of_the_corpus_has_an_answer() -> None:
 def test_what_is_rewritten_differs_only_as_meant(language: str) -> None:
     """The self-check agrees, again is the same, other properties are equal, and icalendar parses what it parsed before."""
     wanted, wrong = job(language=language), []
-    for name, octets in corpus().items():
+    for name, octets in in_every_encoding().items():
         found = read(octets)
         if not isinstance(found, Invitation):
             continue
@@ -124,10 +90,41 @@ def test_what_is_rewritten_differs_only_as_meant(language: str) -> None:
 @needed
 def test_the_wrapping_of_this_test_loses_nothing() -> None:
     """Base64 and quoted-printable carry the calendars whole, so that what was compared above is theirs."""
-    for name, octets in corpus().items():
+    for name, octets in in_every_encoding().items():
         kind = name.rpartition(" ")[2]
         if kind in ("base64", "quoted-printable"):
             decoded = decode(octets.partition(b"\r\n\r\n")[2], kind.encode())
-            plain = corpus()[name.removesuffix(kind) + "8bit"].partition(b"\r\n\r\n")[2]
+            plain = in_every_encoding()[name.removesuffix(kind) + "8bit"].partition(b"\r\n\r\n")[2]
             assert decoded is not None
             assert re.sub(rb"[ \t]*\r*\n", b"\n", decoded).strip() == re.sub(rb"[ \t]*\r*\n", b"\n", plain).strip()
+
+
+# --- verdicts, and every door ---
+
+
+@needed
+def test_the_table_names_every_file() -> None:
+    """What was decided about each was reviewed; a new file has to be looked at."""
+    assert list(table()) == list(messages())
+
+
+@needed
+def test_verdict_and_reason_are_those_that_were_reviewed() -> None:
+    """From its own organizer, before it is over: see tests/corpus.tsv."""
+    found = {name: through_core(case(name), octets)[0] for name, octets in messages().items()}
+    decided = {name: (outcome.verdict.value, outcome.reason.value) for name, outcome in found.items()}
+    assert {name: (decided[name], wanted) for name, wanted in table().items() if decided[name] != wanted} == {}
+
+
+@needed
+def test_both_doors_give_what_the_core_gives(tmp_path: Path) -> None:
+    """Octet for octet, rewritten or not; a message without a final line end gets the one that SMTP owes."""
+    wrong = []
+    for name in messages():
+        one = case(name)
+        if not one.message.endswith(b"\r\n"):
+            one = Case(name, one.message + b"\r\n", b"", one.facts)
+        _, expected = through_core(one, one.message)
+        wrong += [f"{name}: milter door"] * (asyncio.run(through_milter_door(one, tmp_path)) != expected)
+        wrong += [f"{name}: SMTP door"] * (asyncio.run(through_smtp_door(one)) != expected)
+    assert wrong == []

@@ -7,20 +7,27 @@ lies beside as out.eml.got.
 import asyncio
 import os
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from notes2conf_milter.address import UnixAddress
 from notes2conf_milter.core.edits import apply
 from notes2conf_milter.core.envelope import Door
 from notes2conf_milter.core.joinlink import own_join_link
 from notes2conf_milter.core.verdict import Outcome, Verdict
-from notes2conf_milter.milter.server import MilterServer
-from tests.golden import BASE_URL, JOIN, MESSAGES, Case, answer, cases, flow_for, through_core
-from tests.milter.mta import MilterClient
-from tests.smtp.door import connected, dotted, serving
-from tests.smtp.nexthop import NextHop
+from tests.golden import (
+    BASE_URL,
+    JOIN,
+    MESSAGES,
+    Case,
+    answer,
+    cases,
+    flow_for,
+    through_core,
+    through_milter_door,
+    through_smtp_door,
+)
 
 CASES = cases()
 REWRITTEN = [case for case in CASES if case.facts["verdict"] == "rewrite"]
@@ -55,24 +62,7 @@ def test_milter_door_gives_the_same_octets(case: Case, tmp_path: Path) -> None:
 
     # Postfix takes a bare LF for a line end and hands milters CRLF.
     sent = case.message if b"\r\n" in case.message else case.message.replace(b"\n", b"\r\n")
-
-    async def run() -> bytes:
-        async with flow_for(case) as flow:
-            door = MilterServer()
-            socket = UnixAddress(str(tmp_path / "m"))
-            await door.start(socket, flow)
-            macros = {b"{client_addr}": case.facts["client"].encode()}
-            if case.facts["authenticated"]:
-                macros[b"{auth_authen}"] = b"anna"
-            async with MilterClient(socket) as mta:
-                result = await mta.deliver(
-                    sent, case.facts["sender"].encode(), [r.encode() for r in case.facts["recipients"]], macros
-                )
-            await door.close(5)
-        assert result.verdict == "accept"
-        return result.message
-
-    got = asyncio.run(run())
+    got = asyncio.run(through_milter_door(replace(case, message=sent), tmp_path))
     if sent == case.message:
         compare(case, got)
     else:
@@ -83,25 +73,8 @@ def test_milter_door_gives_the_same_octets(case: Case, tmp_path: Path) -> None:
 def test_smtp_door_gives_the_same_octets(case: Case) -> None:
     """What the next hop gets is the golden message, with the final line end that SMTP owes (RFC 5321 §4.1.1.4)."""
     sent = case.message if case.message.endswith(b"\r\n") else case.message + b"\r\n"
-
-    async def run() -> bytes:
-        async with (
-            flow_for(case, allowed=case.client_allowed) as flow,
-            NextHop() as hop,
-            serving(hop.address, flow) as server,
-            connected(server.address) as client,
-        ):
-            assert (await client.reply()).startswith(b"220 ")
-            assert (await client.ask(b"EHLO client.example")).startswith(b"250")
-            for command in (b"MAIL FROM:<%s>" % case.facts["sender"].encode(), b"RCPT TO:<bob@example.net>"):
-                assert (await client.ask(command)).startswith(b"250")
-            assert (await client.ask(b"DATA")).startswith(b"354")
-            await client.send(dotted(sent))
-            assert (await client.reply()).startswith(b"250")
-            return hop.messages[0].octets
-
     _, expected = through_core(case, sent)
-    got = asyncio.run(run())
+    got = asyncio.run(through_smtp_door(replace(case, message=sent)))
     assert got == expected
     if sent == case.message:
         compare(case, got)
