@@ -3,7 +3,10 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PACKAGES_RUN := python3-venv
-PACKAGES_TEST := python3-venv postfix nginx-light chromium chromium-driver
+PACKAGES_TEST := python3-venv postfix nginx-light chromium chromium-driver libical3
+# Another reader of calendars, for the tests alone: fetched by its name, and taken only if it is what it was.
+ICAL_JS := ical.js-2.2.1.tgz
+ICAL_JS_SHA512 := c8afd494f6c4b37d7a8a06ffb634606c503c655ef9ac2b01269fe158e6ada7268f365830d1d183994f85a2270e7305f8c5791e5ce91888e982a8d3c5a4d3e442
 
 .PHONY: demo test lock clean
 
@@ -24,9 +27,13 @@ $(VENV)/run: requirements.txt pyproject.toml
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	touch $@
 
-$(VENV)/test: requirements-test.txt requirements.txt pyproject.toml
+$(VENV)/test: Makefile requirements-test.txt requirements.txt pyproject.toml
 	./install_packages.sh $(PACKAGES_TEST)
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	command -v npm >/dev/null || ./install_packages.sh nodejs npm
+	mkdir -p $(VENV)/node
+	cd $(VENV)/node && npm pack --silent $(subst js-,js@,$(ICAL_JS:.tgz=)) >/dev/null && \
+	  echo "$(ICAL_JS_SHA512)  $(ICAL_JS)" | sha512sum --check --quiet && tar -xzf $(ICAL_JS)
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-test.txt
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	touch $@ $(VENV)/run

@@ -7,6 +7,7 @@ import asyncio
 import os
 import re
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import icalendar
@@ -21,6 +22,7 @@ from notes2conf_milter.core.verdict import Reason
 from tests.corpus import CORPUS, case, in_every_encoding, messages, table
 from tests.golden import Case, through_core, through_milter_door, through_smtp_door
 from tests.invitations import job
+from tests.otherparsers import Properties, by_ical_js, by_libical
 
 INSERTED = {b"LOCATION", b"DESCRIPTION", b"CONFERENCE", b"X-ALT-DESC", b"STYLED-DESCRIPTION"}
 needed = pytest.mark.skipif(
@@ -97,6 +99,28 @@ def test_the_wrapping_of_this_test_loses_nothing() -> None:
             plain = in_every_encoding()[name.removesuffix(kind) + "8bit"].partition(b"\r\n\r\n")[2]
             assert decoded is not None
             assert re.sub(rb"[ \t]*\r*\n", b"\n", decoded).strip() == re.sub(rb"[ \t]*\r*\n", b"\n", plain).strip()
+
+
+# --- other parsers ---
+
+
+@needed
+@pytest.mark.parametrize("read_all", [by_ical_js, by_libical])
+def test_other_parsers_find_the_same_but_for_the_link(read_all: Callable[[list[str]], list[Properties | None]]) -> None:
+    """They read what they read before, and every property outside the insertion list is equal before and after."""
+    names, before, after = [], [], []
+    for name, octets in in_every_encoding().items():
+        found = read(octets)
+        if isinstance(found, Invitation):
+            again = read(apply(octets, rewrite(octets, found, job())))
+            assert isinstance(again, Invitation)
+            for one, other in zip(found.copies, again.copies, strict=True):
+                names.append(name)
+                before.append(one.charset.decode(one.octets))
+                after.append(other.charset.decode(other.octets))
+    changed = list(zip(names, read_all(before), read_all(after), strict=True))
+    assert [name for name, one, other in changed if one != other] == []
+    assert sum(one is not None for _, one, _ in changed) > 250
 
 
 # --- verdicts, and every door ---
