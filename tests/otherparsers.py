@@ -77,8 +77,8 @@ def _in_text(text: str) -> Iterator[tuple[str, ...]]:
         if name == "end" and inside:
             inside.pop()
         # What libical says of an empty LOCATION is gone when it is filled.
-        about = line.rpartition(":")[2] if name == "x-lic-error" else ""
-        if not (inside[-1:] == ["vevent"] and (name in INSERTED or _NO_VALUE.match(about))):
+        unsaid = name == "x-lic-error" and _NO_VALUE.search(line)
+        if not (inside[-1:] == ["vevent"] and (name in INSERTED or unsaid)):
             yield (*inside, line)
         if name == "begin":
             inside.append(line.partition(":")[2].strip().lower())
