@@ -4,11 +4,12 @@ VENV := .venv
 BIN := $(VENV)/bin
 PACKAGES_RUN := python3-venv
 PACKAGES_TEST := python3-venv postfix nginx-light chromium chromium-driver libical3
+PACKAGES_BENCH := gcc libc6-dev libmilter-dev python3-milter postfix
 # Another reader of calendars, for the tests alone: fetched by its name, and taken only if it is what it was.
 ICAL_JS := ical.js-2.2.1.tgz
 ICAL_JS_SHA512 := c8afd494f6c4b37d7a8a06ffb634606c503c655ef9ac2b01269fe158e6ada7268f365830d1d183994f85a2270e7305f8c5791e5ce91888e982a8d3c5a4d3e442
 
-.PHONY: demo test lock clean
+.PHONY: demo test bench lock clean
 
 demo: $(VENV)/run
 	$(BIN)/notes2conf-milter demo
@@ -18,6 +19,10 @@ test: $(VENV)/test
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/pytest $(PYTEST)
+
+bench: $(VENV)/test
+	./install_packages.sh $(PACKAGES_BENCH)
+	$(BIN)/python -m tests.bench.run $(BENCH)
 
 # The stamp files say what a .venv holds: `run` the locked dependencies and the package, `test` the test tools, too.
 $(VENV)/run: requirements.txt pyproject.toml

@@ -1,0 +1,73 @@
+"""What the benchmarks print: a figure, what it is measured against, and whether it is reached. Also what processes use.
+
+Ratios are medians of rounds measured side by side in one run, with their range; absolute figures are of this machine alone.
+"""
+
+import os
+import statistics
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+_TICK = os.sysconf("SC_CLK_TCK")
+
+
+class Report:
+    """Prints lines; remembers what was missed."""
+
+    def __init__(self) -> None:
+        self.missed: list[str] = []
+
+    def section(self, title: str) -> None:
+        print(f"\n== {title}", flush=True)
+
+    def note(self, text: str) -> None:
+        print(f"   {text}", flush=True)
+
+    def at_least(self, what: str, values: Sequence[float], target: float, unit: str = "") -> None:
+        self._line(what, values, f"at least {target:g}{unit}", statistics.median(values) >= target, unit)
+
+    def at_most(self, what: str, values: Sequence[float], target: float, unit: str = "") -> None:
+        self._line(what, values, f"at most {target:g}{unit}", statistics.median(values) <= target, unit)
+
+    def _line(self, what: str, values: Sequence[float], target: str, reached: bool, unit: str) -> None:
+        spread = f" [{min(values):.3g}-{max(values):.3g}]" if len(values) > 1 else ""
+        line = f"{what}: {statistics.median(values):.3g}{unit}{spread}, wanted {target}"
+        print(f"{'  ' if reached else '! '} {line}{'' if reached else '  NOT REACHED'}", flush=True)
+        if not reached:
+            self.missed.append(line)
+
+
+def tree(pid: int) -> list[int]:
+    """A process and all below it."""
+    found = subprocess.run(["pgrep", "-P", str(pid)], capture_output=True, text=True, check=False).stdout.split()
+    return [pid, *(below for child in found for below in tree(int(child)))]
+
+
+def cpu(pids: Sequence[int]) -> float:
+    """Seconds of CPU time so far."""
+    total = 0
+    for pid in pids:
+        try:
+            fields = Path(f"/proc/{pid}/stat").read_text("utf-8", "replace").rpartition(")")[2].split()
+        except OSError:
+            continue
+        total += int(fields[11]) + int(fields[12])
+    return total / _TICK
+
+
+def memory(pids: Sequence[int], line: str = "VmRSS") -> float:
+    """Megabytes that are resident now (VmRSS), or were at most since `reset_peak` (VmHWM)."""
+    total = 0
+    for pid in pids:
+        try:
+            text = Path(f"/proc/{pid}/status").read_text("utf-8", "replace")
+        except OSError:
+            continue
+        total += int(text.partition(line + ":")[2].split()[0])
+    return total * 1024 / 1e6
+
+
+def reset_peak(pids: Sequence[int]) -> None:
+    for pid in pids:
+        Path(f"/proc/{pid}/clear_refs").write_text("5")
