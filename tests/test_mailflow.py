@@ -329,7 +329,7 @@ def failing(*_: object, **__: object) -> None:
     raise RuntimeError("Secret plan of anna@example.org")
 
 
-PLACES = [(work, name) for name in ("read", "schedule", "decide", "changes", "check", "apply", "meant")]
+PLACES = [(work, name) for name in ("read", "schedule", "decide", "changes", "check", "meant")]
 
 
 @pytest.mark.parametrize(("module", "place"), [*PLACES, (mailflow, "compose"), (mailflow, "may_hold_calendar")])

@@ -53,6 +53,10 @@ class Changes:
         body = (ReplaceBody(splice(message, self.splices, self.body_start)),) if self.splices else ()
         return (*body, *self.fields)
 
+    def applied(self, message: bytes) -> bytes:
+        """Return what `apply(message, self.edits(message))` does, with one copy less of a long message."""
+        return apply(splice(message, self.splices), self.fields) if self.splices else apply(message, self.fields)
+
 
 def apply(message: bytes, edits: Iterable[Edit]) -> bytes:
     """Return `message` with `edits` applied; with no edits, the very same octets.

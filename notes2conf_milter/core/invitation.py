@@ -13,6 +13,7 @@ from notes2conf_milter.core.charset import Charset, charset_of
 from notes2conf_milter.core.contentlines import CalendarError, Component, ContentLine, components, unescape
 from notes2conf_milter.core.meeting import Person, Revision
 from notes2conf_milter.core.message import MessageTooComplex, Part, parse
+from notes2conf_milter.core.octets import holds_any
 from notes2conf_milter.core.transfer import decode
 from notes2conf_milter.core.verdict import Reason
 
@@ -114,8 +115,7 @@ _HINTS = (b"text/calendar", b"application/ics", b".ics", b"name*", b'name="=?', 
 
 def may_hold_calendar(message: bytes) -> bool:
     """Say whether `read` could find a calendar: a quick look that spares most mail the parsing."""
-    lower = message.lower()
-    return any(hint in lower for hint in _HINTS)
+    return holds_any(message, _HINTS)
 
 
 def read(message: bytes) -> Invitation | Reason:

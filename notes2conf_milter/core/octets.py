@@ -1,9 +1,22 @@
-"""What two runs of octets have in common.
+"""Looks at long runs of octets: what two have in common, what stands in one.
 
-In:  two octet strings. Out: lengths. Fails: never. Compares slices, so that a long run takes the time of a copy.
+In:  octet strings. Out: lengths, yes or no. Fails: never. Compares slices, so that a long run takes the time of a copy.
 """
 
 _CHUNK = 65_536
+_OVERLAP = 64
+
+
+def holds_any(octets: bytes, words: tuple[bytes, ...]) -> bool:
+    """Say whether one of the words, in lower case and up to 64 octets long, stands in `octets` in whatever case.
+
+    Piece by piece, each with the end of the one before: a whole copy in lower case would be another message in memory.
+    """
+    for start in range(0, max(len(octets), 1), _CHUNK - _OVERLAP):
+        lower = octets[start : start + _CHUNK].lower()
+        if any(word in lower for word in words):
+            return True
+    return False
 
 
 def common(one: bytes, other: bytes, at: int = 0, at_other: int = 0) -> int:

@@ -10,7 +10,7 @@ same without the run.
 
 import re
 
-from notes2conf_milter.core.octets import common, common_end
+from notes2conf_milter.core.octets import common, common_end, holds_any
 
 _LONG = 65_536  # octets that both messages have in common and that hold no structure: read as one line from here on
 _STOPPER = re.compile(rb"\n(?!From |--)[!-9;-~][^:\r\n]*\r?\n|\n\r?\n\r?\n")
@@ -24,7 +24,7 @@ def shortened(original: bytes, result: bytes) -> tuple[bytes, bytes, list[Run]]:
     """Return both messages with one line in the place of each long run of lines that is the same in both; and those runs."""
     if (
         len(original) < _LONG
-        or b"delivery-status" in original.lower()
+        or holds_any(original, (b"delivery-status",))
         or any(_LEFT_OUT.search(message) for message in (original, result))
     ):
         return original, result, []

@@ -8,7 +8,7 @@ Fails: never by itself. How much time and memory it may take is the business of 
 import re
 from dataclasses import dataclass
 
-from notes2conf_milter.core.edits import Changes, apply
+from notes2conf_milter.core.edits import Changes
 from notes2conf_milter.core.envelope import Envelope
 from notes2conf_milter.core.invitation import Invitation, read
 from notes2conf_milter.core.joinlink import own_join_link
@@ -90,6 +90,7 @@ def change(message: bytes, invitation: Invitation, settings: WorkSettings, token
     keyword: re.Pattern[bytes] | None = policy.keyword_found if policy.trigger is Trigger.KEYWORD else None
     job = Job(settings.base_url, token, WORDINGS[settings.language], keyword)
     found = changes(message, invitation, job)
-    edits = found.edits(message)
-    complaint = check(message, apply(message, edits), meant(invitation, job)) if edits else None
+    if not found.splices and not found.fields:
+        return found
+    complaint = check(message, found.applied(message), meant(invitation, job))
     return found if complaint is None else complaint

@@ -204,7 +204,11 @@ def change_header(name: bytes, index: int, value: bytes) -> bytes:
     return b"".join((_INDEXED_HEAD.pack(length, b"m", index), name, b"\0", value, b"\0"))
 
 
-def replace_body(body: bytes) -> bytes:
-    """Encode the replacement of the body (CRLF line ends) as one run of chunks; an empty body is one empty chunk."""
-    chunks = (body[at : at + MAX_CHUNK] for at in range(0, len(body) or 1, MAX_CHUNK))
-    return b"".join(packet(b"b", chunk) for chunk in chunks)
+def replace_body(body: bytes) -> list[bytes | memoryview]:
+    """Encode the replacement of the body (CRLF line ends) as one run of chunks; an empty body is one empty chunk.
+
+    Returns heads and chunks, to be joined: the body is not copied here.
+    """
+    view = memoryview(body)
+    chunks = [view[at : at + MAX_CHUNK] for at in range(0, len(body) or 1, MAX_CHUNK)]
+    return [piece for chunk in chunks for piece in (_HEAD.pack(1 + len(chunk), b"b"), chunk)]

@@ -31,6 +31,7 @@ log = logging.getLogger("notes2conf.mail")
 
 _BACKLOG = 1024  # smtpd processes connect at once after a restart
 _LAST_WORDS = 1.0  # seconds that a peer has to take what was written before its connection is cut
+_SLICE = 1_048_576  # octets
 _TOO_LATE = Outcome(Verdict.DEFER, Reason.INTERNAL_ERROR)
 
 
@@ -193,7 +194,7 @@ class _Connection(asyncio.Protocol):
             self._task.cancel()  # ABORT or QUIT: the verdict is not wanted any more
             self._task = self._asked = None
         if reply:
-            self._transport.write(reply)
+            self._write(reply)
         if session.refused:
             self._server.warn_refused()
         if session.closed:
@@ -203,6 +204,12 @@ class _Connection(asyncio.Protocol):
         elif self._server.closing:
             self.close_between_messages()
         self._regulate()
+
+    def _write(self, reply: bytes) -> None:
+        """Hand over what is to be sent; a long reply in slices, for the transport copies what the socket does not take."""
+        view = memoryview(reply)
+        for at in range(0, len(reply), _SLICE):
+            self._transport.write(view[at : at + _SLICE])
 
     def _put(self, question: Question) -> bytes:
         match question.ask:

@@ -86,7 +86,7 @@ class Terms:
         # The body first, in one run: Postfix refuses one that other edits interrupt (milter8.c, body_edit_lockout).
         bodies = [packets.replace_body(edit.body) for edit in outcome.edits if isinstance(edit, ReplaceBody)]
         fields = [self._change_header(edit) for edit in outcome.edits if isinstance(edit, ChangeHeader)]
-        return b"".join((*bodies[-1:], *fields, packets.ACCEPT))
+        return b"".join([*(piece for body in bodies[-1:] for piece in body), *fields, packets.ACCEPT])
 
     def _change_header(self, edit: ChangeHeader) -> bytes:
         value = edit.value.replace(b"\r\n", b"\n")

@@ -7,6 +7,7 @@ was collected is freed.
 """
 
 from dataclasses import dataclass, field
+from io import BytesIO
 from ipaddress import IPv4Address, IPv6Address
 
 from notes2conf_milter.core.envelope import Door, Envelope
@@ -43,8 +44,7 @@ class Transaction:
     too_large: bool = False
     _size: int = 0
     _fields: list[bytes] = field(default_factory=list)
-    _header: bytes = b""
-    _body: list[bytes] = field(default_factory=list)
+    _octets: BytesIO = field(default_factory=BytesIO)
 
     def add_recipient(self, path: bytes) -> None:
         """Keep a recipient, if there is room."""
@@ -67,11 +67,12 @@ class Transaction:
         fields = [field[:-1].replace(b"\0", colon, 1) for field in raw if field[-1:] == b"\0"]
         fields.append(b"\n")  # the line end of the last field, and the empty line
         # Folds come as LF (milter8.c, milter8_header): one pass makes CRLF of them and of our own line ends.
-        self._header = b"\n".join(fields).replace(b"\n", b"\r\n")
-        if len(fields) != len(raw) + 1 or b"\0" in self._header or b"".join(raw).count(b"\0") != 2 * len(raw):
+        header = b"\n".join(fields).replace(b"\n", b"\r\n")
+        if len(fields) != len(raw) + 1 or b"\0" in header or b"".join(raw).count(b"\0") != 2 * len(raw):
             raise PacketError("header field is not a name and a value")
         raw.clear()
-        return self._header
+        self._octets.write(header)
+        return header
 
     def add_body(self, chunk: bytes) -> None:
         """Add a chunk of the body."""
@@ -79,13 +80,11 @@ class Transaction:
         if self._size > self.limits.message:
             self._drop()
         else:
-            self._body.append(chunk)
+            self._octets.write(chunk)
 
     def end(self) -> bytes:
         """Return the whole message, and keep no second copy of it."""
-        octets = b"".join((self._header, *self._body))
-        self._body.clear()
-        return octets
+        return self._octets.getvalue()  # BytesIO hands over what it has
 
     def envelope(self, client: IPv4Address | IPv6Address | None, queue_id: str) -> Envelope:
         """Return the envelope of the message from that client."""
@@ -99,6 +98,5 @@ class Transaction:
         )
 
     def _drop(self) -> None:
-        self.too_large, self._header = True, b""
+        self.too_large, self._octets = True, BytesIO()
         self._fields.clear()
-        self._body.clear()

@@ -208,3 +208,10 @@ def test_a_copy_with_an_encoded_file_name(parameters: bytes) -> None:
     copies = [one for one in email.message_from_bytes(result).walk() if one.get_content_maintype() != "multipart"]
     assert all(LINK in one.get_payload(decode=True).replace(b"\r\n ", b"") for one in copies)
     assert isinstance(read(message(PLAIN, attached)), Invitation)
+
+
+def test_a_calendar_is_seen_wherever_it_stands() -> None:
+    """The quick look goes piece by piece; no seam hides a calendar."""
+    for before in range(65_470, 65_560):
+        assert may_hold_calendar(b"x" * before + b"Text/Calendar" + b"y" * 70_000)
+    assert not may_hold_calendar(b"text/calenda" * 30_000)

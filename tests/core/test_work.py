@@ -54,7 +54,9 @@ def test_changes_are_small_however_long_the_message_is() -> None:
     changes = change(octets, found[0], SETTINGS, TOKEN)
     assert not isinstance(changes, str)
     assert sum(len(one.text) for one in changes.splices) < 2_000
-    assert LINK in unfolded(apply(octets, changes.edits(octets)))
+    result = apply(octets, changes.edits(octets))
+    assert LINK in unfolded(result)
+    assert changes.applied(octets) == result
 
 
 def test_the_keyword_goes_only_where_it_is_the_trigger() -> None:
