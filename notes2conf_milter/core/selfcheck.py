@@ -53,7 +53,8 @@ def _check(original: bytes, result: bytes, meant: Meant) -> str | None:
     if complaint is not None:
         return complaint
     pairs = [(one, whole(_body(one), original, runs), whole(_body(other), original, runs)) for one, other in changed]
-    if not _rest_equal(original[start:], result[start_other:], [(body, body_other) for _, body, body_other in pairs]):
+    bodies = [(body, body_other) for _, body, body_other in pairs]
+    if not _rest_equal(original, result, start, start_other, bodies):
         return "outside"
     return next((found for found in (_leaf(*pair, meant) for pair in pairs) if found), None)
 
@@ -117,21 +118,22 @@ def _entity(before: Message, after: Message, changed: list[tuple[Message, Messag
     return None
 
 
-def _rest_equal(one: bytes, other: bytes, changed: list[tuple[bytes, bytes]]) -> bool:
-    """Say whether both are the same octet for octet but for the bodies that changed, in their order."""
-    at = at_other = 0
+def _rest_equal(one: bytes, other: bytes, at: int, at_other: int, changed: list[tuple[bytes, bytes]]) -> bool:
+    """Say whether one[at:] and other[at_other:] are the same but for the bodies that changed, in their order."""
     for body, body_other in changed:
+        same = common(one, other, at, at_other)
         # The body begins as far before the first difference as the two bodies agree, or a little earlier.
-        latest = at + common(one, other, at, at_other) - common(body, body_other)
+        latest = at + same - common(body, body_other)
         found = one.rfind(body, at, max(latest, at) + len(body))
         for _ in range(_TRIES):
             if found < 0 or other.startswith(body_other, at_other + found - at):
                 break
-            found = one.rfind(body, at, max(found - 1, 0) + len(body)) if found > at else -1
-        if found < 0 or one[at:found] != other[at_other : at_other + found - at]:
+            found = one.rfind(body, at, max(found - 1, at) + len(body)) if found > at else -1
+        if found < 0 or same < found - at:
             return False
         at, at_other = found + len(body), at_other + found - at + len(body_other)
-    return one[at:] == other[at_other:]
+    rest = len(one) - at
+    return len(other) - at_other == rest == common(one, other, at, at_other)
 
 
 def _leaf(before: Message, body: bytes, body_other: bytes, meant: Meant) -> str | None:

@@ -17,7 +17,7 @@ from statistics import median
 
 from notes2conf_milter.address import UnixAddress
 from tests.bench import mails
-from tests.bench.report import Report, cpu, memory, reset_peak, tree
+from tests.bench.report import Peak, Report, cpu, tree
 from tests.live.gateway import COMMAND, DATABASE
 from tests.milter.mta import MilterClient, Result
 from tests.smtp.nexthop import NextHop
@@ -161,13 +161,11 @@ async def _large(report: Report, socket: UnixAddress, pid: int) -> None:
         seconds, worst = {}, 0.0
         for size in (3_125_000, 6_250_000, 12_500_000, 25_000_000):
             message = mails.meeting(size)
-            pids = tree(pid)
-            idle = memory(pids)
-            reset_peak(pids)
             beside.times()
-            seconds[size] = await invite(mta, message)
+            with Peak(tree(pid)) as peak:
+                seconds[size] = await invite(mta, message)
             worst = max(worst, max(beside.times()) - median(alone))
-            more = memory(pids, "VmHWM") - idle
+            more = peak.most - peak.idle
             times = more * 1e6 / size
             report.note(
                 f"{size / 1e6:6.3f} MB: {seconds[size]:.2f} s, {more:.0f} MB above idle, {times:.1f} times the message"

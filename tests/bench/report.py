@@ -6,6 +6,7 @@ Ratios are medians of rounds measured side by side in one run, with their range;
 import os
 import statistics
 import subprocess
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -56,18 +57,34 @@ def cpu(pids: Sequence[int]) -> float:
     return total / _TICK
 
 
-def memory(pids: Sequence[int], line: str = "VmRSS") -> float:
-    """Megabytes that are resident now (VmRSS), or were at most since `reset_peak` (VmHWM)."""
+def memory(pids: Sequence[int]) -> float:
+    """Megabytes that are resident now."""
     total = 0
     for pid in pids:
         try:
             text = Path(f"/proc/{pid}/status").read_text("utf-8", "replace")
         except OSError:
             continue
-        total += int(text.partition(line + ":")[2].split()[0])
+        total += int(text.partition("VmRSS:")[2].split()[0])
     return total * 1024 / 1e6
 
 
-def reset_peak(pids: Sequence[int]) -> None:
-    for pid in pids:
-        Path(f"/proc/{pid}/clear_refs").write_text("5")
+class Peak:
+    """The most megabytes that processes had resident at one time, looked at every few milliseconds while the block runs."""
+
+    def __init__(self, pids: Sequence[int]) -> None:
+        self.idle = self.most = memory(pids)
+        self._pids, self._over = pids, threading.Event()
+        self._thread = threading.Thread(target=self._look)
+
+    def __enter__(self) -> "Peak":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _look(self) -> None:
+        while not self._over.wait(0.003):
+            self.most = max(self.most, memory(self._pids))
