@@ -29,7 +29,7 @@ from notes2conf_milter.smtp.relay import Limits as SmtpLimits
 from notes2conf_milter.smtp.server import SmtpServer
 from notes2conf_milter.store import EpochFile, LinkStore, MeetingStore, load_mail_key
 from notes2conf_milter.web.server import WebServer, WebSettings, create_app
-from notes2conf_milter.workers import Workers
+from notes2conf_milter.workers import Workers, give_back_large_blocks
 
 log = logging.getLogger("notes2conf")
 
@@ -158,6 +158,7 @@ async def web_service(settings: Settings) -> AsyncIterator[InetAddress]:
 
 async def run_mail(settings: Settings) -> None:
     """Run the mail service until SIGTERM or SIGINT."""
+    give_back_large_blocks()
     async with mail_service(settings) as listening:
         log.info("mail: listening on %s", ", ".join(map(str, listening)))
         await until_stopped()

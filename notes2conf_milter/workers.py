@@ -10,7 +10,8 @@ type and place and without a word of the message; OSError when no process can be
 
 import asyncio
 import contextlib
-import os
+import ctypes
+import gc
 import pickle
 import resource
 import signal
@@ -38,8 +39,8 @@ T = TypeVar("T")
 
 _HEAD = struct.Struct("!QQ")  # octets of the pickled question or answer, octets of the message behind it
 _IDLE = 600.0  # seconds without work after which a worker ends
-# Large blocks go back to the system at once, and one arena is enough for one thread. mallopt(3)
-_MALLOC = {"MALLOC_MMAP_THRESHOLD_": "1048576", "MALLOC_ARENA_MAX": "1"}
+_M_MMAP_THRESHOLD = -3  # malloc.h
+_LARGE = 1_048_576  # octets
 
 
 class OverBudget(Exception):
@@ -206,7 +207,6 @@ class _Worker:
                 [sys.executable, "-P", "-m", "notes2conf_milter.workers", str(theirs.fileno())],
                 stdin=subprocess.DEVNULL,
                 pass_fds=[theirs.fileno()],
-                env={**os.environ, **_MALLOC},
             )
         self._socket.setblocking(False)
         self._first = pickle.dumps((settings, budget))
@@ -256,14 +256,26 @@ class _TimeIsUp(BaseException):
     """No `except Exception` between here and the worker's loop may keep it."""
 
 
+def give_back_large_blocks() -> None:
+    """Let malloc return each large block to the system when it is freed; glibc would soon keep them. mallopt(3)
+
+    Without effect where there is no such call.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(_M_MMAP_THRESHOLD, _LARGE)
+
+
 def serve(descriptor: int) -> None:
     """Answer questions until the other side is gone."""
+    give_back_large_blocks()
     # The service ends us; systemd and a terminal tell every process of the group to stop, in the middle of a message.
     for name in (signal.SIGTERM, signal.SIGINT):
         signal.signal(name, signal.SIG_IGN)
     with socket.socket(fileno=descriptor) as peer, peer.makefile("rb") as stream:
         (settings, budget), _ = _next(stream)
         desk = _Desk(settings, budget)
+        gc.freeze()  # what was imported stays: no need to look through it after every few messages
         while True:
             try:
                 question, message = _next(stream)

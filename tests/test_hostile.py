@@ -89,7 +89,9 @@ def test_each_has_an_answer_within_its_budget(benches: dict[str, Bench], trigger
     if answer is None:
         assert not process.exists()  # nothing that it took is left
     else:
-        assert cpu(process) - before <= Budget().cpu + 0.2  # the clock ticks a hundred times a second
+        assert (
+            cpu(process) - before <= Budget().cpu + 0.5
+        )  # a call into C is not interrupted; taking the message in counts here
         assert peak(process) - memory <= Budget().memory + MARGIN
     if isinstance(answer, Changes):
         assert apply(octets, answer.edits(octets)) != octets

@@ -133,6 +133,7 @@ class _Connection(asyncio.Protocol):
         self._tcp: socket.socket | None = None
         self._asked: Question | None = None
         self._task: asyncio.Task[None] | None = None
+        self._ticker: asyncio.TimerHandle
         self._choked = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -238,24 +239,20 @@ class _Connection(asyncio.Protocol):
                 self._fail(error)
 
     async def _decide(self, question: Question) -> Outcome:
-        limits = self._limits
-        ticker: asyncio.TimerHandle
-
-        def tick() -> None:
-            nonlocal ticker
-            if self._session.question is question:
-                self._transport.write(PROGRESS)  # sets back milter_content_timeout
-                ticker = self._loop.call_later(limits.progress, tick)
-
-        ticker = self._loop.call_later(limits.progress, tick)
+        self._ticker = self._loop.call_later(self._limits.progress, self._tick, question)
         try:
-            async with asyncio.timeout(limits.processing):
+            async with asyncio.timeout(self._limits.processing):
                 return await self._flow.process(question.envelope, question.octets)
         except TimeoutError:
-            log.error("milter: no verdict within %g s: deferred", limits.processing)
+            log.error("milter: no verdict within %g s: deferred", self._limits.processing)
             return _TOO_LATE
         finally:
-            ticker.cancel()
+            self._ticker.cancel()
+
+    def _tick(self, question: Question) -> None:
+        if self._session.question is question:
+            self._transport.write(PROGRESS)  # sets back milter_content_timeout
+            self._ticker = self._loop.call_later(self._limits.progress, self._tick, question)
 
     def _regulate(self) -> None:
         """Read no more while a peer does not take our replies, or has sent ahead of a verdict."""

@@ -163,7 +163,9 @@ async def _large(report: Report, socket: UnixAddress, pid: int) -> None:
             message = mails.meeting(size)
             beside.times()
             with Peak(tree(pid)) as peak:
-                seconds[size] = await invite(mta, message)
+                seconds[size] = min(
+                    [await invite(mta, message.replace(b"\r\nUID:", b"\r\nUID:%d" % n)) for n in range(3)]
+                )
             worst = max(worst, max(beside.times()) - median(alone))
             more = peak.most - peak.idle
             times = more * 1e6 / size
