@@ -3,6 +3,7 @@
 The Postfix files are run: a real Postfix with their very lines gives an invitation its link.
 """
 
+import difflib
 import os
 import re
 import time
@@ -240,3 +241,19 @@ def test_the_postfix_file_for_the_smtp_door_works(tmp_path: Path) -> None:
                     assert client.message(message).code == 250
                 found = own_links(sink, 2)
     assert found == {b"guest@example.net": {b"/j/"}, b"anna.muster@example.org": {b"/j/", b"/s/"}}
+
+
+@pytest.mark.parametrize("name", ["octets.md", "octets.de.md"])
+def test_the_before_and_after_is_real(name: str) -> None:
+    """Every changed line of the golden message stands on the page, and no other does."""
+    page = (ROOT / "docs" / name).read_text("utf-8")
+    shown = re.search(r"<!-- (\S+) -->\n```diff\n(.*?)```", page, re.DOTALL)
+    assert shown is not None
+    golden = ROOT / "tests" / "messages" / shown[1]
+    before, after = ((golden / file).read_text("utf-8").splitlines() for file in ("in.eml", "out.eml"))
+    real = [
+        line
+        for line in difflib.unified_diff(before, after, n=0, lineterm="")
+        if not line.startswith(("@@", "---", "+++"))
+    ]
+    assert [line for line in shown[2].splitlines() if not line.startswith("@@")] == real
