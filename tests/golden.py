@@ -160,8 +160,11 @@ def through_core(case: Case, message: bytes) -> tuple[Outcome, bytes]:
     return asyncio.run(run())
 
 
-async def through_milter_door(case: Case, folder: Path) -> bytes:
-    """What an MTA has after replaying the milter's edits. The message is in CRLF. folder: for the socket, with a short path."""
+async def through_milter_door(case: Case, folder: Path, piece: int = 0) -> bytes:
+    """What an MTA has after replaying the milter's edits. The message is in CRLF.
+
+    folder: for the socket, with a short path; piece: octets that are written at a time, 0 for as many as there are.
+    """
     async with flow_for(case) as flow:
         door = MilterServer()
         socket = UnixAddress(str(folder / "m"))
@@ -170,20 +173,20 @@ async def through_milter_door(case: Case, folder: Path) -> bytes:
         if case.facts["authenticated"]:
             macros[b"{auth_authen}"] = b"anna"
         recipients = [recipient.encode() for recipient in case.facts["recipients"]]
-        async with MilterClient(socket) as mta:
+        async with MilterClient(socket, piece=piece) as mta:
             result = await mta.deliver(case.message, case.facts["sender"].encode(), recipients, macros)
         await door.close(5)
     assert result.verdict == "accept"
     return result.message
 
 
-async def through_smtp_door(case: Case) -> bytes:
-    """What the next hop gets. The message ends in CRLF."""
+async def through_smtp_door(case: Case, *, singly: bool = False) -> bytes:
+    """What the next hop gets. The message ends in CRLF; singly: octet by octet."""
     async with (
         flow_for(case, allowed=case.client_allowed) as flow,
         NextHop() as hop,
         serving(hop.address, flow) as server,
-        connected(server.address) as client,
+        connected(server.address, singly) as client,
     ):
         assert (await client.reply()).startswith(b"220 ")
         assert (await client.ask(b"EHLO client.example")).startswith(b"250")
