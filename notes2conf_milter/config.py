@@ -125,6 +125,12 @@ SETTINGS: tuple[Setting, ...] = (
         "Further conference services: an invitation with a link to one is left alone. host/path, `*.` for subdomains.",
     ),
     Setting(
+        "policy.without_store",
+        "defer",
+        kind.choice("defer", "pass"),
+        "What becomes of an invitation while the store of meetings cannot be used: it waits, or it goes on without a link.",
+    ),
+    Setting(
         "milter.listen",
         [],
         kind.list_of(kind.milter_socket),
@@ -226,6 +232,7 @@ class Settings:
     smtp_hostname: str
     start_mail_relay: InetAddress
     start_mail_from: str | None
+    defer_without_store: bool
     retention_grace_seconds: int
     retention_open_series_days: int
     limits_message_octets: int
@@ -318,6 +325,7 @@ def _settings(values: dict[str, Any], source: str) -> Settings:
         smtp_hostname=values["smtp.hostname"] or _own_name(),
         start_mail_relay=relay,
         start_mail_from=values["start_mail.from"],
+        defer_without_store=values["policy.without_store"] == "defer",
         retention_grace_seconds=values["retention.grace_seconds"],
         retention_open_series_days=values["retention.open_series_days"],
         limits_message_octets=values["limits.message_octets"],

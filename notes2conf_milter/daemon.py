@@ -62,6 +62,7 @@ def flow_settings(settings: Settings) -> FlowSettings:
         series_seconds=settings.retention_open_series_days * 86400,
         grace_seconds=settings.retention_grace_seconds,
         start_mail_from=settings.start_mail_from,
+        defer_without_store=settings.defer_without_store,
     )
 
 

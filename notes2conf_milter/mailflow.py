@@ -47,7 +47,8 @@ class FlowSettings:
     """What the flow needs of the settings.
 
     series_seconds: how long a series without an end is kept. grace_seconds: how long a meeting is kept after its end.
-    start_mail_from: From of start mails, None for no-reply@ the organizer's domain.
+    start_mail_from: From of start mails, None for no-reply@ the organizer's domain. defer_without_store: invitations wait
+    while the store cannot be used; else they go on without a link.
     """
 
     base_url: str
@@ -57,6 +58,7 @@ class FlowSettings:
     series_seconds: int = 730 * 86400
     grace_seconds: int = 0
     start_mail_from: str | None = None
+    defer_without_store: bool = True
 
     def work(self) -> WorkSettings:
         """Return what core.work needs of them."""
@@ -121,7 +123,8 @@ class MailFlow:
             outcome = Outcome(Verdict.DEFER, Reason.INTERNAL_ERROR)
         except StoreError as error:
             log.error("store: %s", error)
-            outcome = Outcome(Verdict.DEFER, Reason.STORE_UNAVAILABLE)
+            verdict = Verdict.DEFER if self._settings.defer_without_store else Verdict.PASS
+            outcome = Outcome(verdict, Reason.STORE_UNAVAILABLE)
         except Exception as error:  # noqa: BLE001 - law 1: our failure is 4xx, whatever it is
             outcome = _unforeseen(error)
         return self._answer(envelope, outcome)

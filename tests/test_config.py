@@ -191,6 +191,7 @@ def test_every_setting_can_be_set(tmp_path: Path) -> None:
         trigger = "keyword"
         keyword = "@conf"
         opt_out_keyword = "@noconf"
+        without_store = "pass"
         known_conferences = ["https://Meet.example.com/", "*.example.net/room/"]
         [milter]
         listen = ["unix:/run/milter.sock", "inet:[::1]:8891"]
@@ -227,6 +228,7 @@ def test_every_setting_can_be_set(tmp_path: Path) -> None:
     assert [str(network) for network in policy.allowed_networks] == ["192.0.2.0/24", "2001:db8::/32"]
     assert (policy.allow_authenticated, policy.sender_from, policy.trigger) == (False, True, Trigger.KEYWORD)
     assert (policy.keyword, policy.opt_out) == ("@conf", "@noconf")
+    assert not settings.defer_without_store
     assert policy.conferences.patterns[-3:] == ("meet.example.com/", "*.example.net/room/", "meet.example.org/")
     assert settings.milter_listen == (UnixAddress("/run/milter.sock"), InetAddress("::1", 8891))
     assert settings.milter_socket_mode == 0o666

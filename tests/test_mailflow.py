@@ -455,6 +455,18 @@ def test_a_meeting_that_ends_while_it_is_read(house: House, monkeypatch: pytest.
     assert house.rows() == 0
 
 
+def test_a_clock_that_steps_keeps_the_link(house: House) -> None:
+    """An hour back, and forward again: as long as nothing was purged, the meeting is what it was."""
+    first, then = token(house.process()), house.now
+    for now in (then - 3600, OVER - 1, then):
+        house.now = now
+        assert token(house.process()) == first
+    house.now = OVER
+    assert house.process() == Outcome(Verdict.PASS, Reason.MEETING_OVER)
+    house.now = then
+    assert token(house.process()) == first
+
+
 def test_an_unwanted_update_makes_no_meeting(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     """Whoever switches links off gets no new one, also when the known meeting goes at that very moment."""
     first = token(house.process())

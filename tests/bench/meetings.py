@@ -19,7 +19,7 @@ from notes2conf_milter.address import UnixAddress
 from tests.bench import mails
 from tests.bench.report import Peak, Report, cpu, tree
 from tests.live.gateway import COMMAND, DATABASE
-from tests.milter.mta import MilterClient, Result
+from tests.milter.mta import MilterClient, Result, listening
 from tests.smtp.nexthop import NextHop
 
 MILLION = 1_000_000
@@ -40,9 +40,7 @@ async def service(state: Path, start_mail: str) -> AsyncIterator[tuple[UnixAddre
     ]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=(state.parent / "log").open("ab"))
     try:
-        while not socket.exists():
-            await asyncio.sleep(0.02)
-        yield UnixAddress(str(socket)), process.pid
+        yield await listening(socket), process.pid
     finally:
         process.terminate()
         process.wait(60)

@@ -24,7 +24,7 @@ from notes2conf_milter.core.meeting import LinkKind
 from notes2conf_milter.store import EpochFile, LinkStore
 from notes2conf_milter.store.keys import EPOCH_NAME
 from tests.live.gateway import ANNA, BOB, COMMAND, DATABASE, Meeting, invitation, the_token, tokens
-from tests.milter.mta import MilterClient
+from tests.milter.mta import MilterClient, listening
 from tests.smtp.nexthop import NextHop
 
 BASE_URL = "https://conf.example.org"
@@ -50,10 +50,7 @@ async def service(place: Path, start_mail: str) -> AsyncIterator[tuple[UnixAddre
     command += ["--organizer-domain", "example.org", "--allow-network", "192.0.2.0/24", "--base-url", BASE_URL]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        while not socket.exists():
-            assert process.poll() is None
-            await asyncio.sleep(0.02)
-        yield UnixAddress(str(socket)), process
+        yield await listening(socket), process
     finally:
         process.kill()
         process.wait(20)

@@ -12,6 +12,7 @@ import asyncio
 import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from notes2conf_milter.address import InetAddress, UnixAddress
 
@@ -244,3 +245,16 @@ def apply(
             raise Violation("no such field")
     head = b"".join(n + b":" + v.replace(b"\n", b"\r\n") + b"\r\n" for n, v in fields)
     return head + b"\r\n" + (body if new_body is None else new_body)
+
+
+async def listening(path: Path, seconds: float = 20.0) -> UnixAddress:
+    """Wait until somebody listens at a unix socket: it is there a moment before."""
+    async with asyncio.timeout(seconds):
+        while True:
+            try:
+                _, writer = await asyncio.open_unix_connection(path)
+            except (FileNotFoundError, ConnectionRefusedError):
+                await asyncio.sleep(0.02)
+                continue
+            writer.close()
+            return UnixAddress(str(path))
