@@ -1,8 +1,8 @@
 """Processes that read and rewrite messages (core.work), so that one that takes too long or too much can be stopped.
 
 In:  a message, then questions about it. Out: what core.work answers.
-A worker is started when there is work for it and ends when there has been none for a while; it has no socket, no store and no
-key. It gives each message a budget of CPU time and of memory and stops by itself when one is used up; what does not even do
+A worker is started when there is work for it and ends when there has been none for a while; it is given no socket, no store and
+no key. It gives each message a budget of CPU time and of memory and stops by itself when one is used up; what does not even do
 that is killed. The event loop and other mail go on meanwhile.
 Fails: `OverBudget` when the message may not be looked at any longer; `WorkFailed` for an error that nobody foresaw, with its
 type and place and without a word of the message; OSError when no process can be had.
@@ -12,6 +12,7 @@ import asyncio
 import contextlib
 import ctypes
 import gc
+import os
 import pickle
 import resource
 import signal
@@ -39,6 +40,7 @@ T = TypeVar("T")
 
 _HEAD = struct.Struct("!QQ")  # octets of the pickled question or answer, octets of the message behind it
 _IDLE = 600.0  # seconds without work after which a worker ends
+_OURS = ("CREDENTIALS_DIRECTORY", "NOTIFY_SOCKET")  # what systemd tells the service alone
 _M_MMAP_THRESHOLD = -3  # malloc.h
 _LARGE = 1_048_576  # octets
 
@@ -110,6 +112,8 @@ class Workers:
     async def turn(self, wanted: "_Worker | None") -> AsyncIterator["_Worker"]:
         """Have a worker to oneself: the wanted one if it is free. One that fails inside is not used again."""
         async with self._turns:
+            for dead in [worker for worker in self._free if not worker.alive]:
+                self._retire(dead)
             at = self._free.index(wanted) if wanted in self._free else -1  # the last used first: others may grow idle
             worker = self._free.pop(at) if self._free else _Worker(self.settings, self.budget)
             worker.rest.cancel()
@@ -207,19 +211,38 @@ class _Worker:
                 [sys.executable, "-P", "-m", "notes2conf_milter.workers", str(theirs.fileno())],
                 stdin=subprocess.DEVNULL,
                 pass_fds=[theirs.fileno()],
+                env={name: value for name, value in os.environ.items() if name not in _OURS},
             )
         self._socket.setblocking(False)
-        self._first = pickle.dumps((settings, budget))
+        self._first: tuple[Any, ...] = (settings, budget)  # before the first question
+
+    @property
+    def alive(self) -> bool:
+        """The process runs."""
+        return self._process.poll() is None
 
     async def ask(self, question: tuple[Any, ...], message: bytes = b"") -> tuple[str, Any]:
-        """Put a question and return the answer. Raises EOFError or ConnectionError when the worker has died."""
-        loop = asyncio.get_running_loop()
-        octets = pickle.dumps(question)
-        first, self._first = self._first, b""
-        head = (_HEAD.pack(len(first), 0) + first if first else b"") + _HEAD.pack(len(octets), len(message)) + octets
-        await loop.sock_sendall(self._socket, head)
+        """Put a question and return the answer.
+
+        Raises EOFError or ConnectionError when the worker has died, WorkFailed when it did not even start.
+        """
+        if self._first:
+            first, self._first = self._first, ()
+            try:
+                await self._say(first)
+                await self._answer()
+            except (EOFError, ConnectionError):
+                raise WorkFailed("a worker that does not start") from None
+        await self._say(question, message)
+        return await self._answer()
+
+    async def _say(self, question: tuple[Any, ...], message: bytes = b"") -> None:
+        loop, octets = asyncio.get_running_loop(), pickle.dumps(question)
+        await loop.sock_sendall(self._socket, _HEAD.pack(len(octets), len(message)) + octets)
         if message:
             await loop.sock_sendall(self._socket, message)
+
+    async def _answer(self) -> tuple[str, Any]:
         length, _ = _HEAD.unpack(await self._receive(_HEAD.size))
         answer: tuple[str, Any] = pickle.loads(await self._receive(length))
         return answer
@@ -276,6 +299,7 @@ def serve(descriptor: int) -> None:
         (settings, budget), _ = _next(stream)
         desk = _Desk(settings, budget)
         gc.freeze()  # what was imported stays: no need to look through it after every few messages
+        _reply(peer, ("ok", "ready"))
         while True:
             try:
                 question, message = _next(stream)
@@ -284,9 +308,14 @@ def serve(descriptor: int) -> None:
             if question[0] == "drop":
                 desk.drop()
                 continue
-            answer = pickle.dumps(desk.answer(question, message))
+            answer = desk.answer(question, message)
             del message
-            peer.sendall(_HEAD.pack(len(answer), 0) + answer)
+            _reply(peer, answer)
+
+
+def _reply(peer: socket.socket, answer: tuple[str, Any]) -> None:
+    octets = pickle.dumps(answer)
+    peer.sendall(_HEAD.pack(len(octets), 0) + octets)
 
 
 def _next(stream: BinaryIO) -> tuple[Any, bytes]:

@@ -9,12 +9,13 @@ from typing import TypeVar
 
 import pytest
 
+from notes2conf_milter import workers as workers_module
 from notes2conf_milter.core.edits import Changes, apply
 from notes2conf_milter.core.envelope import Door, Envelope
 from notes2conf_milter.core.policy import PolicySettings
 from notes2conf_milter.core.verdict import Reason
 from notes2conf_milter.core.work import Judged, WorkSettings, change, judge
-from notes2conf_milter.workers import Budget, OverBudget, Workers
+from notes2conf_milter.workers import Budget, OverBudget, Workers, WorkFailed
 from tests.hostile import HOSTILE
 from tests.invitations import BASE_URL, TOKEN, invitation
 
@@ -115,25 +116,36 @@ def test_a_worker_that_dies_is_replaced() -> None:
 
 
 def test_a_message_that_kills_every_worker_is_given_up() -> None:
-    """After the second one."""
+    """After the second one that dies in the middle of it."""
 
     async def scene(workers: Workers) -> None:
-        asking = asyncio.create_task(both(workers, HOSTILE["dashes"]()))
-        deaths = 0
-        while not asking.done():
-            await asyncio.sleep(0.05)
-            for path in Path("/proc").glob("[0-9]*/stat"):
-                with_parent = (
-                    path.read_text("utf-8", "replace").rpartition(")")[2].split() if path.exists() else ["", ""]
-                )
-                if with_parent[1] == str(os.getpid()) and b"workers" in (path.parent / "cmdline").read_bytes():
-                    os.kill(int(path.parent.name), signal.SIGKILL)
-                    deaths += 1
-        with pytest.raises(OverBudget):
+        await asyncio.gather(both(workers, MESSAGE), both(workers, MESSAGE))
+        first, second = pids(workers)
+        for pid in (first, second):
+            os.kill(pid, signal.SIGSTOP)
+        asking = asyncio.create_task(both(workers, MESSAGE))
+        for pid, left in ((second, [first]), (first, [])):
+            while pids(workers) != left:
+                await asyncio.sleep(0.01)
+            os.kill(pid, signal.SIGKILL)
+        with pytest.raises(OverBudget, match="died"):
             await asking
-        assert deaths >= 2
+        assert isinstance(await both(workers, MESSAGE), tuple)
 
-    run(scene, Budget(cpu=60))
+    run(scene)
+
+
+def test_workers_that_died_in_their_rest_are_not_asked() -> None:
+    """Both at once, as when the system is short of memory: that says nothing of the next message."""
+
+    async def scene(workers: Workers) -> None:
+        await asyncio.gather(both(workers, MESSAGE), both(workers, MESSAGE))
+        for worker in list(workers._free):
+            os.kill(worker._process.pid, signal.SIGKILL)
+            os.waitid(os.P_PID, worker._process.pid, os.WEXITED | os.WNOWAIT)
+        assert isinstance(await both(workers, MESSAGE), tuple)
+
+    run(scene)
 
 
 def test_who_stops_waiting_leaves_the_worker_whole() -> None:
@@ -182,3 +194,29 @@ def test_other_mail_goes_on_meanwhile() -> None:
         assert isinstance(await asking, Changes)
 
     run(scene)
+
+
+def test_where_no_worker_starts_that_is_not_the_message(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An installation that is just being replaced: WorkFailed, and the message waits."""
+    monkeypatch.setattr(workers_module.sys, "executable", "/bin/false")
+
+    async def scene(workers: Workers) -> None:
+        with pytest.raises(WorkFailed):
+            await both(workers, MESSAGE)
+
+    run(scene)
+
+
+def test_a_worker_is_not_told_what_is_for_the_service(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the mail key lies, and the socket of systemd."""
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", "/run/credentials/x")
+    monkeypatch.setenv("NOTIFY_SOCKET", "/run/systemd/notify")
+
+    async def scene(workers: Workers) -> bytes:
+        await both(workers, MESSAGE)
+        return Path(f"/proc/{pids(workers)[0]}/environ").read_bytes()
+
+    told = run(scene)
+    assert b"CREDENTIALS_DIRECTORY" not in told
+    assert b"NOTIFY_SOCKET" not in told
+    assert b"PATH=" in told
