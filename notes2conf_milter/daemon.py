@@ -160,26 +160,33 @@ async def web_service(settings: Settings) -> AsyncIterator[InetAddress]:
 async def run_mail(settings: Settings) -> None:
     """Run the mail service until SIGTERM or SIGINT."""
     give_back_large_blocks()
+    stopped = stop_signals()
     async with mail_service(settings) as listening:
         log.info("mail: listening on %s", ", ".join(map(str, listening)))
-        await until_stopped()
+        await until(stopped)
         log.info("mail: stopping")
 
 
 async def run_web(settings: Settings) -> None:
     """Run the waiting room until SIGTERM or SIGINT."""
+    stopped = stop_signals()
     async with web_service(settings) as address:
         log.info("web: listening on %s", address.netloc)
-        await until_stopped()
+        await until(stopped)
         log.info("web: stopping")
 
 
-async def until_stopped() -> None:
-    """Tell systemd that we are ready, and return at SIGTERM or SIGINT."""
+def stop_signals() -> asyncio.Event:
+    """Return an event that SIGTERM and SIGINT set, from now on: also one that comes while the service starts is not lost."""
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, stopped.set)
+    return stopped
+
+
+async def until(stopped: asyncio.Event) -> None:
+    """Tell systemd that we are ready, and return when the service is to stop."""
     _notify(b"READY=1")
     await stopped.wait()
     _notify(b"STOPPING=1")

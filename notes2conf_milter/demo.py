@@ -26,7 +26,7 @@ from aiosmtpd.smtp import SMTP, Envelope, Session
 from notes2conf_milter.address import InetAddress
 from notes2conf_milter.config import Settings, load
 from notes2conf_milter.core.contentlines import split
-from notes2conf_milter.daemon import mail_service, now, until_stopped, web_service
+from notes2conf_milter.daemon import mail_service, now, stop_signals, until, web_service
 from notes2conf_milter.smtp.reinject import Handed, hand_over
 from notes2conf_milter.store import new_keys
 
@@ -60,7 +60,7 @@ async def run() -> None:
                 door = next(address for address in listening if isinstance(address, InetAddress))
                 await _show(door, mailboxes)
                 click.echo("\nThe pages stay up until Ctrl-C.")
-                await until_stopped()
+                await until(stop_signals())
         finally:
             server.close()
 

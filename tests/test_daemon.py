@@ -4,6 +4,8 @@ import grp
 import os
 import signal
 import socket
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -29,6 +31,30 @@ def test_mail_listens_until_it_is_told_to_stop(tmp_path: Path, name: signal.Sign
         assert path.is_socket()
         assert command.end(name) == 0
         assert not path.exists()
+
+
+def test_a_signal_that_comes_at_once_ends_it_in_order(tmp_path: Path) -> None:
+    """At the very moment when the log says that it listens."""
+    script = f"""
+import logging, os, signal
+from pathlib import Path
+from notes2conf_milter import daemon
+from notes2conf_milter.config import load
+from notes2conf_milter.store import new_keys
+
+class Impatient(logging.Handler):
+    def emit(self, record):
+        if "listening" in record.getMessage():
+            os.kill(os.getpid(), signal.SIGTERM)
+
+logging.basicConfig(level=logging.INFO, handlers=[Impatient()])
+state = Path({str(tmp_path)!r})
+new_keys(state, 1)
+options = {{"base_url": "https://conf.example.org", "state_dir": str(state), "policy.organizer_domains": ["example.org"]}}
+options["milter.listen"] = ["unix:" + str(state / "milter.sock")]
+daemon.run(daemon.run_mail(load(Path("/dev/null"), options)))
+"""
+    assert subprocess.run([sys.executable, "-c", script], timeout=60, check=False).returncode == 0
 
 
 def test_a_socket_made_by_root_is_for_postfix(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
