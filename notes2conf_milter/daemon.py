@@ -29,7 +29,8 @@ from notes2conf_milter.smtp.relay import Limits as SmtpLimits
 from notes2conf_milter.smtp.server import SmtpServer
 from notes2conf_milter.store import EpochFile, LinkStore, MeetingStore, load_mail_key
 from notes2conf_milter.web.server import WebServer, WebSettings, create_app
-from notes2conf_milter.workers import Workers, give_back_large_blocks
+from notes2conf_milter.worker import give_back_large_blocks
+from notes2conf_milter.workers import Workers
 
 log = logging.getLogger("notes2conf")
 

@@ -10,39 +10,27 @@ type and place and without a word of the message; OSError when no process can be
 
 import asyncio
 import contextlib
-import ctypes
-import gc
 import os
 import pickle
-import resource
-import signal
 import socket
-import struct
 import subprocess
 import sys
-import traceback
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
-from pathlib import Path
-from types import FrameType
-from typing import Any, BinaryIO, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from notes2conf_milter.core.edits import Changes
 from notes2conf_milter.core.envelope import Envelope
-from notes2conf_milter.core.invitation import Invitation
 from notes2conf_milter.core.verdict import Reason
-from notes2conf_milter.core.work import Judged, WorkSettings, change, judge
+from notes2conf_milter.core.work import Judged, WorkSettings
+from notes2conf_milter.worker import HEAD, Budget
 
 __all__ = ["Budget", "OverBudget", "Sitting", "Work", "WorkFailed", "Workers"]
 
 T = TypeVar("T")
 
-_HEAD = struct.Struct("!QQ")  # octets of the pickled question or answer, octets of the message behind it
 _IDLE = 600.0  # seconds without work after which a worker ends
 _OURS = ("CREDENTIALS_DIRECTORY", "NOTIFY_SOCKET")  # what systemd tells the service alone
-_M_MMAP_THRESHOLD = -3  # malloc.h
-_LARGE = 1_048_576  # octets
 
 
 class OverBudget(Exception):
@@ -51,16 +39,6 @@ class OverBudget(Exception):
 
 class WorkFailed(Exception):
     """An unforeseen error in a worker: its type and its places."""
-
-
-@dataclass(frozen=True, slots=True)
-class Budget:
-    """What one message may take. cpu: seconds; memory: octets; wall: seconds, after which a worker that does not answer is
-    killed."""
-
-    cpu: float = 1.0
-    memory: int = 200_000_000
-    wall: float = 30.0
 
 
 class Sitting(Protocol):
@@ -208,7 +186,7 @@ class _Worker:
         self._socket, theirs = socket.socketpair()
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-P", "-m", "notes2conf_milter.workers", str(theirs.fileno())],
+                [sys.executable, "-P", "-m", "notes2conf_milter.worker", str(theirs.fileno())],
                 stdin=subprocess.DEVNULL,
                 pass_fds=[theirs.fileno()],
                 env={name: value for name, value in os.environ.items() if name not in _OURS},
@@ -238,12 +216,12 @@ class _Worker:
 
     async def _say(self, question: tuple[Any, ...], message: bytes = b"") -> None:
         loop, octets = asyncio.get_running_loop(), pickle.dumps(question)
-        await loop.sock_sendall(self._socket, _HEAD.pack(len(octets), len(message)) + octets)
+        await loop.sock_sendall(self._socket, HEAD.pack(len(octets), len(message)) + octets)
         if message:
             await loop.sock_sendall(self._socket, message)
 
     async def _answer(self) -> tuple[str, Any]:
-        length, _ = _HEAD.unpack(await self._receive(_HEAD.size))
+        length, _ = HEAD.unpack(await self._receive(HEAD.size))
         answer: tuple[str, Any] = pickle.loads(await self._receive(length))
         return answer
 
@@ -251,7 +229,7 @@ class _Worker:
         """Say something that has no answer, if it can be said at once."""
         octets = pickle.dumps(question)
         with contextlib.suppress(OSError):
-            self._socket.send(_HEAD.pack(len(octets), 0) + octets)
+            self._socket.send(HEAD.pack(len(octets), 0) + octets)
 
     async def _receive(self, length: int) -> bytes:
         pieces: list[bytes] = []
@@ -270,128 +248,3 @@ class _Worker:
         self._socket.close()
         self._process.kill()
         self._process.wait()
-
-
-# --- the side of the worker ---
-
-
-class _TimeIsUp(BaseException):
-    """No `except Exception` between here and the worker's loop may keep it."""
-
-
-def give_back_large_blocks() -> None:
-    """Let malloc return each large block to the system when it is freed; glibc would soon keep them. mallopt(3)
-
-    Without effect where there is no such call.
-    """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is not None:
-        mallopt(_M_MMAP_THRESHOLD, _LARGE)
-
-
-def serve(descriptor: int) -> None:
-    """Answer questions until the other side is gone."""
-    give_back_large_blocks()
-    # The service ends us; systemd and a terminal tell every process of the group to stop, in the middle of a message.
-    for name in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(name, signal.SIG_IGN)
-    with socket.socket(fileno=descriptor) as peer, peer.makefile("rb") as stream:
-        (settings, budget), _ = _next(stream)
-        desk = _Desk(settings, budget)
-        gc.freeze()  # what was imported stays: no need to look through it after every few messages
-        _reply(peer, ("ok", "ready"))
-        while True:
-            try:
-                question, message = _next(stream)
-            except EOFError:
-                return
-            if question[0] == "drop":
-                desk.drop()
-                continue
-            answer = desk.answer(question, message)
-            del message
-            _reply(peer, answer)
-
-
-def _reply(peer: socket.socket, answer: tuple[str, Any]) -> None:
-    octets = pickle.dumps(answer)
-    peer.sendall(_HEAD.pack(len(octets), 0) + octets)
-
-
-def _next(stream: BinaryIO) -> tuple[Any, bytes]:
-    head = stream.read(_HEAD.size)
-    if len(head) < _HEAD.size:
-        raise EOFError
-    size, more = _HEAD.unpack(head)
-    return pickle.loads(stream.read(size)), stream.read(more)
-
-
-class _Desk:
-    """What a worker has before it: one message and its invitation."""
-
-    def __init__(self, settings: WorkSettings, budget: Budget) -> None:
-        self._settings, self._budget = settings, budget
-        self._working = False
-        self._seconds = budget.cpu  # left for the message
-        self._message = b""
-        self._invitation: Invitation | None = None
-        signal.signal(signal.SIGPROF, self._time_is_up)
-
-    def drop(self) -> None:
-        """Forget the message."""
-        self._message, self._invitation = b"", None
-
-    def answer(self, question: tuple[Any, ...], message: bytes) -> tuple[str, Any]:
-        """Return ("ok", answer), ("over", which budget) or ("failed", type and places of an error)."""
-        _bound_memory(self._budget.memory)
-        try:
-            self._working = True
-            signal.setitimer(signal.ITIMER_PROF, self._budget.cpu)
-            try:
-                return "ok", self._judge(message, *question[1:]) if question[0] == "judge" else self._change(
-                    question[1]
-                )
-            finally:
-                self._working = False
-                signal.setitimer(signal.ITIMER_PROF, 0)
-        except _TimeIsUp:
-            return "over", "CPU time"
-        except MemoryError:
-            return "over", "memory"
-        except Exception as error:  # noqa: BLE001 - the service says what becomes of the message
-            return "failed", f"{type(error).__name__} at {_places(error)}"
-
-    def _judge(self, message: bytes, envelope: Envelope, now: int) -> Judged | Reason:
-        self.drop()
-        found = judge(message, envelope, self._settings, now)
-        if isinstance(found, Reason):
-            return found
-        self._message, (self._invitation, judged) = message, found
-        return judged
-
-    def _change(self, token: str) -> Changes | str:
-        message, invitation = self._message, self._invitation
-        self.drop()
-        assert invitation is not None
-        return change(message, invitation, self._settings, token)
-
-    def _time_is_up(self, number: int, frame: FrameType | None) -> None:
-        if self._working:
-            raise _TimeIsUp
-
-
-def _bound_memory(more: int) -> None:
-    """Allow so many octets more than are in use now. getrlimit(2), RLIMIT_DATA; proc(5), statm."""
-    pages = int(Path("/proc/self/statm").read_text("ascii").split()[5])
-    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
-    with contextlib.suppress(ValueError, OSError):  # a lower bound of the system's stays
-        resource.setrlimit(resource.RLIMIT_DATA, (pages * resource.getpagesize() + more, hard))
-
-
-def _places(error: BaseException) -> str:
-    frames = reversed(traceback.extract_tb(error.__traceback__)[-6:])
-    return " < ".join(f"{frame.name}:{frame.lineno}" for frame in frames)
-
-
-if __name__ == "__main__":
-    serve(int(sys.argv[1]))

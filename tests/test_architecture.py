@@ -29,6 +29,7 @@ LAYERS = {
     "smtp.client": 5,
     "services": 5,
     "workers": 5,
+    "worker": 5,
     "store": 5,
     "address": 6,
     "core": 7,
