@@ -30,6 +30,7 @@ from notes2conf_milter.core.work import Judged, WorkSettings, change, judge
 HEAD = struct.Struct("!QQ")  # octets of the pickled question or answer, octets of the message behind it
 _M_MMAP_THRESHOLD = -3  # malloc.h
 _LARGE = 1_048_576  # octets
+_LEAST = 0.001  # seconds; 0 would mean no bound
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,17 +112,20 @@ class _Desk:
 
     def answer(self, question: tuple[Any, ...], message: bytes) -> tuple[str, Any]:
         """Return ("ok", answer), ("over", which budget) or ("failed", type and places of an error)."""
-        _bound_memory(self._budget.memory)
+        if question[0] == "judge":  # a new message
+            self._seconds = self._budget.cpu
+            _bound_memory(self._budget.memory)
         try:
             self._working = True
-            signal.setitimer(signal.ITIMER_PROF, self._budget.cpu)
+            signal.setitimer(signal.ITIMER_PROF, self._seconds)
             try:
                 return "ok", self._judge(message, *question[1:]) if question[0] == "judge" else self._change(
                     question[1]
                 )
             finally:
                 self._working = False
-                signal.setitimer(signal.ITIMER_PROF, 0)
+                left, _ = signal.setitimer(signal.ITIMER_PROF, 0)
+                self._seconds = max(left, _LEAST)
         except _TimeIsUp:
             return "over", "CPU time"
         except MemoryError:

@@ -3,6 +3,7 @@
 import socket
 import subprocess
 import sys
+import time
 
 import pytest
 
@@ -54,6 +55,30 @@ def test_an_unforeseen_error_is_told_without_its_text(desk: worker._Desk, monkey
     assert answer.startswith("RuntimeError at failing:")
     assert "Secret" not in answer
     assert "anna" not in answer
+
+
+def test_the_budget_is_for_both_questions(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What reading took is not there for rewriting any more; and the memory is bounded once, before the message is read."""
+    bounded = []
+    monkeypatch.setattr(worker, "_bound_memory", bounded.append)
+    desk = worker._Desk(SETTINGS, Budget(cpu=0.6))
+    judge = worker.judge
+
+    def burning(seconds: float) -> None:
+        until = time.thread_time() + seconds
+        while time.thread_time() < until:
+            pass
+
+    def slow_judge(*given: object) -> object:
+        burning(0.4)
+        return judge(*given)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(worker, "judge", slow_judge)
+    monkeypatch.setattr(worker, "change", lambda *_: burning(0.4))
+    assert desk.answer(("judge", ANNA, 1_772_500_000), invitation())[0] == "ok"
+    assert desk.answer(("change", "a" * 32), b"") == ("over", "CPU time")
+    assert len(bounded) == 1
+    assert desk.answer(("judge", ANNA, 1_772_500_000), invitation())[0] == "ok"  # the next message has its own
 
 
 def test_want_of_memory_is_over_the_budget(desk: worker._Desk, monkeypatch: pytest.MonkeyPatch) -> None:
