@@ -300,9 +300,9 @@ def test_an_unusable_store_defers(house: House) -> None:
 
 
 DAMAGE = [
-    "update meeting set mail = x'00'",
-    "update meeting set version = 7",
-    "update meeting set salt = zeroblob(length(salt))",  # also what a restored backup looks like: an epoch that is gone
+    "update meeting_a set mail = x'00'",
+    "update meeting_a set version = 7",
+    "update meeting_a set salt = zeroblob(length(salt))",  # also what a restored backup looks like: an epoch that is gone
 ]
 
 

@@ -4,14 +4,12 @@ In:  a path. Out: a sqlite-utils Database. Touches: the file, its -wal and -shm.
 Fails: StoreSetupError at the start (not a database, unknown version, no such directory), StoreError (`cannot now`)
 later.
 
-meeting(id, uid_hash, expires_at, changed, salt, page_key_mail, page, room, mail, version) has a row for each living
-meeting, link(token_hash, meeting, kind, page_key, label) one for each link that leads to it. `id` and `changed` are
-random 63-bit numbers: counters would tell whoever copies the file how many meetings there have been, and how often
-they changed.
+The tables: tables.py. `id` and `changed` are random 63-bit numbers: counters would tell whoever copies the file how
+many meetings there have been, and how often they changed.
 
 secure_delete overwrites what is deleted at once. It misses copies that SQLite leaves in a page when it moves rows to
-another, so the purge rewrites the file as well (VACUUM). It does so while there is a deletion mark, a random number in
-`PRAGMA application_id`, which whoever deletes sets in the same transaction.
+another, so the purge moves all rows as well (generations.py). It does so while there is a deletion mark, a random
+number in `PRAGMA application_id`, which whoever deletes sets in the same transaction.
 """
 
 import os
@@ -23,29 +21,15 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from sqlite_utils import Database
-from sqlite_utils.db import ForeignKey
 
+from notes2conf_milter.store import tables
 from notes2conf_milter.store.errors import StoreError, StoreSetupError
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 BUSY_SECONDS = 5.0
 _MODE = 0o660  # the three services share a group; whoever comes first, whatever the umask, must not lock the others out
 _WAL_TRIES = 40
 _WAL_PAUSE = 0.05
-
-_MEETING = {
-    "id": int,
-    "uid_hash": bytes,
-    "expires_at": int,
-    "changed": int,
-    "salt": bytes,
-    "page_key_mail": bytes,
-    "page": bytes,
-    "room": bytes,
-    "mail": bytes,
-    "version": bytes,
-}
-_LINK = {"token_hash": bytes, "meeting": int, "kind": str, "page_key": bytes, "label": bytes}
 
 
 def _create_file(path: Path) -> None:
@@ -139,9 +123,11 @@ class _UnknownVersionError(Exception):
 
 
 def _prepare(db: Database) -> None:
-    for setting in ("foreign_keys=ON", "secure_delete=ON", "synchronous=FULL"):
+    for setting in ("secure_delete=ON", "synchronous=FULL"):
         db.execute(f"PRAGMA {setting}").fetchall()
     made = _check_version(db)
+    if not made:
+        db.execute("PRAGMA auto_vacuum=INCREMENTAL").fetchall()  # only before anything is in the file, WAL included
     _enable_wal(db)
     if made:
         return
@@ -170,12 +156,7 @@ def _enable_wal(db: Database) -> None:
 
 
 def _create(db: Database) -> None:
-    meeting = db.create_table("meeting", _MEETING, pk="id", not_null=set(_MEETING))
-    meeting.create_index(["uid_hash"], index_name="meeting_uid_hash", unique=True)
-    meeting.create_index(["expires_at"], index_name="meeting_expires_at")
-    cascade = ForeignKey("link", "meeting", "meeting", "id", on_delete="CASCADE")
-    link = db.create_table("link", _LINK, pk="token_hash", not_null=set(_LINK) - {"label"}, foreign_keys=[cascade])
-    link.create_index(["meeting"], index_name="link_meeting")
+    tables.create(db)
     db.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from notes2conf_milter.core.joinlink import is_token
 from notes2conf_milter.core.meeting import LinkKind, Page, Room
-from notes2conf_milter.store import plaintext
+from notes2conf_milter.store import plaintext, tables
 from notes2conf_milter.store.database import BUSY_SECONDS, failures, open_database, writing
 from notes2conf_milter.store.epoch import EpochFile
 from notes2conf_milter.store.errors import UnreadableError
@@ -21,10 +21,11 @@ from notes2conf_milter.store.rows import Row, epoch_of, open_for_link, open_room
 from notes2conf_milter.store.sealing import Unsealable, token_hash, unseal
 
 _READS = 3
-_COLUMNS = ", ".join(f"meeting.{column}" for column in Row.__slots__)
-_SELECT = (
-    f"select {_COLUMNS}, link.kind, link.page_key from link join meeting on meeting.id = link.meeting "
-    "where link.token_hash = ? and meeting.expires_at > ?"
+_COLUMNS = ", ".join(Row.__slots__)
+_LINK = "(select {} from link where token_hash = ?1)"
+_SELECT = (  # one statement, so that row and link are of one moment
+    f"select {_COLUMNS}, {_LINK.format('kind')}, {_LINK.format('page_key')} from meeting "
+    f"where id = {_LINK.format('meeting')} and expires_at > ?2"
 )
 
 
@@ -94,9 +95,8 @@ class LinkStore:
             if found is None or found.row.changed != expected_changed:
                 return False
             sealed = seal_room(room, found.page_key, found.row.place)
-            values = [sealed, secrets.randbits(63), found.row.id, expected_changed]
-            done = self._db.execute("update meeting set room = ?, changed = ? where id = ? and changed = ?", values)
-            return done.rowcount == 1
+            values = {"room": sealed, "changed": secrets.randbits(63)}
+            return tables.update(self._db, "meeting", values, "id = ?", found.row.id) == 1
 
     def _find(self, token: str, kinds: Collection[LinkKind], now: int) -> _Found | None:
         """Read a row by its link and unwrap its page key.

@@ -4,21 +4,26 @@ In:  the database, the epoch file, the time. Out: `PurgeResult`. Holds neither t
 Fails: StoreSetupError (files missing or too open), StoreError (cannot now); the next run goes on where this one
 stopped.
 
-Deleting is not enough. secure_delete zeroes deleted cells, but where SQLite has moved cells between pages it leaves
-copies in the old page (of up to three in a thousand rows, measured); VACUUM writes every page anew, and the
-truncation of the WAL drops the older pages there. Both happen in every run while the database bears a deletion mark
-(database.py), which is taken away when both are done: so a run that crashed, or met a reader, is made up for by the
-next one, and a run that finds nothing to do rewrites nothing.
+What is over is deleted by moving everything else away from it (generations.py); then the WAL, which holds the former
+pages, is truncated. Both happen in every run that finds something over, or a deletion mark (database.py), which is taken
+away when both are done: so a run that crashed, or met a reader, is made up for by the next one, and a run that finds
+nothing to do rewrites nothing.
+
+One purge runs at a time. While it runs, messages wait for the lock no longer than a batch takes.
 """
 
+import fcntl
+import os
 import sqlite3
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from sqlite_utils import Database
 
+from notes2conf_milter.store import generations
 from notes2conf_milter.store.database import (
     BUSY_SECONDS,
     clear_deletion_mark,
@@ -32,10 +37,9 @@ from notes2conf_milter.store.epoch import EpochFile
 from notes2conf_milter.store.errors import StoreError
 from notes2conf_milter.store.rotation import rotate
 
-BATCH = 500
-_TRIES = 5
+_TRIES = 10
 _PAUSE = 0.2  # seconds
-_TRY_MILLISECONDS = 250  # a checkpoint that waits for a reader keeps writers waiting
+_TRY_MILLISECONDS = 50  # a checkpoint that waits for a reader keeps writers waiting
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,67 +69,67 @@ def purge(
     epoch.check()
     db = open_database(database, busy_seconds)
     try:
-        deleted = delete_expired(db, now)
-        rotation = rotate(db, epoch, now, force_rotate)
-        return PurgeResult(deleted, rotation.resealed, rotation.damaged, rotation.rotated, rewrite(db))
+        with _alone(database):
+            with failures():
+                if generations.due(db, now):
+                    with writing(db):
+                        mark_deletion(db)
+            rotation = rotate(db, epoch, now, force_rotate)
+            deleted, truncated = rewrite(db, now)
+            return PurgeResult(deleted, rotation.resealed, rotation.damaged, rotation.rotated, truncated)
     finally:
         db.close()
 
 
-def delete_expired(db: Database, now: int) -> int:
-    """Delete the meetings that are over, their links with them, in short transactions.
-
-    Return how many meetings. Raises StoreError.
-    """
-    deleted = 0
-    while True:
-        with writing(db):
-            sql = "delete from meeting where id in (select id from meeting where expires_at <= ? limit ?)"
-            count = db.execute(sql, [now, BATCH]).rowcount
-            if count:
-                mark_deletion(db)
-        deleted += count
-        if count < BATCH:
-            return deleted
+@contextmanager
+def _alone(database: Path) -> Iterator[None]:
+    """Hold the folder's lock, which purges alone take; raises StoreError when another one has it."""
+    folder = os.open(database.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError:
+        raise StoreError("another purge is running") from None
+    finally:
+        os.close(folder)
 
 
-def rewrite(db: Database) -> bool:
-    """Write the file anew and empty the WAL if anything was deleted; say whether nothing of that is left there.
+def rewrite(db: Database, now: int) -> tuple[int, bool]:
+    """Move what lives and empty the WAL if there is a deletion mark.
 
-    Raises StoreError (a damaged file).
+    Return how many meetings were over, and whether nothing of what was deleted is left. Raises StoreError (a damaged
+    file). now: seconds since 1970 UTC.
     """
     mark = deletion_mark(db)
     if not mark:
-        return True
+        return 0, True
     with failures():
-        done = _rewrite(db)
-    if done:
-        with suppress(
-            StoreError
-        ):  # another process writes just now: the next run does it all again, for the mark stays
-            clear_deletion_mark(db, mark)
-            _truncate(db)
-    return done
-
-
-def _rewrite(db: Database) -> bool:
-    for attempt in range(_TRIES):
-        if attempt:
-            time.sleep(_PAUSE)
         try:
-            db.vacuum()
-            return _truncate(db)
-        except sqlite3.OperationalError:
-            continue  # locked, or no room for the copy: the caller says so
-    return False
+            over = generations.renew(db, now)
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorname != "SQLITE_FULL":
+                raise
+            return 0, False  # no room for it: the next run goes on
+        if not _truncate(db):
+            return over, False
+    with suppress(StoreError):  # another process writes just now: the next run does it all again, for the mark stays
+        clear_deletion_mark(db, mark)
+        with failures():
+            _truncate(db)
+    return over, True
 
 
 def _truncate(db: Database) -> bool:
+    db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()  # most of it, while others write
+    (patience,) = db.execute("PRAGMA busy_timeout").fetchone()
     db.execute(f"PRAGMA busy_timeout={_TRY_MILLISECONDS}").fetchall()
-    for attempt in range(_TRIES):
-        if attempt:
-            time.sleep(_PAUSE)
-        busy = db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()[0][0]
-        if not busy:
-            return True
-    return False
+    try:
+        for attempt in range(_TRIES):
+            if attempt:
+                time.sleep(_PAUSE)
+            busy = db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()[0][0]
+            if not busy:
+                return True
+        return False
+    finally:
+        db.execute(f"PRAGMA busy_timeout={patience}").fetchall()

@@ -4,27 +4,28 @@ In:  the database, the epoch file, the time. Out: `Rotation`. Holds neither the 
 sealed, no more.
 Fails: StoreError. Every step may be the last (a crash): the next purge goes on from the state of the epoch file.
 
-1 `begin`: in a write transaction the file becomes old + new. 2 `reseal_batch`: short transactions, until no row is
-left under an old E.
-3 `finish`: in a write transaction that finds no row left under the old E the file becomes new alone; the old file is
-zeroed and unlinked. Writers read the file after they got the write lock: before step 1 that is the old E, whose rows
-2 or 3 find; after it the new one. The file changes under the same lock, and is durable before it is released. So no
-row can refer to an E that is not on the disk, and the database needs no note of which E is the current one.
+1 `begin`: in a write transaction the file becomes old + new. 2 `reseal_batch`: short transactions, over all living rows,
+until `find_left` finds none under an old E. 3 `finish`: in a write transaction the file becomes new alone; the old file
+is zeroed and unlinked.
+Writers read the file after they got the write lock: before step 1 that is the old E, whose rows step 2 finds; after it the
+new one, so that no more come. The file changes under the same lock, and is durable before it is released. So no row can
+refer to an E that is not on the disk, and the database needs no note of which E is the current one. Rows that are over
+stay under the old E, and so are closed even before the purge deletes them.
 """
 
 from dataclasses import dataclass
 
 from sqlite_utils import Database
 
-from notes2conf_milter.store.database import mark_deletion, writing
-from notes2conf_milter.store.epoch import ID_OCTETS, Epoch, EpochFile, new_epoch
+from notes2conf_milter.store import tables
+from notes2conf_milter.store.database import failures, mark_deletion, writing
+from notes2conf_milter.store.epoch import ID_OCTETS, EpochFile, new_epoch
+from notes2conf_milter.store.pace import Pace
 from notes2conf_milter.store.rows import open_salt, seal_salt
 from notes2conf_milter.store.sealing import Place, Unsealable
 
 ROTATE_AFTER = 23 * 3600  # seconds: with a purge every hour, each E is gone before a day is over
-BATCH = 500
 _BEFORE_ALL = -1  # ids are not negative
-_ALL = -1  # SQLite: no limit
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +42,11 @@ class Rotation:
 
 @dataclass(frozen=True, slots=True)
 class _Batch:
-    """One batch. last: the id of its last row, None when no row was left."""
+    """One batch. seen: rows; last: the id of the last one."""
 
+    seen: int
     resealed: int
-    damaged: int
-    last: int | None
+    last: int
 
 
 def rotate(db: Database, file: EpochFile, now: int, force: bool = False) -> Rotation:
@@ -53,10 +54,10 @@ def rotate(db: Database, file: EpochFile, now: int, force: bool = False) -> Rota
 
     now: seconds since 1970 UTC; raises StoreError.
     """
-    interrupted = complete(db, file)
+    interrupted = complete(db, file, now)
     if not begin(db, file, now, force and not interrupted.rotated):
         return interrupted
-    done = complete(db, file)
+    done = complete(db, file, now)
     return Rotation(interrupted.resealed + done.resealed, interrupted.damaged + done.damaged, True)
 
 
@@ -73,57 +74,69 @@ def begin(db: Database, file: EpochFile, now: int, force: bool) -> bool:
         return True
 
 
-def complete(db: Database, file: EpochFile) -> Rotation:
+def complete(db: Database, file: EpochFile, now: int) -> Rotation:
     """Re-seal what is under an old epoch, and destroy that; nothing to do when there is one epoch alone."""
     if len(file.read()) == 1:
         return Rotation()
-    resealed, after = 0, _BEFORE_ALL
-    while True:
-        batch = reseal_batch(db, file, after)
-        resealed += batch.resealed
-        if batch.last is None:
+    resealed = _reseal_all(db, file, now)
+    while rest := find_left(db, file, now):
+        again = _reseal_all(db, file, now)
+        resealed += again
+        if not again:  # they do not open: nobody can open them now, and they must not keep an old E alive
             break
-        after = batch.last
-    while (rest := finish(db, file)).resealed:
-        resealed += rest.resealed
-    return Rotation(resealed, rest.damaged, True)
+    finish(db, file)
+    return Rotation(resealed, rest, True)
 
 
-def reseal_batch(db: Database, file: EpochFile, after: int) -> _Batch:
-    """Re-seal the next BATCH rows by id, in one short transaction."""
-    with writing(db):
-        return _reseal(db, file.read(), after, BATCH)
+def _reseal_all(db: Database, file: EpochFile, now: int) -> int:
+    pace, resealed, after = Pace(), 0, _BEFORE_ALL
+
+    def step(size: int) -> int:
+        nonlocal resealed, after
+        batch = reseal_batch(db, file, now, after, size)
+        resealed, after = resealed + batch.resealed, batch.last
+        return batch.seen
+
+    while pace.step(step):
+        pass
+    return resealed
 
 
-def finish(db: Database, file: EpochFile) -> _Batch:
-    """Destroy the old epochs if no row is left under them.
-
-    Else re-seal those rows, which must be durable first, and ask again.
-    """
+def reseal_batch(db: Database, file: EpochFile, now: int, after: int, size: int) -> _Batch:
+    """Look at the next `size` living rows by id and re-seal what is under an old epoch, in one short transaction."""
     with writing(db):
         epochs = file.read()
-        rest = _reseal(db, epochs, _BEFORE_ALL, _ALL)
-        if rest.resealed == 0 and len(epochs) > 1:
+        current, old = epochs[-1], {one.id for one in epochs[:-1]}
+        sql = "select id, uid_hash, expires_at, salt from meeting where id > ? and expires_at > ? order by id limit ?"
+        rows = db.execute(sql, [after, now, size]).fetchall()
+        resealed = 0
+        for meeting, uid_hash, expires_at, salt in rows:
+            if not isinstance(salt, bytes) or salt[:ID_OCTETS] not in old:
+                continue
+            place = Place(meeting, uid_hash, expires_at)
+            try:
+                fresh = seal_salt(open_salt(salt, epochs, place), current, place)
+            except Unsealable:
+                continue
+            tables.update(db, "meeting", {"salt": fresh}, "id = ?", meeting)
+            resealed += 1
+        if resealed:
+            mark_deletion(db)  # of the salts under the old epoch
+        return _Batch(len(rows), resealed, rows[-1][0] if rows else after)
+
+
+def find_left(db: Database, file: EpochFile, now: int) -> int:
+    """Return how many living rows are under an epoch that is about to go. Reads, and locks nobody out. Raises StoreError."""
+    old = [one.id for one in file.read()[:-1]]
+    marks = ", ".join("?" * len(old))
+    with failures():
+        sql = f"select count(*) from meeting where substr(salt, 1, {ID_OCTETS}) in ({marks}) and expires_at > ?"
+        return int(db.execute(sql, [*old, now]).fetchone()[0])
+
+
+def finish(db: Database, file: EpochFile) -> None:
+    """Destroy the old epochs, under which no row is left."""
+    with writing(db):
+        epochs = file.read()
+        if len(epochs) > 1:
             file.replace(epochs[-1:])
-        return rest
-
-
-def _reseal(db: Database, epochs: tuple[Epoch, ...], after: int, limit: int) -> _Batch:
-    current, old = epochs[-1], [one.id for one in epochs[:-1]]
-    rows = db.execute(
-        f"select id, uid_hash, expires_at, salt from meeting where id > ? and substr(salt, 1, {ID_OCTETS}) "
-        f"in ({', '.join('?' * len(old))}) order by id limit ?",
-        [after, *old, limit],
-    ).fetchall()
-    resealed = 0
-    for meeting, uid_hash, expires_at, salt in rows:
-        place = Place(meeting, uid_hash, expires_at)
-        try:
-            fresh = seal_salt(open_salt(salt, epochs, place), current, place)
-        except Unsealable:
-            continue  # damaged: nobody can open it now, and it must not keep an old E alive
-        db.execute("update meeting set salt = ? where id = ?", [fresh, meeting])
-        resealed += 1
-    if resealed:
-        mark_deletion(db)  # of the salts under the old epoch
-    return _Batch(resealed, len(rows) - resealed, rows[-1][0] if rows else None)

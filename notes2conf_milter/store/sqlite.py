@@ -11,12 +11,12 @@ it. Of several processes that claim a meeting at once the first makes the row, t
 
 import secrets
 from collections.abc import Callable
-from dataclasses import astuple, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from notes2conf_milter.core.joinlink import TOKEN_OCTETS, token_from
 from notes2conf_milter.core.meeting import LinkKind, MailRecord, Page, Person, Revision, Room
-from notes2conf_milter.store import plaintext
+from notes2conf_milter.store import plaintext, tables
 from notes2conf_milter.store.database import BUSY_SECONDS, failures, mark_deletion, open_database, writing
 from notes2conf_milter.store.epoch import EpochFile
 from notes2conf_milter.store.errors import StoreError, UnreadableError
@@ -36,6 +36,8 @@ from notes2conf_milter.store.sealing import Place, Purpose, Unsealable, derive, 
 
 _READS = 3
 _COLUMNS = ", ".join(Row.__slots__)
+_BY_ID = "?"
+_BY_UID = "(select meeting from meeting_uid where uid_hash = ?)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,11 +132,11 @@ class MeetingStore:
         name = uid_hash(self._uid_key, organizer, uid)
         news = News(page, attendees, revision, recurrence_id, expires_at)
         with writing(self._db):
-            opened = self._open("uid_hash = ?", name, now)
+            opened = self._open(_BY_UID, name, now)
             if opened is None and only_known:
                 return None
             if opened is None:
-                self._delete("uid_hash = ?", name)  # one that is over makes room: other links, another meeting
+                self._delete(name)  # one that is over makes room: other links, another meeting
                 return self._insert(name, uid, news)
             after = merged(opened.known, news)
             if after is not opened.known:
@@ -147,7 +149,7 @@ class MeetingStore:
         Writes nothing. now: seconds since 1970 UTC. Raises StoreError.
         """
         with failures():
-            opened = self._open("uid_hash = ?", uid_hash(self._uid_key, organizer, uid), now)
+            opened = self._open(_BY_UID, uid_hash(self._uid_key, organizer, uid), now)
         return opened.claim() if opened else None
 
     def mark_start_mail_sent(self, meeting: int, now: int) -> bool:
@@ -156,7 +158,7 @@ class MeetingStore:
         False when the meeting is gone. now: seconds since 1970 UTC. Raises StoreError.
         """
         with writing(self._db):
-            opened = self._open("id = ?", meeting, now)
+            opened = self._open(_BY_ID, meeting, now)
             if opened is None:
                 return False
             if not opened.known.record.start_mail_sent:
@@ -174,20 +176,24 @@ class MeetingStore:
         if not claim.new:
             return False
         with writing(self._db):
-            return self._delete("id = ? and changed = ?", claim.meeting, claim.changed)
+            sql = "select uid_hash from meeting where id = ? and changed = ?"
+            found = self._db.execute(sql, [claim.meeting, claim.changed]).fetchone()
+            return found is not None and self._delete(*found)
 
     def forget(self, organizer: str, uid: str) -> bool:
         """Delete a meeting and its links now; False when there was none. Raises StoreError."""
         with writing(self._db):
-            return self._delete("uid_hash = ?", uid_hash(self._uid_key, organizer, uid))
+            return self._delete(uid_hash(self._uid_key, organizer, uid))
 
-    def _delete(self, where: str, *values: bytes | int) -> bool:
-        deleted = self._db.execute(f"delete from meeting where {where}", values).rowcount > 0
-        if deleted:
-            mark_deletion(self._db)
-        return deleted
+    def _delete(self, name: bytes) -> bool:
+        found = self._db.execute("select meeting from meeting_uid where uid_hash = ?", [name]).fetchone()
+        if found is None:
+            return False
+        tables.delete_meeting(self._db, found[0], name)
+        mark_deletion(self._db)
+        return True
 
-    def _open(self, where: str, value: bytes | int, now: int) -> _Opened | None:
+    def _open(self, which: str, value: bytes | int, now: int) -> _Opened | None:
         """Read and open a living row.
 
         In a transaction the first try decides; outside of it a rotation may pass between file and row.
@@ -195,7 +201,7 @@ class MeetingStore:
         for _ in range(_READS):
             epochs = self._epoch.read()
             found = self._db.execute(
-                f"select {_COLUMNS} from meeting where {where} and expires_at > ?", [value, now]
+                f"select {_COLUMNS} from meeting where id = {which} and expires_at > ?", [value, now]
             ).fetchall()
             if not found:
                 return None
@@ -213,12 +219,15 @@ class MeetingStore:
         salt = seal_salt(kept.salt, self._epoch.read()[-1], place)
         sealed = seal_for_mail(known, None, kept, self._mail_key, place)
         row = Row(place.meeting, name, place.expires_at, secrets.randbits(63), salt, **sealed)
-        self._db.execute(
-            f"insert into meeting ({_COLUMNS}) values ({', '.join('?' * len(Row.__slots__))})", astuple(row)
-        )
+        generation = tables.current(self._db)
+        find = {"meeting": row.id, "expires_at": row.expires_at}
+        tables.insert(self._db, generation, "meeting", {column: getattr(row, column) for column in Row.__slots__})
+        tables.insert(self._db, generation, "meeting_uid", {"uid_hash": name, **find})
         for kind, token in _links(known.record):
-            values = [token_hash(token), row.id, kind.value, seal_for_link(kept, token, kind, place)]
-            self._db.execute("insert into link (token_hash, meeting, kind, page_key) values (?, ?, ?, ?)", values)
+            link = {"token_hash": token_hash(token), **find}
+            tables.insert(self._db, generation, "meeting_link", link)
+            sealed_key = seal_for_link(kept, token, kind, place)
+            tables.insert(self._db, generation, "link", {**link, "kind": kind.value, "page_key": sealed_key})
         return Claim(row.id, known.record.join_token, known.record.start_token, True, False, row.changed)
 
     def _rewrite(self, opened: _Opened, after: Known) -> None:
@@ -227,15 +236,17 @@ class MeetingStore:
         sealed = seal_for_mail(after, opened.room, opened.secrets, self._mail_key, place)
         sealed["salt"] = seal_salt(opened.secrets.salt, self._epoch.read()[-1], place)
         self._update(opened.row, sealed, after.expires_at)
+        expiry = {"expires_at": after.expires_at}
+        if after.expires_at != opened.row.expires_at:
+            tables.update(self._db, "meeting_uid", expiry, "uid_hash = ?", opened.row.uid_hash)
+            tables.update(self._db, "meeting_link", expiry, "meeting = ?", opened.row.id)
         for kind, token in _links(after.record):
             page_key = seal_for_link(opened.secrets, token, kind, place)
-            self._db.execute("update link set page_key = ? where token_hash = ?", [page_key, token_hash(token)])
+            tables.update(self._db, "link", {"page_key": page_key, **expiry}, "token_hash = ?", token_hash(token))
 
     def _update(self, row: Row, sealed: dict[str, bytes], expires_at: int) -> None:
-        assignments = ", ".join(f"{column} = ?" for column in ("expires_at", "changed", *sealed))
-        values = [expires_at, secrets.randbits(63), *sealed.values(), row.id, row.changed]
-        done = self._db.execute(f"update meeting set {assignments} where id = ? and changed = ?", values)
-        if done.rowcount != 1:
+        values = {"expires_at": expires_at, "changed": secrets.randbits(63), **sealed}
+        if tables.update(self._db, "meeting", values, "id = ? and changed = ?", row.id, row.changed) != 1:
             raise StoreError(f"row {row.id} of the table meeting changed within a transaction")
 
 

@@ -23,6 +23,7 @@ from tests.milter.mta import MilterClient, Result, listening
 from tests.smtp.nexthop import NextHop
 
 MILLION = 1_000_000
+STEP = 2**63 // (MILLION + 1)  # from one id to the next
 
 
 @asynccontextmanager
@@ -62,31 +63,45 @@ async def invite(mta: MilterClient, message: bytes) -> float:
 
 def fill(database: Path, count: int) -> None:
     """Put `count` meetings in, whose columns have the lengths of a real one; nobody can open them."""
+    end = int(time.time()) + 86400
     with sqlite3.connect(database) as sql:
-        columns = [row[1] for row in sql.execute("pragma table_info(meeting)")]
-        end = int(time.time()) + 86400
-        values = {
-            "id": "null",
-            "expires_at": f"{end} + abs(random()) % 60000000",
-            **{
-                name: f"(select randomblob(length({name})) from one)"
-                for name in ("uid_hash", "salt", "page", "room", "mail", "version")
-            },
-        }
-        picked = [values.get(name, f"(select {name} from one)") for name in columns]
-        # A fresh random value for each row: the scalar must depend on it.
-        picked = [text.replace("from one)", "from one where n.i > 0)") for text in picked]
-        sql.execute("create temp table one as select * from meeting limit 1")
+        (generation,) = sql.execute("select name from generation").fetchone()
+        lengths = sql.execute(
+            "select length(uid_hash), length(salt), length(page_key_mail), length(page), length(room), length(mail), "
+            "length(version) from meeting limit 1"
+        ).fetchone()
+        sealed = ", ".join(f"randomblob({length})" for length in lengths[1:])
         sql.execute(
-            f"insert into meeting with recursive n(i) as (select 1 union all select i + 1 from n where i < {count}) "
-            f"select {', '.join(picked)} from n"
+            f"insert or ignore into meeting_{generation} with recursive n(i) as (select 1 union all select i + 1 from n "
+            f"where i < {count}) select i * {STEP}, randomblob({lengths[0]}), {end} + abs(random()) % 60000000, 1, "
+            f"{sealed} from n"
         )
-        links = "insert into link select randomblob(length((select token_hash from link limit 1))), id, ?, "
-        links += "randomblob(length((select page_key from link limit 1))), null from meeting"
+        sql.execute(
+            f"insert or ignore into meeting_uid_{generation} (uid_hash, meeting, expires_at) "
+            "select uid_hash, id, expires_at from meeting order by 1"
+        )
         for kind in ("join", "start"):
-            sql.execute(links + " where id not in (select meeting from link where kind = ?)", [kind, kind])
+            sql.execute(
+                f"insert into link_{generation} (token_hash, meeting, expires_at, kind, page_key) select randomblob(32), "
+                "id, expires_at, ?, randomblob(61) from meeting where id not in (select meeting from meeting_link) "
+                "order by 1",
+                [kind],
+            )
+        sql.execute(
+            f"insert or ignore into meeting_link_{generation} (meeting, token_hash, expires_at) "
+            "select meeting, token_hash, expires_at from link order by 1, 2"
+        )
     with sqlite3.connect(database) as sql:
         sql.execute("pragma wal_checkpoint(truncate)")
+
+
+def expire(database: Path, over: str) -> None:
+    """Let the meetings be over that `over` picks by their number {n}."""
+    with sqlite3.connect(database) as sql:
+        for generation in "ab":
+            for table in ("meeting", "meeting_uid", "meeting_link", "link"):
+                number = f"({'id' if table == 'meeting' else 'meeting'} / {STEP})"
+                sql.execute(f"update {table}_{generation} set expires_at = 1 where {over.format(n=number)}")
 
 
 def bench(report: Report) -> None:
@@ -106,8 +121,8 @@ async def _bench(report: Report) -> None:
                 [m / f for f, m in zip(few, many, strict=True)],
                 1.2,
             )
-            await _purge(report, socket, state, "a thousand of a million", "id % 1000 = 0")
-            await _purge(report, socket, state, "nine in ten of a million", "id % 10 > 0")
+            await _purge(report, socket, state, "a thousand of a million", "{n} % 1000 = 0")
+            await _purge(report, socket, state, "nine in ten of a million", "{n} % 10 > 0")
 
 
 class Beside:
@@ -204,8 +219,7 @@ async def _new_meetings(
 
 async def _purge(report: Report, socket: UnixAddress, state: Path, title: str, over: str) -> None:
     report.section(f"the purge of {title} meetings, while invitations come")
-    with sqlite3.connect(state / DATABASE) as sql:
-        sql.execute(f"update meeting set expires_at = 1 where {over}")
+    expire(state / DATABASE, over)
     start = time.perf_counter()
     purge = await asyncio.create_subprocess_exec(
         str(COMMAND), "purge", "--state", str(state), stdout=asyncio.subprocess.PIPE

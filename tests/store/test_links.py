@@ -98,15 +98,15 @@ def test_a_write_of_another_process_shows(vault: Vault) -> None:
 
 
 DAMAGE = [
-    "update meeting set expires_at = expires_at + 1",
-    "update meeting set uid_hash = zeroblob(32)",
-    "update meeting set page = room",
-    "update meeting set room = page",
-    "update meeting set salt = zeroblob(length(salt))",
-    "update link set kind = case kind when 'join' then 'start' else 'join' end",
-    "update link set page_key = (select page_key_mail from meeting)",
-    "update link set page_key = (select page_key from link as other where other.kind <> link.kind)",
-    "update link set meeting = (select id from meeting where id <> link.meeting)",
+    "update meeting_a set expires_at = expires_at + 1",
+    "update meeting_a set uid_hash = zeroblob(32)",
+    "update meeting_a set page = room",
+    "update meeting_a set room = page",
+    "update meeting_a set salt = zeroblob(length(salt))",
+    "update link_a set kind = case kind when 'join' then 'start' else 'join' end",
+    "update link_a set page_key = (select page_key_mail from meeting)",
+    "update link_a set page_key = (select page_key from link as other where other.kind = 'start') where kind = 'join'",
+    "update link_a set meeting = (select id from meeting where id <> link_a.meeting)",
 ]
 
 
@@ -130,7 +130,7 @@ def test_a_room_of_before_cannot_be_put_into_another_meeting(vault: Vault) -> No
     assert web.set_room(got.start_token, ROOM, shown.changed, NOW)
     with vault.sql() as sql:
         room = sql.execute("select room from meeting where id = ?", [got.meeting]).fetchone()
-        sql.execute("update meeting set room = ? where id = ?", [*room, other.meeting])
+        sql.execute("update meeting_a set room = ? where id = ?", [*room, other.meeting])
     with pytest.raises(StoreError):
         web.open(other.join_token, LINKS, NOW)
 

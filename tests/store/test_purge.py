@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from notes2conf_milter.core.meeting import LinkKind
+from notes2conf_milter.store import generations, pace, tables
 from notes2conf_milter.store.database import clear_deletion_mark, deletion_mark, mark_deletion, open_database, writing
 from notes2conf_milter.store.errors import StoreError, StoreSetupError
 from notes2conf_milter.store.purge import PurgeResult, purge
@@ -33,7 +34,7 @@ def test_what_is_over_goes_and_the_rest_stays(vault: Vault) -> None:
 
 
 def test_more_than_a_batch_goes(vault: Vault, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys.modules[purge.__module__], "BATCH", 3)
+    monkeypatch.setattr(pace, "_FIRST_BATCH", 3)
     store = vault.mail()
     for number in range(7):
         claim(store, uid=str(number))
@@ -95,7 +96,7 @@ def test_no_octet_of_what_is_over_stays_in_the_file(vault: Vault) -> None:
 
 def test_copies_that_sqlite_leaves_in_its_pages_go_too(vault: Vault) -> None:
     """This sequence of rows leaves copies of deleted ones in the file when secure_delete alone cares for it (SQLite 3.40)."""
-    chance = random.Random(1)
+    chance = random.Random(17)
     living: dict[int, list[bytes]] = {}
     gone: list[bytes] = []
     with closing(open_database(vault.database)) as db:
@@ -104,15 +105,19 @@ def test_copies_that_sqlite_leaves_in_its_pages_go_too(vault: Vault) -> None:
             row, values = chance.getrandbits(62), [chance.randbytes(size) for size in (32, 32, 32, 61, 61, 300)]
             with writing(db):
                 columns = [row, values[0], LONG + chance.randrange(10**9), values[5]]
-                db.execute("insert into meeting values (?1, ?2, ?3, 1, ?2, x'', ?4, x'', x'', x'')", columns)
+                db.execute("insert into meeting_a values (?1, ?2, ?3, 1, ?2, x'', ?4, x'', x'', x'')", columns)
+                db.execute("insert into meeting_uid_a values (?2, ?1, ?3)", columns[:3])
                 for link, page_key in ((1, 3), (2, 4)):
-                    db.execute("insert into link values (?, ?, 'join', ?, null)", [values[link], row, values[page_key]])
+                    ends = [row, columns[2]]
+                    db.execute("insert into meeting_link_a values (?, ?, ?)", [values[link], *ends])
+                    sql = "insert into link_a values (?, 'join', ?, null, ?, ?)"
+                    db.execute(sql, [values[link], values[page_key], *ends])
             living[row] = values
             if chance.random() < 0.7:
                 over = chance.choice(list(living))
                 gone += living.pop(over)
                 with writing(db):
-                    db.execute("delete from meeting where id = ?", [over])
+                    tables.delete_meeting(db, over, gone[-len(values)])
                     mark_deletion(db)
     assert purge(vault.database, vault.epoch, NOW).truncated
     left = windows(vault.octets())
@@ -211,10 +216,10 @@ def test_a_rewrite_that_failed_is_made_up_for(vault: Vault, monkeypatch: pytest.
     claim(vault.mail())
     values = remembered(vault)
     with monkeypatch.context() as patch:
-        patch.setattr(sys.modules[purge.__module__], "_rewrite", lambda _: 1 / 0)
+        patch.setattr(generations, "renew", lambda *_: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             purge(vault.database, vault.epoch, END)
-    assert purge(vault.database, vault.epoch, END) == PurgeResult(0, 0, 0, rotated=False, truncated=True)
+    assert purge(vault.database, vault.epoch, END) == PurgeResult(1, 0, 0, rotated=False, truncated=True)
     assert not any(value in vault.octets() for value in values)
 
 
@@ -261,7 +266,7 @@ def test_a_damaged_row_is_counted(vault: Vault, column: str, value: str) -> None
         sql.execute("PRAGMA writable_schema=ON")
         sql.execute("update sqlite_schema set sql = replace(sql, 'NOT NULL', '')")
         sql.execute("PRAGMA writable_schema=RESET")
-        sql.execute(f"update meeting set {column} = {value}")
+        sql.execute(f"update meeting_a set {column} = {value}")
     result = purge(vault.database, vault.epoch, NOW, force_rotate=True)
     assert (result.resealed, result.rotated) == (0, True)
 

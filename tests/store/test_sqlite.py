@@ -312,16 +312,15 @@ def test_a_full_disk_is_cannot_now_and_leaves_what_was(vault: Vault) -> None:
 
 
 DAMAGE = [
-    "update meeting set expires_at = expires_at + 1",
-    "update meeting set expires_at = expires_at + 100000000",
-    "update meeting set mail = zeroblob(length(mail))",
-    "update meeting set salt = zeroblob(length(salt))",
-    "update meeting set salt = x''",
-    "update meeting set mail = version, version = mail",
-    "update meeting set page = x'01'",
-    "update meeting set salt = 7",
-    "update meeting set page = 'text that is long enough to be sealed octets'",
-    "update meeting set id = id - 1",
+    "update meeting_a set expires_at = expires_at + 1",
+    "update meeting_a set expires_at = expires_at + 100000000",
+    "update meeting_a set mail = zeroblob(length(mail))",
+    "update meeting_a set salt = zeroblob(length(salt))",
+    "update meeting_a set salt = x''",
+    "update meeting_a set mail = version, version = mail",
+    "update meeting_a set page = x'01'",
+    "update meeting_a set salt = 7",
+    "update meeting_a set page = 'text that is long enough to be sealed octets'",
 ]
 
 
@@ -330,12 +329,28 @@ def test_a_damaged_row_is_unreadable_and_named_by_its_id(vault: Vault, damage: s
     store = vault.mail()
     claim(store)
     with vault.sql() as sql:
-        sql.execute(damage)  # a plain connection: foreign keys are off
+        sql.execute(damage)
         (row,) = sql.execute("select id from meeting").fetchone()
     for ask in ASKED:
         with pytest.raises(UnreadableError) as failure:
             ask(store)
         assert str(failure.value) == f"row {row} of the table meeting cannot be opened with the present keys"
+
+
+@pytest.mark.parametrize(
+    "damage", ["update meeting_a set id = id - 1", "delete from meeting_a", "update meeting_uid_a set meeting = 7"]
+)
+def test_a_row_that_is_gone_is_made_anew(vault: Vault, damage: str) -> None:
+    """What led to it does not keep its invitations from ever having a link again."""
+    store = vault.mail()
+    before = claim(store)
+    with vault.sql() as sql:
+        sql.execute(damage)
+    assert store.find(ORGANIZER, UID, NOW) is None
+    after = claim(store)
+    assert after.new
+    assert tokens(after) != tokens(before)
+    assert tokens(store.find(ORGANIZER, UID, NOW)) == tokens(after)
 
 
 def test_the_columns_of_two_rows_cannot_be_swapped(vault: Vault) -> None:
@@ -344,7 +359,7 @@ def test_the_columns_of_two_rows_cannot_be_swapped(vault: Vault) -> None:
     claim(store, uid="another")
     with vault.sql() as sql:
         (one, mail), (other, other_mail) = sql.execute("select id, mail from meeting").fetchall()
-        sql.executemany("update meeting set mail = ? where id = ?", [(other_mail, one), (mail, other)])
+        sql.executemany("update meeting_a set mail = ? where id = ?", [(other_mail, one), (mail, other)])
     for uid in (UID, "another"):
         with pytest.raises(StoreError, match="cannot be opened"):
             store.find(ORGANIZER, uid, NOW)
