@@ -4,9 +4,10 @@ In:  the work, as a function of how many rows. Out: what it returns. Touches: th
 Fails: as the work does.
 """
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from time import monotonic as _monotonic
+from time import sleep as _sleep
 
 BATCH_SECONDS = 0.02
 _FIRST_BATCH = 100
@@ -22,11 +23,11 @@ class Pace:
 
     def step(self, work: Callable[[int], int]) -> int:
         """Do `work` with the present size, rest, and return what it returned: how many rows it found, 0 at the end."""
-        start = time.monotonic()
+        start = _monotonic()
         found = work(self.size)
-        took = time.monotonic() - start
+        took = _monotonic() - start
         if found:
             wanted = self.size * BATCH_SECONDS / max(took, BATCH_SECONDS / 4)
             self.size = int(min(max(wanted, self.size / 4, 1), _LARGEST_BATCH))
-            time.sleep(took * _REST)
+            _sleep(took * _REST)
         return found

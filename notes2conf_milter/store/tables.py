@@ -43,7 +43,11 @@ TABLES = (
     Table("meeting", _MEETING, "id", ending=""),  # an INTEGER PRIMARY KEY is SQLite's own key of a row
     Table("meeting_uid", f"uid_hash BLOB NOT NULL, {_FIND}", "uid_hash"),
     Table("meeting_link", f"token_hash BLOB NOT NULL, {_FIND}", "meeting, token_hash"),
-    Table("link", f"token_hash BLOB NOT NULL, kind TEXT NOT NULL, page_key BLOB NOT NULL, label BLOB, {_FIND}", "token_hash"),
+    Table(
+        "link",
+        f"token_hash BLOB NOT NULL, kind TEXT NOT NULL, page_key BLOB NOT NULL, label BLOB, {_FIND}",
+        "token_hash",
+    ),
 )
 
 

@@ -10,6 +10,7 @@ import pytest
 from notes2conf_milter.store.database import open_database, writing
 from notes2conf_milter.store.errors import StoreError, StoreSetupError
 
+
 @pytest.mark.parametrize(
     ("pragma", "value"),
     [("journal_mode", "wal"), ("secure_delete", 1), ("auto_vacuum", 2), ("synchronous", 2), ("busy_timeout", 5000)],

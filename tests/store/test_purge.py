@@ -279,6 +279,24 @@ def test_a_writer_in_the_way_is_cannot_now(vault: Vault) -> None:
             purge(vault.database, vault.epoch, END, busy_seconds=0.01)
 
 
+def test_one_purge_runs_at_a_time(vault: Vault, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Started by hand while the timer's is at work: the second says so and touches nothing."""
+    claim(vault.mail())
+    said: list[str] = []
+
+    def another(_: float) -> None:
+        with pytest.raises(StoreError) as failure:
+            purge(vault.database, vault.epoch, END)
+        said.append(str(failure.value))
+
+    monkeypatch.setattr(pace, "_sleep", another)
+    monkeypatch.setattr(pace, "_FIRST_BATCH", 1)
+    claim(vault.mail(), uid="living", expires_at=LONG)
+    assert purge(vault.database, vault.epoch, END).deleted == 1
+    assert set(said) == {"another purge is running"}
+    assert purge(vault.database, vault.epoch, END).truncated  # the lock is gone with its holder
+
+
 def test_files_that_are_missing_are_said(vault: Vault) -> None:
     vault.epoch.path.unlink()
     with pytest.raises(StoreSetupError, match="epoch file cannot be read"):
