@@ -27,6 +27,7 @@ from notes2conf_milter.smtp.client import (
 )
 
 _PIECE = 65536  # octets given to the transport between two waits
+_QUIT = b"QUIT" + CRLF
 _FAREWELL = 5.0  # seconds we wait for the answer to QUIT, which nobody needs
 
 
@@ -41,6 +42,7 @@ class Connection:
         self._dots = Dots()
         self._in_transaction = False
         self._in_data = False
+        self._leaving = False
         self.offered: Mapping[bytes, bytes] = {}
 
     @property
@@ -78,14 +80,37 @@ class Connection:
         self._dots = Dots()
         return reply
 
+    async def begin(self, sender: bytes, recipient: bytes, parameters: Iterable[bytes] = ()) -> Reply:
+        """Do MAIL, RCPT and DATA for one recipient: code 354, or the refusal that came first.
+
+        In one write where the next hop offers PIPELINING (RFC 2920). Raises ValueError, NextHopGone.
+        """
+        if b"PIPELINING" not in self.offered:
+            reply = await self.mail(sender, parameters)
+            reply = await self.rcpt(recipient) if reply.positive else reply
+            return await self.data() if reply.positive else reply
+        commands = [mail_command(sender, parameters, self.offered), rcpt_command(recipient, (), self.offered)]
+        await self.reset()
+        self._silent()
+        await self._write(b"".join(commands) + b"DATA" + CRLF)
+        mail, rcpt = self._fitting(await self._reply()), self._fitting(await self._reply())
+        data = self._fitting(await self._reply(), go_ahead=True)
+        self._in_transaction, self._in_data = mail.positive, data.code == 354
+        self._dots = Dots()
+        return next((reply for reply in (mail, rcpt) if not reply.positive), data)
+
     async def send(self, octets: bytes) -> None:
         """Send the next octets of the message, as fast as the next hop takes them; raises NextHopGone."""
         for start in range(0, len(octets), _PIECE):
             await self._write(self._dots.add(octets[start : start + _PIECE]))
 
-    async def finish(self) -> Reply:
-        """Send the final dot and return the next hop's answer: from a 2yz on the message is its own; raises NextHopGone."""
-        reply = await self._ask(self._dots.end)
+    async def finish(self, *, last: bool = False) -> Reply:
+        """Send the final dot and return the next hop's answer: from a 2yz on the message is its own; raises NextHopGone.
+
+        last: it is the session's last message; QUIT goes with it where the next hop offers PIPELINING.
+        """
+        self._leaving = last and b"PIPELINING" in self.offered
+        reply = await self._ask(self._dots.end + (_QUIT if self._leaving else b""))
         self._in_data = self._in_transaction = False
         return reply
 
@@ -105,8 +130,10 @@ class Connection:
         """End the session (RFC 5321 §4.1.1.10) and close; never raises, as nothing depends on it any more."""
         self._timeout = min(self._timeout, _FAREWELL)
         try:
-            if not self._in_data:
-                await self._ask(b"QUIT" + CRLF)
+            if self._leaving:
+                await self._reply()
+            elif not self._in_data:
+                await self._ask(_QUIT)
         except NextHopGone:
             pass
         finally:
@@ -117,10 +144,17 @@ class Connection:
         self._writer.transport.abort()
 
     async def _ask(self, command: bytes, *, go_ahead: bool = False) -> Reply:
+        self._silent()
+        await self._write(command)
+        return self._fitting(await self._reply(), go_ahead=go_ahead)
+
+    def _silent(self) -> None:
+        """Raise NextHopGone unless every reply was asked for."""
         if not self._replies.empty:
             raise self._gone("the next hop speaks without being asked")
-        await self._write(command)
-        reply = await self._reply()
+
+    def _fitting(self, reply: Reply, *, go_ahead: bool = False) -> Reply:
+        """Return a reply if it can be one to its command, else raise NextHopGone."""
         # RFC 5321 §4.3.2; a 250 to DATA, say, must never pass for the message's own 250
         if not (reply.code == 354 if go_ahead else reply.positive) and reply.code // 100 not in (4, 5):
             raise self._gone("the next hop's reply does not belong to the command")
@@ -128,13 +162,17 @@ class Connection:
 
     async def _write(self, octets: bytes) -> None:
         try:
+            self._writer.write(octets)
+            if self._writer.transport.get_write_buffer_size() == 0:
+                return  # most often
             async with asyncio.timeout(self._timeout):
-                self._writer.write(octets)
                 await self._writer.drain()
         except (OSError, TimeoutError) as error:
             raise self._gone("the next hop takes no more") from error
 
     async def _reply(self) -> Reply:
+        if (ready := self._replies.take()) is not None:
+            return ready
         try:
             async with asyncio.timeout(self._timeout):
                 while (reply := self._replies.take()) is None:
@@ -225,15 +263,11 @@ _RESULTS = {2: Handed.ACCEPTED, 4: Handed.DEFERRED, 5: Handed.REFUSED}
 
 
 async def _send_one(connection: Connection, sender: bytes, recipient: bytes, message: bytes) -> Reply:
-    reply = await connection.mail(sender, _parameters(sender, recipient, message))
-    if reply.positive:
-        reply = await connection.rcpt(recipient)
-    if reply.positive:
-        reply = await connection.data()
+    reply = await connection.begin(sender, recipient, _parameters(sender, recipient, message))
     if reply.code != 354:
         return reply
     await connection.send(message)
-    return await connection.finish()
+    return await connection.finish(last=True)
 
 
 def _parameters(sender: bytes, recipient: bytes, message: bytes) -> list[bytes]:

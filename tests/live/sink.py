@@ -17,8 +17,6 @@ from dataclasses import dataclass
 from tests.smtp.nexthop import KEYWORDS, Action, NextHop
 
 _POLL = 0.02
-# Postfix sends QUIT with the final dot where PIPELINING is offered; NextHop takes such octets for a fault of the client.
-_KEYWORDS = tuple(word for word in KEYWORDS if word != b"PIPELINING")
 
 
 @dataclass(frozen=True)
@@ -36,7 +34,7 @@ class Sink:
     def __init__(
         self,
         script: Mapping[str, Action | Sequence[Action]] | None = None,
-        keywords: Sequence[bytes] = _KEYWORDS,
+        keywords: Sequence[bytes] = KEYWORDS,
     ) -> None:
         self._script = script
         self._keywords = keywords

@@ -173,13 +173,21 @@ class NextHop:
     async def _data(self, reader: asyncio.StreamReader) -> bytes:
         wire = bytearray(b"\r\n")  # the line end of the DATA command
         while not wire.endswith(b"\r\n.\r\n"):
-            piece = await reader.read(1 if self.vanish_after is not None else 65536)
+            piece = await (reader.read(1) if self.vanish_after is not None else _until_dot(reader))
             wire += piece
             if not piece:
                 self.unfinished.append(bytes(wire[2:]))
                 raise EOFError
             if self.vanish_after is not None and len(wire) - 2 >= self.vanish_after:
                 raise ConnectionAbortedError
-            end = wire.find(b"\r\n.\r\n", max(0, len(wire) - len(piece) - 4))
-            assert end in (-1, len(wire) - 5), "octets after the final dot, before its reply"
         return bytes(wire[2:])
+
+
+async def _until_dot(reader: asyncio.StreamReader) -> bytes:
+    """Return what comes, up to the next dot at the end of a line at most; what may be commands stays in the reader."""
+    try:
+        return await reader.readuntil(b".\r\n")
+    except asyncio.LimitOverrunError as error:
+        return await reader.readexactly(error.consumed)
+    except asyncio.IncompleteReadError as error:
+        return error.partial

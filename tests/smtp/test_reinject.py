@@ -44,29 +44,79 @@ def test_a_server_without_ehlo() -> None:
     assert hop.commands[:2] == [b"EHLO door.example", b"HELO door.example"]
 
 
+WAYS = pytest.mark.parametrize("keywords", [(b"PIPELINING",), ()], ids=["pipelining", "one by one"])
+
+
+@WAYS
 @pytest.mark.parametrize("verb", ["MAIL", "RCPT", "DATA", "DOT"])
 @pytest.mark.parametrize(("code", "result"), [(450, Handed.DEFERRED), (421, Handed.DEFERRED), (550, Handed.REFUSED)])
-def test_refusals(verb: str, code: int, result: Handed) -> None:
-    given, hop = give({verb: b"%d no" % code})
+def test_refusals(verb: str, code: int, result: Handed, keywords: tuple[bytes, ...]) -> None:
+    given, hop = give({verb: b"%d no" % code}, keywords=keywords)
     assert given == Handover(result, code)
     assert hop.messages == []
 
 
 @pytest.mark.parametrize("verb", ["GREETING", "EHLO", "MAIL", "RCPT", "DATA", "DOT"])
 @pytest.mark.parametrize("action", [VANISH, b"nonsense", b"250-a\r\n251 b", b"399 what"])
-def test_a_next_hop_that_is_gone(verb: str, action: bytes | None) -> None:
-    assert give({verb: action})[0] == Handover(Handed.DEFERRED)
+@WAYS
+def test_a_next_hop_that_is_gone(verb: str, action: bytes | None, keywords: tuple[bytes, ...]) -> None:
+    assert give({verb: action}, keywords=keywords)[0] == Handover(Handed.DEFERRED)
 
 
-def test_a_250_to_data_is_not_the_mails_own() -> None:
-    result, hop = give({"DATA": b"250 2.0.0 Ok"})
+@WAYS
+def test_a_250_to_data_is_not_the_mails_own(keywords: tuple[bytes, ...]) -> None:
+    result, hop = give({"DATA": b"250 2.0.0 Ok"}, keywords=keywords)
     assert result == Handover(Handed.DEFERRED)
     assert hop.messages == []
 
 
 @pytest.mark.parametrize("action", [VANISH, b"421 4.4.2 late", b"nonsense"])
-def test_what_happens_at_quit_changes_nothing(action: bytes | None) -> None:
-    assert give({"QUIT": action})[0] == Handover(Handed.ACCEPTED, 250)
+@WAYS
+def test_what_happens_at_quit_changes_nothing(action: bytes | None, keywords: tuple[bytes, ...]) -> None:
+    assert give({"QUIT": action}, keywords=keywords)[0] == Handover(Handed.ACCEPTED, 250)
+
+
+def talk(answers: list[bytes]) -> tuple[Handover, list[bytes]]:
+    """Hand over to a server that answers each read in turn; return the result and what it read, to the end."""
+    read: list[bytes] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"220 next.example\r\n")
+        for answer in answers:
+            read.append(await reader.read(65536))
+            writer.write(answer)
+        read.append(await reader.read())
+        writer.close()
+        over.set()
+
+    async def run() -> Handover:
+        async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+            address = InetAddress("127.0.0.1", server.sockets[0].getsockname()[1])
+            result = await hand_over(address, b"", b"o@example.org", MAIL, hostname="door.example", timeout=30)
+            await over.wait()
+            return result
+
+    over = asyncio.Event()
+    return asyncio.run(run()), read
+
+
+OFFER = b"250-next.example\r\n250 PIPELINING\r\n"
+
+
+def test_with_pipelining_a_mail_takes_three_writes() -> None:
+    """EHLO; the commands; the message with the last dot and QUIT (RFC 2920 §3.1)."""
+    answers = [OFFER, b"250 ok\r\n250 ok\r\n354 go\r\n", b"250 queued\r\n221 bye\r\n"]
+    result, read = talk(answers)
+    assert result == Handover(Handed.ACCEPTED, 250)
+    assert read[1] == b"MAIL FROM:<>\r\nRCPT TO:<o@example.org>\r\nDATA\r\n"
+    assert b"".join(read[2:]).endswith(b"\r\n.\r\nQUIT\r\n")
+
+
+def test_no_message_is_sent_for_a_refused_recipient() -> None:
+    """Even if the next hop wants one (RFC 2920 §3.1): it would go to nobody, or to others."""
+    result, read = talk([OFFER, b"250 ok\r\n550 no\r\n354 go\r\n"])
+    assert result == Handover(Handed.REFUSED, 550)
+    assert read[-1] == b""
 
 
 def test_nobody_there() -> None:
