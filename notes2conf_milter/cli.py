@@ -26,6 +26,7 @@ from notes2conf_milter.core.edits import ChangeHeader, Edit, ReplaceBody, apply
 from notes2conf_milter.core.envelope import Door, Envelope
 from notes2conf_milter.core.message import header_fields
 from notes2conf_milter.core.verdict import EXPLANATIONS, Outcome, Reason, Verdict
+from notes2conf_milter.journal import Journal
 from notes2conf_milter.mailflow import MailFlow
 from notes2conf_milter.store import EpochFile, StoreError, StoreSetupError, new_keys, purge
 from notes2conf_milter.store.keys import EPOCH_NAME, MAIL_KEY_NAME
@@ -115,9 +116,11 @@ def read_settings(config_file: Path | None, given: dict[str, Any]) -> Settings:
     return load(config_file, options)
 
 
-def set_up_logging(level: str) -> None:
+def set_up_logging(level: str) -> Journal:
     """Log to standard error, which systemd's journal and a terminal both read."""
-    logging.basicConfig(level=level.upper(), format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+    journal = Journal(sys.stderr)
+    logging.basicConfig(level=level.upper(), handlers=[journal])
+    return journal
 
 
 @click.group()
@@ -132,10 +135,10 @@ def mail(config_file: Path | None, **given: Any) -> None:
     """Run the mail service: the milter door and the SMTP door."""
     with failures():
         settings = read_settings(config_file, given)
-        set_up_logging(settings.log_level)
+        journal = set_up_logging(settings.log_level)
         if given["state_dir"] is not None:
             make_keys_where_new(settings)
-        daemon.run(daemon.run_mail(settings))
+        daemon.run(daemon.run_mail(settings, journal.note))
 
 
 def make_keys_where_new(settings: Settings) -> None:

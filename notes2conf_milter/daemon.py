@@ -20,7 +20,7 @@ from typing import Any
 
 from notes2conf_milter.address import InetAddress, UnixAddress
 from notes2conf_milter.config import Settings
-from notes2conf_milter.mailflow import FlowSettings, MailFlow
+from notes2conf_milter.mailflow import FlowSettings, MailFlow, Note
 from notes2conf_milter.milter.server import Limits as MilterLimits
 from notes2conf_milter.milter.server import MilterServer
 from notes2conf_milter.services.jitsi import Jitsi
@@ -68,8 +68,13 @@ def flow_settings(settings: Settings) -> FlowSettings:
 
 
 @asynccontextmanager
-async def mail_service(settings: Settings) -> AsyncIterator[list[UnixAddress | InetAddress]]:
-    """Run the doors inside the block; yields where they listen. Messages under way end before it is left."""
+async def mail_service(
+    settings: Settings, note: Note = logging.Logger.info
+) -> AsyncIterator[list[UnixAddress | InetAddress]]:
+    """Run the doors inside the block; yields where they listen. Messages under way end before it is left.
+
+    note: writes the log line of each message.
+    """
     settings.need("base_url", settings.base_url, "mail")
     settings.need("policy.organizer_domains", settings.policy.organizer_domains, "mail")
     settings.need("milter.listen", settings.milter_listen or settings.smtp_listen, "mail (or smtp.listen, --smtp)")
@@ -89,7 +94,7 @@ async def mail_service(settings: Settings) -> AsyncIterator[list[UnixAddress | I
     flowing = flow_settings(settings)
     work = Workers(flowing.work())
     with ThreadPoolExecutor(1, "store") as store_thread:
-        flow = MailFlow(flowing, store, store_thread=store_thread, work=work, hand_over=announce, clock=now)
+        flow = MailFlow(flowing, store, store_thread=store_thread, work=work, hand_over=announce, clock=now, note=note)
         async with contextlib.AsyncExitStack() as doors:
             doors.push_async_callback(work.close)
             listening: list[UnixAddress | InetAddress] = []
@@ -158,11 +163,11 @@ async def web_service(settings: Settings) -> AsyncIterator[InetAddress]:
         await server.close(GRACE_SECONDS)
 
 
-async def run_mail(settings: Settings) -> None:
-    """Run the mail service until SIGTERM or SIGINT."""
+async def run_mail(settings: Settings, note: Note = logging.Logger.info) -> None:
+    """Run the mail service until SIGTERM or SIGINT. note: writes the log line of each message."""
     give_back_large_blocks()
     stopped = stop_signals()
-    async with mail_service(settings) as listening:
+    async with mail_service(settings, note) as listening:
         log.info("mail: listening on %s", ", ".join(map(str, listening)))
         await until(stopped)
         log.info("mail: stopping")

@@ -40,6 +40,7 @@ _REMEDY = (
 
 T = TypeVar("T")
 HandOver = Callable[[bytes, bytes], "asyncio.Future[Handover]"]
+Note = Callable[[logging.Logger, str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,7 @@ class MailFlow:
 
     store: used in `store_thread` alone (one thread). work: where messages are read and rewritten, off the event loop.
     hand_over: sends a start mail (recipient, message); None sends none (`notes2conf-milter rewrite`). clock: seconds since
-    1970 UTC.
+    1970 UTC. note: writes the log line of a message.
     """
 
     def __init__(
@@ -82,8 +83,10 @@ class MailFlow:
         work: Work,
         hand_over: HandOver | None,
         clock: Callable[[], int],
+        note: Note = logging.Logger.info,
     ) -> None:
         self._settings = settings
+        self._note = note
         self._store = store
         self._store_thread = store_thread
         self._work = work
@@ -130,13 +133,9 @@ class MailFlow:
         return self._answer(envelope, outcome)
 
     def _answer(self, envelope: Envelope, outcome: Outcome) -> Outcome:
-        log.info(
-            "queue_id=%s door=%s verdict=%s reason=%s",
-            envelope.queue_id or "-",
-            envelope.door.value,
-            outcome.verdict.value,
-            outcome.reason.value,
-        )
+        verdict, reason = outcome.verdict.value, outcome.reason.value
+        said = f"queue_id={envelope.queue_id or '-'} door={envelope.door.value} verdict={verdict} reason={reason}"
+        self._note(log, said)
         return outcome
 
     async def _process(self, envelope: Envelope, message: bytes) -> Outcome:

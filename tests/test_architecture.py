@@ -17,6 +17,7 @@ LAYERS = {
     "checkup": 1,
     "daemon": 2,
     "config": 3,
+    "journal": 3,
     "readers": 4,
     "milter": 3,
     "smtp.server": 3,

@@ -161,3 +161,24 @@ def test_only_the_organizer_makes_a_meeting() -> None:
 def test_what_is_over_is_over() -> None:
     """At its very end."""
     assert decided(invitation(), over_at=1) is Reason.MEETING_OVER
+
+
+@pytest.mark.parametrize(
+    ("header", "reason"),
+    [
+        (b"Content-Type: text/plain\r\n\r\n", Reason.NO_CALENDAR),
+        (b"CONTENT-TYPE\t: multipart/mixed\r\n\r\n", None),
+        (b"A: b\nContent-Type:\n multipart/mixed\n\n", None),
+        (b"Content-Type-Old: text/plain\r\nContent-Type: multipart/mixed\r\n\r\n", None),
+        (b"A: b\r\nContent-Types: text/plain\r\ncontent-type: multipart/mixed\r\n\r\n", None),
+        (b"X: Content-Type: multipart/mixed\r\n\r\n", Reason.NO_CALENDAR),
+        (b"X: a\r\n Content-Type: multipart/mixed\r\n\r\n", Reason.NO_CALENDAR),
+        (b"Content-Type: TEXT/CALENDAR\r\n\r\n", None),
+        (b"Content-Type: application/x; NAME=A.ICS\r\n\r\n", None),
+        (b"Content-Type: application/x; name=a\r\n\r\n", Reason.NO_CALENDAR),
+        (b"", Reason.NO_CALENDAR),
+    ],
+)
+def test_the_content_type_is_found_wherever_it_stands(header: bytes, reason: Reason | None) -> None:
+    """The first field of that very name, in any case, folded or not; and no other."""
+    assert before_body(Envelope(Door.COMMAND, b""), header, PolicySettings()) is reason
