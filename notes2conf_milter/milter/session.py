@@ -140,8 +140,15 @@ class Session:
 
     def _run(self, received: list[packets.Packet]) -> bytes:
         """Do what each packet says, until a question is open that the next one has to wait for."""
-        self._packets, hold = [], Session._hold
+        self._packets, hold, header, quiet = [], Session._hold, _HEADER, False
+        fields: list[bytes] = []  # most packets are header fields: those that need no reply are gathered here
         for at, (command, payload) in enumerate(received):
+            if quiet and command == header:
+                fields.append(payload)
+                continue
+            if fields:
+                self._current.add_fields(fields)
+                fields = []
             handler = _ROWS[self.state].get(command)
             if handler is None:
                 return self._close(f"{_name(command)} in state {self.state.name}")
@@ -149,6 +156,9 @@ class Session:
                 self._packets = received[at:]
                 break
             handler(self, command, payload)
+            quiet = command == header and not self._terms.replies[header]
+        if fields:
+            self._current.add_fields(fields)
         return self._take() if self._out else b""
 
     def _forget_client(self) -> None:
@@ -206,7 +216,7 @@ class Session:
         self._field(command, payload)
 
     def _field(self, command: int, payload: bytes) -> None:
-        self._current.add_field(payload)
+        self._current.add_fields([payload])
         self._continue(command, payload)
 
     def _end_of_header(self, command: int, payload: bytes) -> None:
@@ -313,4 +323,5 @@ TABLE: dict[State, dict[Command, Handler]] = {
     State.DONE: _BETWEEN,
     State.CLOSED: dict.fromkeys(Command, Session._ignore),
 }
+_HEADER = int(Command.HEADER)
 _ROWS: list[dict[int, Handler]] = [{int(command): handler for command, handler in TABLE[s].items()} for s in State]

@@ -51,10 +51,10 @@ class Transaction:
         if len(self.recipients) < self.limits.recipients:
             self.recipients.append(path)
 
-    def add_field(self, payload: bytes) -> None:
-        """Add a header field as it came: name, NUL, value, NUL."""
-        self._fields.append(payload)
-        self._size += len(payload) + 1
+    def add_fields(self, payloads: list[bytes]) -> None:
+        """Add header fields as they came: name, NUL, value, NUL."""
+        self._fields += payloads
+        self._size += sum(map(len, payloads)) + len(payloads)
         if self._size > self.limits.header:
             self._drop()
 

@@ -14,7 +14,7 @@ TEXT = st.binary(max_size=40).map(lambda value: value.replace(b"\0", b"").replac
 def test_field_by_field_it_is_what_was_sent(fields: list[tuple[bytes, bytes]], chunks: list[bytes]) -> None:
     message = Transaction(Limits(), b"", {})
     for name, value in fields:
-        message.add_field(name + b"\0" + value + b"\0")
+        message.add_fields([name + b"\0" + value + b"\0"])
     header = message.end_header(b":")
     lines = [name + b":" + value + b"\n" for name, value in fields]
     assert header == (b"".join(lines) + b"\n").replace(b"\n", b"\r\n")
@@ -27,7 +27,7 @@ def test_field_by_field_it_is_what_was_sent(fields: list[tuple[bytes, bytes]], c
 def test_a_field_is_two_strings(fields: list[bytes]) -> None:
     message = Transaction(Limits(), b"", {})
     for payload in fields:
-        message.add_field(payload)
+        message.add_fields([payload])
     if all(payload.count(b"\0") == 2 and payload.endswith(b"\0") for payload in fields):
         message.end_header(b":")
     else:
@@ -37,7 +37,7 @@ def test_a_field_is_two_strings(fields: list[bytes]) -> None:
 
 def test_beyond_its_bounds_nothing_is_kept() -> None:
     message = Transaction(Limits(message=100, header=50, recipients=1), b"", {})
-    message.add_field(b"a\0b\0")
+    message.add_fields([b"a\0b\0"])
     message.end_header(b":")
     message.add_body(b"x" * 95)
     assert not message.too_large
