@@ -8,6 +8,7 @@ Fails: `PacketError` for an offer that is not one.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from notes2conf_milter.core.edits import ChangeHeader, Edit, ReplaceBody
 from notes2conf_milter.core.verdict import Outcome, Verdict
@@ -95,6 +96,7 @@ class Terms:
         return packets.change_header(edit.name, edit.index, value or b" ")  # an empty value would delete the field
 
 
+@lru_cache(16)  # an MTA makes the same offer in each of its connections
 def agree(payload: bytes) -> tuple[Terms, bytes]:
     """Read the MTA's offer; return what is agreed and the answer to send. Raises PacketError."""
     offer = packets.read_negotiation(payload)
