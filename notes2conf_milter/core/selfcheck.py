@@ -26,6 +26,8 @@ from notes2conf_milter.core.samecalendar import FOLDING, calendar_complaint
 from notes2conf_milter.core.shortened import shortened, whole
 
 _HEADER_END = re.compile(rb"\r?\n\r?\n")
+_FIELDS = re.compile(rb"(?:[!-9;-~]+[ \t]*:[^\r\n]*(?:\r?\n[ \t][^\r\n]*)*\r?\n)+\r?\n")
+_MIME_FIELD = re.compile(rb"(?im)^content-[^\r\n]*(?:\r?\n[ \t][^\r\n]*)*\r?\n")
 _SUBJECT = re.compile(rb"(?im)^Subject[ \t]*:(.*(?:\n[ \t].*)*\n?)")
 _BLANKS = re.compile(rb"\s+")
 _CHANCE = 8  # octets that inserted text may have in common with what it stands before or behind
@@ -49,7 +51,8 @@ def _check(original: bytes, result: bytes, meant: Meant) -> str | None:
         return "header"
     changed: list[tuple[Message, Message]] = []
     short, short_other, runs = shortened(original, result)
-    complaint = _entity(_read(short), _read(short_other), changed)
+    before, after = _read(_mime_alone(short, start)), _read(_mime_alone(short_other, start_other))
+    complaint = _entity(before, after, changed)
     if complaint is not None:
         return complaint
     pairs = [(one, whole(_body(one), original, runs), whole(_body(other), original, runs)) for one, other in changed]
@@ -61,6 +64,17 @@ def _check(original: bytes, result: bytes, meant: Meant) -> str | None:
 
 def _read(message: bytes) -> Message:
     return email.message_from_string(message.decode("latin-1"), policy=email.policy.compat32)  # one character an octet
+
+
+def _mime_alone(message: bytes, start: int) -> bytes:
+    """Return a message with those fields alone that say how it is made; the others are compared elsewhere.
+
+    start: where the body begins. A header of which any line is no field stays as it is.
+    """
+    header = message[:start]
+    if _FIELDS.fullmatch(header) is None:
+        return message
+    return b"".join(_MIME_FIELD.findall(header)) + b"\r\n" + message[start:]
 
 
 def _body(part: Message) -> bytes:

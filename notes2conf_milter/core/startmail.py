@@ -11,6 +11,7 @@ machine (RFC 3834). The Message-ID is the same whenever the same mail is sent ag
 import binascii
 import re
 from dataclasses import dataclass
+from email.charset import BASE64, Charset
 from email.header import Header
 from email.utils import formatdate
 from html import escape
@@ -19,6 +20,8 @@ from notes2conf_milter.core.meeting import Page
 from notes2conf_milter.core.times import when
 
 _BOUNDARY = "=_notes2conf_start"  # the same mail has the same octets; quoted-printable never holds `=_`
+_UTF_8 = Charset("utf-8")
+_UTF_8.header_encoding = BASE64  # finding out whether quoted-printable is shorter takes longer than all else here
 _FIELD_AT_MOST = 74  # name and value, so that the line has 76 octets at most (RFC 2047 §2)
 
 
@@ -103,7 +106,7 @@ def compose(mail: StartMail) -> bytes:
 def _field(name: str, value: str) -> str:
     """Return a header field, folded where it is long, in encoded words where it is not ASCII (RFC 2047)."""
     if not value.isascii():
-        value = Header(value, "utf-8", header_name=name).encode()
+        value = Header(value, _UTF_8, header_name=name).encode()
     elif len(name) + len(value) > _FIELD_AT_MOST:
         value = Header(value, "us-ascii", header_name=name).encode()
     return f"{name}: {value}\n"
