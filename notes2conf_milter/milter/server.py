@@ -128,7 +128,7 @@ class _Connection(asyncio.Protocol):
     def __init__(self, server: MilterServer, flow: MailFlow, limits: Limits) -> None:
         self._server, self._flow, self._limits = server, flow, limits
         self._loop = asyncio.get_running_loop()
-        self._session = Session(limits)
+        self._session = Session(limits, flow.plainly_no_calendar)
         self._transport: asyncio.Transport
         self._tcp: socket.socket | None = None
         self._asked: Question | None = None
@@ -214,6 +214,8 @@ class _Connection(asyncio.Protocol):
 
     def _put(self, question: Question) -> bytes:
         match question.ask:
+            case Ask.NO_CALENDAR:
+                return self._session.answer(question, self._flow.pass_unread(question.envelope, Reason.NO_CALENDAR))
             case Ask.HEADER:
                 outcome = self._flow.before_body(question.envelope, question.octets)
                 if outcome is None and not self._session.can_edit:

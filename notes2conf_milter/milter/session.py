@@ -46,6 +46,7 @@ class Ask(Enum):
 
     HEADER = "header"  # octets is the header section with the empty line; the answer may be None: send the body
     MESSAGE = "message"  # octets is the whole message
+    NO_CALENDAR = "no calendar"  # octets is empty: the header shows that the message is no invitation
     TOO_LARGE = "too large"  # octets is empty: the message is beyond the limits
 
 
@@ -59,14 +60,18 @@ class Question:
 
 
 class Session:
-    """The state of one connection. Read `question`, `closed`, `fault`, `waiting` and `refused` after each call."""
+    """The state of one connection. Read `question`, `closed`, `fault`, `waiting` and `refused` after each call.
 
-    def __init__(self, limits: Limits) -> None:
+    plain: says of header fields, in whatever form, that no question about them or the body is needed.
+    """
+
+    def __init__(self, limits: Limits, plain: Callable[[bytes], bool] = lambda _: False) -> None:
         self.question: Question | None = None
         self.fault = ""
         self.refused = False  # an edit was left out, because the MTA grants no such edit or it cannot be sent
         self.state = State.NEW
         self._limits = limits
+        self._plain = plain
         self._decoder = packets.Decoder()
         self._packets: list[packets.Packet] = []  # those that wait for the answer to a question
         self._out: list[bytes] = []
@@ -223,6 +228,8 @@ class Session:
         message = self._current
         if message.too_large:
             self._ask(Ask.TOO_LARGE, b"")
+        elif self._plain(message.fields):
+            self._ask(Ask.NO_CALENDAR, b"")
         else:
             self._ask(Ask.HEADER, message.end_header(self._terms.colon))
 

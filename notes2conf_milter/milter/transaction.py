@@ -58,6 +58,11 @@ class Transaction:
         if self._size > self.limits.header:
             self._drop()
 
+    @property
+    def fields(self) -> bytes:
+        """The header fields as they came, before `end_header`."""
+        return b"".join(self._fields)
+
     def end_header(self, colon: bytes) -> bytes:
         """Return the header section with the empty line that ends it, in CRLF. Raises PacketError.
 

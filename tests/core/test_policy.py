@@ -8,7 +8,7 @@ import pytest
 from notes2conf_milter.core.envelope import Door, Envelope
 from notes2conf_milter.core.joinlink import own_join_link
 from notes2conf_milter.core.message import header_fields
-from notes2conf_milter.core.policy import Decision, PolicySettings, Trigger, before_body, decide
+from notes2conf_milter.core.policy import Decision, PolicySettings, Trigger, before_body, decide, plainly_no_calendar
 from notes2conf_milter.core.verdict import Reason
 from tests.invitations import BASE_URL, LINK, invitation, read_ok
 
@@ -180,5 +180,6 @@ def test_what_is_over_is_over() -> None:
     ],
 )
 def test_the_content_type_is_found_wherever_it_stands(header: bytes, reason: Reason | None) -> None:
-    """The first field of that very name, in any case, folded or not; and no other."""
+    """The first field of that very name, in any case, folded or not; and no other. The quick look says no more."""
+    assert reason is not None or not plainly_no_calendar(header)
     assert before_body(Envelope(Door.COMMAND, b""), header, PolicySettings()) is reason

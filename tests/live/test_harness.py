@@ -29,6 +29,10 @@ class _Flow(MailFlow):
     def __init__(self) -> None:
         self.envelopes: list[Envelope] = []
 
+    @staticmethod
+    def plainly_no_calendar(header: bytes) -> bool:
+        return False  # every message is looked at
+
     def before_body(self, envelope: Envelope, header: bytes) -> Outcome | None:
         return None
 

@@ -42,6 +42,10 @@ class Flow(MailFlow):
         self.started = asyncio.Event()
         self.cancelled = 0
 
+    @staticmethod
+    def plainly_no_calendar(header: bytes) -> bool:
+        return False  # every message is looked at
+
     def before_body(self, envelope: Envelope, header: bytes) -> Outcome | None:
         self.envelopes.append(envelope)
         if b"raise" in header:

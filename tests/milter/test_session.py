@@ -83,6 +83,27 @@ def test_each_command_in_each_state(state: State, command: int, offer: tuple[int
         assert not session.closed
 
 
+@pytest.mark.parametrize("offer", [POSTFIX, OLD])
+def test_a_plain_header_needs_no_more(offer: tuple[int, int, int]) -> None:
+    """Its fields are shown as they came, all of them, and the question carries no octets that would have to be made."""
+    shown: list[bytes] = []
+
+    def plain(fields: bytes) -> bool:
+        shown.append(fields)
+        return b"plain" in fields
+
+    session = Session(Limits(), plain)
+    session.receive(say("O", struct.pack("!III", *offer)))
+    for subject, ask in ((b"Subject\0 plain\0", Ask.NO_CALENDAR), (b"Subject\0 hi\0", Ask.HEADER)):
+        session.receive(ENVELOPE + say("L", b"A\0 b\0") + say("L", subject) + say("N"))
+        assert session.question is not None
+        assert (session.question.ask, session.question.octets == b"") == (ask, ask is Ask.NO_CALENDAR)
+        assert session.question.envelope.sender == b"a@x"
+        assert session.answer(session.question, PASS).endswith(packets.ACCEPT)
+        session.receive(say("A"))
+    assert shown == [b"A\0 b\0Subject\0 plain\0", b"A\0 b\0Subject\0 hi\0"]
+
+
 def test_what_is_unexpected_is_known() -> None:
     """The table, spelled out once more: what each state does not take."""
     refused = {state: "".join(chr(c) for c in Command if c not in TABLE[state]) for state in State}

@@ -2,10 +2,12 @@
 
 import base64
 import re
+from unittest.mock import patch
 
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
+from notes2conf_milter.core import policy
 from notes2conf_milter.core.bodies import bodies
 from notes2conf_milter.core.contentlines import FOLD_AT, escape, fold, split, unescape
 from notes2conf_milter.core.edits import apply
@@ -15,10 +17,11 @@ from notes2conf_milter.core.joinlink import own_join_link
 from notes2conf_milter.core.keyword import cuts, keyword_pattern
 from notes2conf_milter.core.message import MessageTooComplex, header_fields, parse
 from notes2conf_milter.core.occurrences import ScheduleError, schedule
-from notes2conf_milter.core.policy import PolicySettings, Trigger, before_body, decide
+from notes2conf_milter.core.policy import PolicySettings, Trigger, before_body, decide, plainly_no_calendar
 from notes2conf_milter.core.rewrite import Job, meant, rewrite
 from notes2conf_milter.core.selfcheck import check
 from notes2conf_milter.core.transfer import Splice, decode, encode, splice
+from notes2conf_milter.core.verdict import Reason
 from tests.invitations import BASE_URL, LINK, TOKEN, invitation, job
 from tests.properties.messages import LANGUAGES, damaged, messages
 
@@ -117,6 +120,20 @@ def everything(octets: bytes) -> None:
         wanted = job(keyword)
         result = apply(octets, rewrite(octets, found, wanted))
         check(octets, result, meant(found, wanted))
+
+
+@settings(MORE, max_examples=300)
+@given(messages() | damaged(), st.sampled_from([b"\r\n", b"\0"]), st.booleans())
+def test_what_is_plainly_no_calendar_is_none(octets: bytes, ending: bytes, louder: bool) -> None:
+    """The quick look at a header, in whatever form, never passes what the long one would look at."""
+    header = octets[: header_fields(octets).body_start]
+    header = header.upper() if louder else header
+    if not plainly_no_calendar(header.replace(b"\r\n", ending)):
+        return
+    with patch.object(policy, "plainly_no_calendar", lambda _: False):
+        rules = PolicySettings(frozenset({"example.org"}))
+        assert before_body(Envelope(Door.MILTER, b"anna@example.org"), header, rules) is Reason.NO_CALENDAR
+    assert not isinstance(read(header), Invitation)
 
 
 @settings(MORE, max_examples=120)
