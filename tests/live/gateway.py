@@ -70,9 +70,9 @@ class Answer:
 class Service:
     """A command that runs until it is ended; a context manager. Its log is its standard error, kept over restarts."""
 
-    def __init__(self, log_file: Path, arguments: Sequence[str]) -> None:
+    def __init__(self, log_file: Path, arguments: Sequence[str], command: Sequence[str] = (str(COMMAND),)) -> None:
         self._log_file = log_file
-        self._command = [str(COMMAND), *arguments]
+        self._command = [*command, *arguments]
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> "Service":
@@ -153,13 +153,14 @@ def mail(
     allow: Sequence[str] = ("192.0.2.0/24",),
     more: Sequence[str] = (),
     log_name: str = "mail",
+    command: Sequence[str] = (str(COMMAND),),
 ) -> Service:
     """Return the mail service, not started yet. start_mail: the port on loopback that takes start mails."""
     arguments = ["mail", "--organizer-domain", "example.org", "--base-url", base_url, "--state", str(state)]
     arguments += [word for address in milter for word in ("--milter", address)]
     arguments += [word for network in allow for word in ("--allow-network", network)]
     arguments += [] if start_mail is None else ["--start-mail", f"127.0.0.1:{start_mail}"]
-    return Service(state.with_name(f"{state.name}.{log_name}.log"), [*arguments, *more])
+    return Service(state.with_name(f"{state.name}.{log_name}.log"), [*arguments, *more], command)
 
 
 def web(state: Path, *, port: int, jitsi_url: str) -> Service:

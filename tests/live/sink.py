@@ -29,15 +29,17 @@ class Delivery:
 
 
 class Sink:
-    """The server; a context manager. `address` is HOST:PORT. script: what to answer instead, as NextHop has it."""
+    """The server; a context manager. `address` is HOST:PORT. script and the rest are as NextHop has them."""
 
     def __init__(
         self,
         script: Mapping[str, Action | Sequence[Action]] | None = None,
         keywords: Sequence[bytes] = KEYWORDS,
+        vanish_after: int | None = None,
+        port: int = 0,
     ) -> None:
+        self._given = {"keywords": keywords, "vanish_after": vanish_after, "port": port}
         self._script = script
-        self._keywords = keywords
         self._started = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), name="sink", daemon=True)
 
@@ -54,7 +56,7 @@ class Sink:
     async def _serve(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._stop = asyncio.Event()
-        async with NextHop(self._script, keywords=self._keywords) as hop:
+        async with NextHop(self._script, **self._given) as hop:
             self._hop = hop
             self.port = hop.address.port
             self.address = f"127.0.0.1:{self.port}"

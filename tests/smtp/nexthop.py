@@ -58,13 +58,15 @@ class NextHop:
         *,
         keywords: Sequence[bytes] = KEYWORDS,
         vanish_after: int | None = None,
+        port: int = 0,
     ) -> None:
-        """vanish_after: close the connection after so many octets of a message."""
+        """vanish_after: close the connection after so many octets of a message. port: 0 for one that is free."""
         self.script: dict[str, list[Action]] = {}
         for verb, actions in (script or {}).items():
             self.script[verb] = list(actions) if isinstance(actions, list | tuple) else [actions]
         self.keywords = keywords
         self.vanish_after = vanish_after
+        self._port = port
         self.messages: list[Message] = []
         self.refused: list[Message] = []
         self.commands: list[bytes] = []
@@ -74,7 +76,7 @@ class NextHop:
         self._news = asyncio.Condition()
 
     async def __aenter__(self) -> "NextHop":
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, limit=2**24)
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", self._port, limit=2**24)
         self.address = InetAddress("127.0.0.1", self._server.sockets[0].getsockname()[1])
         return self
 
