@@ -276,13 +276,14 @@ class Life(RuleBasedStateMachine):
 
     @rule(one=MESSAGES, sender=st.sampled_from([BERTA, "carla@example.org", "eve@example.com", ""]))
     def somebody_inside_forwards_it(self, one: Message, sender: str) -> None:
-        """Law 9: at most the link that is out already."""
+        """Law 9: at most the link that is out already, and that only for somebody of the house."""
         one = replace(one, sent_by=False)
         with self.nothing_written():
             outcome = self.process(one, sender, INSIDE)
         if outcome.verdict is Verdict.REWRITE:
             row = self.living(one.uid)
             assert row is not None
+            assert sender.endswith("@example.org")
             assert self.tokens(apply(one.octets(), outcome.edits)) == {row.join}
         else:
             assert outcome.verdict is Verdict.PASS
