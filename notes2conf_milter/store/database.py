@@ -126,8 +126,6 @@ def _prepare(db: Database) -> None:
     for setting in ("secure_delete=ON", "synchronous=FULL"):
         db.execute(f"PRAGMA {setting}").fetchall()
     made = _check_version(db)
-    if not made:
-        db.execute("PRAGMA auto_vacuum=INCREMENTAL").fetchall()  # only before anything is in the file, WAL included
     _enable_wal(db)
     if made:
         return

@@ -11,6 +11,9 @@ would have to wait; here a batch is as large as a fraction of a blink, and three
 free for others.
 """
 
+import sqlite3
+from contextlib import suppress
+
 from sqlite_utils import Database
 
 from notes2conf_milter.store import tables
@@ -18,7 +21,7 @@ from notes2conf_milter.store.database import writing
 from notes2conf_milter.store.pace import Pace
 from notes2conf_milter.store.tables import GENERATIONS, TABLES, Table
 
-_SPARE_PAGES = 1000
+_QUICK_PAGES = 2000  # 8 MB
 
 
 def due(db: Database, now: int) -> bool:
@@ -80,18 +83,16 @@ def _move(db: Database, table: Table, now: int, size: int) -> tuple[int, int]:
 
 
 def _shrink(db: Database) -> None:
-    """Give back to the file system what is free beyond what the next run needs."""
+    """Give free pages back to the file system where that is quick, and what the next run needs is little.
 
-    def cut(size: int) -> int:
-        free = _number(db, "freelist_count")
-        spare = free - max(_number(db, "page_count") - free, _SPARE_PAGES)
-        if spare > 0:
-            db.execute(f"PRAGMA incremental_vacuum({min(size, spare)})").fetchall()
-        return max(spare, 0)
-
-    pace = Pace()
-    while pace.step(cut):
-        pass
+    VACUUM keeps writers waiting, so it is done for small tables alone: there it takes a blink. In a large file free pages
+    stay for the next run; they hold zeros. (`incremental_vacuum` reads the list of free pages anew for each page.)
+    """
+    free = _number(db, "freelist_count")
+    living = _number(db, "page_count") - free
+    if living <= _QUICK_PAGES and free > 2 * living:
+        with suppress(sqlite3.OperationalError):  # somebody else writes, or there is no room for a copy: another time
+            db.execute("VACUUM")
 
 
 def _number(db: Database, pragma: str) -> int:

@@ -13,7 +13,7 @@ from notes2conf_milter.store.errors import StoreError, StoreSetupError
 
 @pytest.mark.parametrize(
     ("pragma", "value"),
-    [("journal_mode", "wal"), ("secure_delete", 1), ("auto_vacuum", 2), ("synchronous", 2), ("busy_timeout", 5000)],
+    [("journal_mode", "wal"), ("secure_delete", 1), ("auto_vacuum", 0), ("synchronous", 2), ("busy_timeout", 5000)],
 )
 def test_the_settings_hold_for_a_new_and_a_known_file(tmp_path: Path, pragma: str, value: object) -> None:
     for _ in range(2):
