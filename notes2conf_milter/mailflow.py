@@ -38,6 +38,8 @@ _REMEDY = (
     "that do. Or the row is damaged: it goes when its meeting is over"
 )
 
+_LONG_LOOK = 1_000_000  # octets
+
 T = TypeVar("T")
 HandOver = Callable[[bytes, bytes], "asyncio.Future[Handover]"]
 Note = Callable[[logging.Logger, str], None]
@@ -146,7 +148,8 @@ class MailFlow:
     async def _process(self, envelope: Envelope, message: bytes) -> Outcome:
         if len(message) > self._settings.message_octets:
             return Outcome(Verdict.PASS, Reason.TOO_LARGE)
-        if not may_hold_calendar(message):
+        long = len(message) > _LONG_LOOK  # then other messages go on meanwhile
+        if not (await asyncio.to_thread(may_hold_calendar, message) if long else may_hold_calendar(message)):
             return Outcome(Verdict.PASS, Reason.NO_CALENDAR)  # most mail with parts, without a change of processes
         sitting = self._work.sitting(message)
         try:

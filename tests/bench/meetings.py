@@ -102,6 +102,8 @@ def expire(database: Path, over: str) -> None:
             for table in ("meeting", "meeting_uid", "meeting_link", "link"):
                 number = f"({'id' if table == 'meeting' else 'meeting'} / {STEP})"
                 sql.execute(f"update {table}_{generation} set expires_at = 1 where {over.format(n=number)}")
+    with sqlite3.connect(database) as sql:
+        sql.execute("pragma wal_checkpoint(truncate)")  # what we have written is not the purge's to copy
 
 
 def bench(report: Report) -> None:
