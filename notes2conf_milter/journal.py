@@ -9,6 +9,7 @@ Fails: never; a log that cannot be written does not stop mail.
 import asyncio
 import contextlib
 import logging
+import threading
 from typing import TextIO
 
 FORMAT = "%(levelname)s %(name)s: %(message)s"
@@ -23,6 +24,7 @@ class Journal(logging.StreamHandler[TextIO]):
         super().__init__(stream)
         self.setFormatter(logging.Formatter(FORMAT))
         self._notes: list[str] = []
+        self._taking = threading.Lock()  # records of other threads flush, too
 
     def note(self, logger: logging.Logger, text: str) -> None:
         """Log a line of level INFO, soon; logger: under whose name, and only if it logs that level."""
@@ -30,7 +32,8 @@ class Journal(logging.StreamHandler[TextIO]):
             return
         if not self._notes:
             asyncio.get_running_loop().call_later(_SECONDS, self.flush)
-        self._notes.append(f"INFO {logger.name}: {text}\n")
+        with self._taking:
+            self._notes.append(f"INFO {logger.name}: {text}\n")
         if len(self._notes) >= _NOTES:
             self.flush()
 
@@ -41,8 +44,9 @@ class Journal(logging.StreamHandler[TextIO]):
 
     def flush(self) -> None:
         """Write what waits."""
-        with contextlib.suppress(OSError, ValueError):  # gone, or closed
+        with self._taking:
             notes, self._notes = self._notes, []
+        with contextlib.suppress(OSError, ValueError):  # gone, or closed
             if notes:
                 self.stream.write("".join(notes))
             super().flush()

@@ -93,11 +93,20 @@ class Connection:
         await self.reset()
         self._silent()
         await self._write(b"".join(commands) + b"DATA" + CRLF)
-        mail, rcpt = self._fitting(await self._reply()), self._fitting(await self._reply())
-        data = self._fitting(await self._reply(), go_ahead=True)
-        self._in_transaction, self._in_data = mail.positive, data.code == 354
+        refusal: Reply | None = None
+        for go_ahead in (False, False, True):
+            try:
+                reply = self._fitting(await self._reply(), go_ahead=go_ahead)
+            except NextHopGone:
+                if refusal is not None:
+                    return refusal  # and away it was
+                raise
+            self._in_transaction |= reply.positive
+            if not go_ahead and not reply.positive:
+                refusal = refusal or reply
+        self._in_data = reply.code == 354
         self._dots = Dots()
-        return next((reply for reply in (mail, rcpt) if not reply.positive), data)
+        return refusal or reply
 
     async def send(self, octets: bytes) -> None:
         """Send the next octets of the message, as fast as the next hop takes them; raises NextHopGone."""

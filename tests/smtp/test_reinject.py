@@ -112,6 +112,30 @@ def test_with_pipelining_a_mail_takes_three_writes() -> None:
     assert b"".join(read[2:]).endswith(b"\r\n.\r\nQUIT\r\n")
 
 
+@pytest.mark.parametrize("answer", [b"550 no\r\n", b"250 ok\r\n550 no\r\n"])
+def test_a_refusal_counts_when_the_next_hop_goes_away_after_it(answer: bytes) -> None:
+    """It need not answer what was sent behind the refused command."""
+    assert give_up(answer) == Handover(Handed.REFUSED, 550)
+
+
+def give_up(answer: bytes) -> Handover:
+    """Hand over to a server that answers the commands with this, and closes."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"220 next.example\r\n")
+        for said in (OFFER, answer):
+            await reader.read(65536)
+            writer.write(said)
+        writer.close()
+
+    async def run() -> Handover:
+        async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+            address = InetAddress("127.0.0.1", server.sockets[0].getsockname()[1])
+            return await hand_over(address, b"", b"o@example.org", MAIL, hostname="door.example", timeout=30)
+
+    return asyncio.run(run())
+
+
 def test_no_message_is_sent_for_a_refused_recipient() -> None:
     """Even if the next hop wants one (RFC 2920 §3.1): it would go to nobody, or to others."""
     result, read = talk([OFFER, b"250 ok\r\n550 no\r\n354 go\r\n"])
