@@ -162,6 +162,13 @@ def _decode_qp(body: bytes) -> bytes:
     return b"".join(_qp_decoded(body[start:end]) for start, end in _qp_chunks(body))
 
 
+# RFC 2045 §6.7: how each octet is written that does not end a line.
+_QP_PIECES = [
+    bytes((octet,)) if octet in b" \t" or (33 <= octet <= 126 and octet != ord("=")) else b"=%02X" % octet
+    for octet in range(256)
+]
+
+
 class _QuotedPrintable:
     """The way back from the decoded octets of a quoted-printable body to its encoded ones."""
 
@@ -260,8 +267,10 @@ class _QuotedPrintable:
         for line in re.findall(rb".*?" + self.eol + rb"|.+\Z", text, re.DOTALL):
             content = line.removesuffix(self.eol)
             hard = len(content) < len(line)
-            for index, octet in enumerate(content):
-                piece = _qp_piece(octet, last=hard and index == len(content) - 1)
+            pieces = [_QP_PIECES[octet] for octet in content]
+            if hard and content.endswith((b" ", b"\t")):
+                pieces[-1] = b"=%02X" % content[-1]  # RFC 2045 §6.7 (3): no blank at the end of a line
+            for piece in pieces:
                 if column + len(piece) >= _QP_LINE:
                     out += b"=" + self.eol
                     column = 0
@@ -290,10 +299,3 @@ def _joined(splices: Sequence[Splice]) -> list[Splice]:
             change = Splice(last.start, change.end, last.text + change.text)
         joined.append(change)
     return joined
-
-
-def _qp_piece(octet: int, *, last: bool) -> bytes:
-    """Return the encoding of one octet; last: it ends a line, where a blank must not stand (RFC 2045 §6.7 (3))."""
-    if octet in b" \t":
-        return b"=%02X" % octet if last else bytes((octet,))
-    return bytes((octet,)) if 33 <= octet <= 126 and octet != ord("=") else b"=%02X" % octet
