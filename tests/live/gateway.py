@@ -140,7 +140,8 @@ class Service:
         return self._log_file.read_text("utf-8", "replace") if self._log_file.exists() else ""
 
     def answers(self) -> list[Answer]:
-        """Return what was decided about each message so far."""
+        """Return what was decided about each message so far; the log has it a twentieth of a second later (journal.py)."""
+        time.sleep(0.1)
         return [Answer(*found) for found in _ANSWER.findall(self.log())]
 
 
