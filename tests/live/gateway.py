@@ -136,12 +136,13 @@ class Service:
         self.process.wait(10)
 
     def log(self) -> str:
-        """Return what it has written so far."""
+        """Return what it has written so far; lines about messages are written a twentieth of a second later (journal.py)."""
+        if self.running():
+            time.sleep(0.1)
         return self._log_file.read_text("utf-8", "replace") if self._log_file.exists() else ""
 
     def answers(self) -> list[Answer]:
-        """Return what was decided about each message so far; the log has it a twentieth of a second later (journal.py)."""
-        time.sleep(0.1)
+        """Return what was decided about each message so far."""
         return [Answer(*found) for found in _ANSWER.findall(self.log())]
 
 
