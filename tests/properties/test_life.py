@@ -201,6 +201,11 @@ class Life(RuleBasedStateMachine):
         row = self.rows.get(uid)
         return row if row is not None and row.end > self.now else None
 
+    def of_a_known_meeting(self, one: Message) -> Message:
+        """Let a message be about a meeting whose link is out, if there is one, and not be over."""
+        uids = [uid for uid, row in self.rows.items() if row.join is not None and row.end > self.now]
+        return replace(one, uid=uids[0], starts=(self.now - NOW) // HOUR + 2) if uids else one
+
     # --- what happens ---
 
     @initialize()
@@ -271,13 +276,14 @@ class Life(RuleBasedStateMachine):
     @rule(one=MESSAGES, sender=st.sampled_from([ANNA, BERTA, "eve@example.com", ""]))
     def somebody_from_outside_sends_it(self, one: Message, sender: str) -> None:
         """Law 9: no link, no row, not even for the organizer's own name."""
+        one = self.of_a_known_meeting(one)
         with self.nothing_written():
             assert self.process(one, sender, OUTSIDE).verdict is Verdict.PASS
 
     @rule(one=MESSAGES, sender=st.sampled_from([BERTA, "carla@example.org", "eve@example.com", ""]))
     def somebody_inside_forwards_it(self, one: Message, sender: str) -> None:
         """Law 9: at most the link that is out already, and that only for somebody of the house."""
-        one = replace(one, sent_by=False)
+        one = replace(self.of_a_known_meeting(one), sent_by=False)
         with self.nothing_written():
             outcome = self.process(one, sender, INSIDE)
         if outcome.verdict is Verdict.REWRITE:
