@@ -189,9 +189,9 @@ class MeetingStore:
         found = self._db.execute("select meeting from meeting_uid where uid_hash = ?", [name]).fetchone()
         if found is None:
             return False
-        tables.delete_meeting(self._db, found[0], name)
+        deleted = tables.delete_meeting(self._db, found[0], name)
         mark_deletion(self._db)
-        return True
+        return deleted > 0
 
     def _open(self, which: str, value: bytes | int, now: int) -> _Opened | None:
         """Read and open a living row.

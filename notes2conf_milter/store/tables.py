@@ -1,7 +1,7 @@
 """The tables, each in two generations, and the few statements that change rows.
 
 In:  an open database, names, values. Out: counts of rows.
-Fails: sqlite3.Error; the callers are within `writing` or `failures` (database.py).
+Fails: sqlite3.Error, and StoreError from `current`; the callers are within `writing` or `failures` (database.py).
 
 meeting(id, uid_hash, expires_at, changed, salt, page_key_mail, page, room, mail, version) has a row for each living
 meeting; link(token_hash, meeting, kind, page_key, label, expires_at) one for each link that leads to it. Two narrow
@@ -17,6 +17,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from sqlite_utils import Database
+
+from notes2conf_milter.store.errors import StoreError
 
 GENERATIONS = ("a", "b")
 
@@ -63,9 +65,11 @@ def create(db: Database) -> None:
 
 
 def current(db: Database) -> str:
-    """Return the generation that new rows go to."""
-    (name,) = db.execute("select name from generation").fetchone()
-    return GENERATIONS[GENERATIONS.index(name)]
+    """Return the generation that new rows go to; raises StoreError when a damaged table names none."""
+    names = [name for (name,) in db.execute("select name from generation").fetchall()]
+    if len(names) != 1 or names[0] not in GENERATIONS:  # it becomes part of statements
+        raise StoreError("the table generation is damaged")
+    return str(names[0])
 
 
 def insert(db: Database, generation: str, table: str, row: Mapping[str, object]) -> None:

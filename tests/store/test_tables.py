@@ -9,8 +9,9 @@ from sqlite_utils import Database
 
 from notes2conf_milter.store import tables
 from notes2conf_milter.store.database import open_database
+from notes2conf_milter.store.errors import StoreError
 from notes2conf_milter.store.sqlite import _BY_UID, _COLUMNS
-from tests.store.vault import END, NOW, Vault, claim
+from tests.store.vault import END, NOW, ORGANIZER, UID, Vault, claim
 
 COLUMNS = {
     "meeting": ["id", "uid_hash", "expires_at", "changed", "salt", "page_key_mail", "page", "room", "mail", "version"],
@@ -72,6 +73,22 @@ def test_a_statement_changes_both_generations(db: Database) -> None:
     assert rows == [(b"1", NOW), (b"2", NOW), (b"3", END)]
     assert tables.delete(db, "meeting_uid", "expires_at = ?", NOW) == 2
     assert db.execute("select uid_hash from meeting_uid").fetchall() == [(b"3",)]
+
+
+@pytest.mark.parametrize(
+    "damage", ["update generation set name = 'c'", "delete from generation", "insert into generation values ('b')"]
+)
+def test_a_damaged_generation_is_cannot_now(vault: Vault, damage: str) -> None:
+    """One of our own errors, so that the setting says what becomes of the message; what is there is still read."""
+    store = vault.mail()
+    got = claim(store)
+    with vault.sql() as sql:
+        sql.execute(damage)
+    with pytest.raises(StoreError, match="table generation is damaged"):
+        claim(store, uid="another")
+    found = store.find(ORGANIZER, UID, NOW)
+    assert found is not None
+    assert found.join_token == got.join_token
 
 
 def test_a_meeting_goes_with_all_that_leads_to_it(vault: Vault, db: Database) -> None:
