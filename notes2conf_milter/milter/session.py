@@ -161,7 +161,7 @@ class Session:
                 self._packets = received[at:]
                 break
             handler(self, command, payload)
-            quiet = command == header and not self._terms.replies[header]
+            quiet = self.state is State.HEADER and not self._terms.replies[header]
         if fields:
             self._current.add_fields(fields)
         return self._take() if self._out else b""

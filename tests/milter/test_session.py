@@ -84,6 +84,16 @@ def test_each_command_in_each_state(state: State, command: int, offer: tuple[int
 
 
 @pytest.mark.parametrize("offer", [POSTFIX, OLD])
+@pytest.mark.parametrize("end", [say("Q"), say("Z")])
+def test_nothing_counts_behind_the_end(offer: tuple[int, int, int], end: bytes) -> None:
+    """Nor does it raise, whatever it is: some of it may have come in the same octets."""
+    session = to(State.ENVELOPE, offer)
+    session.receive(FIELD + end + FIELD + FIELD + say("N") + say("E"))
+    assert (session.closed, session.question) == (True, None)
+    assert session.receive(FIELD + FIELD) == b""
+
+
+@pytest.mark.parametrize("offer", [POSTFIX, OLD])
 def test_a_plain_header_needs_no_more(offer: tuple[int, int, int]) -> None:
     """Its fields are shown as they came, all of them, and the question carries no octets that would have to be made."""
     shown: list[bytes] = []
