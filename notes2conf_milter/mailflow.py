@@ -26,9 +26,9 @@ from notes2conf_milter.core.message import MessageTooComplex
 from notes2conf_milter.core.policy import PolicySettings, before_body, plainly_no_calendar
 from notes2conf_milter.core.startmail import StartMail, compose
 from notes2conf_milter.core.verdict import Outcome, Reason, Verdict
-from notes2conf_milter.core.work import Judged, WorkSettings
+from notes2conf_milter.core.work import Cancelled, Judged, WorkSettings
 from notes2conf_milter.smtp.reinject import Handed, Handover
-from notes2conf_milter.store import Claim, MeetingStore, StoreError, UnreadableError
+from notes2conf_milter.store import Cancelling, Claim, MeetingStore, Refusal, StoreError, UnreadableError
 from notes2conf_milter.workers import OverBudget, Sitting, Work, WorkFailed
 
 log = logging.getLogger("notes2conf.mail")
@@ -39,6 +39,12 @@ _REMEDY = (
 )
 
 _LONG_LOOK = 1_000_000  # octets
+
+_CANCELLED = {
+    Cancelling.NOTHING: Outcome(Verdict.PASS, Reason.METHOD_CANCEL),
+    Cancelling.ATTENDEES: Outcome(Verdict.PASS, Reason.ATTENDEES_CANCELLED),
+    Cancelling.MEETING: Outcome(Verdict.FORGET, Reason.MEETING_CANCELLED),
+}
 
 T = TypeVar("T")
 HandOver = Callable[[bytes, bytes], "asyncio.Future[Handover]"]
@@ -156,10 +162,17 @@ class MailFlow:
             found = await sitting.judge(envelope, self._clock())
             if isinstance(found, Reason):
                 return Outcome(Verdict.PASS, found)
-            async with self._alone(found):
+            if isinstance(found, Cancelled):
+                async with self._alone(found.organizer, found.uid):
+                    return await self._cancel(found)
+            async with self._alone(found.page.organizer.address, found.uid):
                 return await self._give_link(message, found, sitting)
         finally:
             sitting.end()
+
+    async def _cancel(self, found: Cancelled) -> Outcome:
+        cancel = partial(self._store.cancel, found.organizer, found.uid, found.addresses, found.revision, self._clock())
+        return _CANCELLED[await self._in_store(cancel)]
 
     async def _give_link(self, message: bytes, found: Judged, sitting: Sitting) -> Outcome:
         claim = await self._in_store(lambda: self._claim(found))
@@ -187,6 +200,7 @@ class MailFlow:
         expires_at = found.over_at + self._settings.grace_seconds
         if expires_at <= now:  # it was not when it was read
             return Reason.MEETING_OVER
+        claim: Claim | Refusal | None
         if not decision.update:
             known = self._store.find(organizer, found.uid, now)
             # Until the organizer has the start link, the row may yet go: nobody else gets its join link.
@@ -203,6 +217,8 @@ class MailFlow:
                 now,
                 only_known=decision.claim is not None,
             )
+        if claim is Refusal.CANCELLED:
+            return Reason.CANCELLED_BEFORE
         return claim or decision.claim or Reason.MEETING_OVER
 
     async def _announce(self, found: Judged, claim: Claim) -> Outcome | None:
@@ -246,9 +262,9 @@ class MailFlow:
         return await asyncio.get_running_loop().run_in_executor(self._store_thread, call)
 
     @asynccontextmanager
-    async def _alone(self, found: Judged) -> AsyncIterator[None]:
+    async def _alone(self, organizer: str, uid: str) -> AsyncIterator[None]:
         """Let messages about one meeting pass one after the other: Domino sends one for each domain, at once."""
-        key = (found.page.organizer.address.lower(), found.uid)
+        key = (organizer.lower(), uid)
         lock = self._busy.get(key) or self._busy.setdefault(key, asyncio.Lock())
         async with lock:
             yield

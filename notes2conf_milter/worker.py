@@ -25,7 +25,7 @@ from notes2conf_milter.core.edits import Changes
 from notes2conf_milter.core.envelope import Envelope
 from notes2conf_milter.core.invitation import Invitation
 from notes2conf_milter.core.verdict import Reason
-from notes2conf_milter.core.work import Judged, WorkSettings, change, judge
+from notes2conf_milter.core.work import Cancelled, Judged, WorkSettings, change, judge
 
 HEAD = struct.Struct("!QQ")  # octets of the pickled question or answer, octets of the message behind it
 _M_MMAP_THRESHOLD = -3  # malloc.h
@@ -133,10 +133,10 @@ class _Desk:
         except Exception as error:  # noqa: BLE001 - the service says what becomes of the message
             return "failed", f"{type(error).__name__} at {_places(error)}"
 
-    def _judge(self, message: bytes, envelope: Envelope, now: int) -> Judged | Reason:
+    def _judge(self, message: bytes, envelope: Envelope, now: int) -> Judged | Cancelled | Reason:
         self.drop()
         found = judge(message, envelope, self._settings, now)
-        if isinstance(found, Reason):
+        if not isinstance(found, tuple):
             return found
         self._message, (self._invitation, judged) = message, found
         return judged

@@ -22,7 +22,7 @@ from typing import Any, Protocol, TypeVar
 from notes2conf_milter.core.edits import Changes
 from notes2conf_milter.core.envelope import Envelope
 from notes2conf_milter.core.verdict import Reason
-from notes2conf_milter.core.work import Judged, WorkSettings
+from notes2conf_milter.core.work import Cancelled, Judged, WorkSettings
 from notes2conf_milter.worker import HEAD, Budget
 
 __all__ = ["Budget", "OverBudget", "Sitting", "Work", "WorkFailed", "Workers"]
@@ -44,7 +44,7 @@ class WorkFailed(Exception):
 class Sitting(Protocol):
     """The work on one message: `judge`, then perhaps `change`, then `end`."""
 
-    async def judge(self, envelope: Envelope, now: int) -> Judged | Reason:
+    async def judge(self, envelope: Envelope, now: int) -> Judged | Cancelled | Reason:
         """As core.work.judge. now: seconds since 1970 UTC."""
 
     async def change(self, token: str) -> Changes | str:
@@ -129,9 +129,9 @@ class _Sitting:
         self._worker: _Worker | None = None
         self._question: tuple[Any, ...] = ()
 
-    async def judge(self, envelope: Envelope, now: int) -> Judged | Reason:
+    async def judge(self, envelope: Envelope, now: int) -> Judged | Cancelled | Reason:
         self._question = ("judge", envelope, now)
-        answer: Judged | Reason = await self._ask(None)
+        answer: Judged | Cancelled | Reason = await self._ask(None)
         return answer
 
     async def change(self, token: str) -> Changes | str:

@@ -9,7 +9,7 @@ from notes2conf_milter.core.edits import Changes
 from notes2conf_milter.core.envelope import Envelope
 from notes2conf_milter.core.invitation import Invitation
 from notes2conf_milter.core.verdict import Reason
-from notes2conf_milter.core.work import Judged, WorkSettings, change, judge
+from notes2conf_milter.core.work import Cancelled, Judged, WorkSettings, change, judge
 
 T = TypeVar("T")
 
@@ -30,9 +30,9 @@ class _ThreadSitting:
         self._work, self._message = work, message
         self._invitation: Invitation | None = None
 
-    async def judge(self, envelope: Envelope, now: int) -> Judged | Reason:
+    async def judge(self, envelope: Envelope, now: int) -> Judged | Cancelled | Reason:
         found = await self._run(lambda: judge(self._message, envelope, self._work.settings, now))
-        if isinstance(found, Reason):
+        if not isinstance(found, tuple):
             return found
         self._invitation, judged = found
         return judged

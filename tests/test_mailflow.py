@@ -116,6 +116,49 @@ def test_a_new_meeting(house: House) -> None:
     assert house.rows() == 1
 
 
+def cancellation(*properties: bytes) -> bytes:
+    """The organizer's cancellation of the meeting in MESSAGE."""
+    return invitation(b"STATUS:CANCELLED", *properties).replace(b"REQUEST", b"CANCEL")
+
+
+def test_a_cancelled_meeting(house: House) -> None:
+    """Its links lead nowhere from then on; the message itself goes on as it came, and the old invitation without a link."""
+    tokens = token(house.process()), start_token(house)
+    assert house.process(cancellation(b"SEQUENCE:1")) == Outcome(Verdict.FORGET, Reason.MEETING_CANCELLED)
+    assert not any(links_open(house, one) for one in tokens)
+    assert house.process(cancellation(b"SEQUENCE:1")) == Outcome(Verdict.PASS, Reason.METHOD_CANCEL)
+    assert house.process() == Outcome(Verdict.PASS, Reason.CANCELLED_BEFORE)
+    assert len(house.mails) == 1
+    anew = MESSAGE.replace(b"SUMMARY:", b"SEQUENCE:2\r\nSUMMARY:").replace(b"20260302T073000Z", b"20260302T074000Z")
+    assert word(house.process(anew)) == SENT
+    assert len(house.mails) == 2
+
+
+def test_a_cancellation_for_some(house: House) -> None:
+    """The meeting stays for the others, until they are told too; one that comes from elsewhere counts for nothing."""
+    both = invitation(b"ATTENDEE:mailto:carl@example.net")
+    join = token(house.process(both), both)
+    bob, carl = cancellation(b"SEQUENCE:1"), cancellation(b"SEQUENCE:1").replace(b"bob@", b"carl@")
+    assert house.process(bob, BERTA) == Outcome(Verdict.PASS, Reason.METHOD_CANCEL)
+    assert house.process(bob) == Outcome(Verdict.PASS, Reason.ATTENDEES_CANCELLED)
+    assert house.process(cancellation(b"RECURRENCE-ID:20260312T090000Z")) == Outcome(Verdict.PASS, Reason.METHOD_CANCEL)
+    assert links_open(house, join)
+    assert house.process(carl) == Outcome(Verdict.FORGET, Reason.MEETING_CANCELLED)
+    assert not links_open(house, join)
+
+
+def test_a_cancellation_while_the_store_cannot_be_used(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Waits, or passes where the setting says so."""
+
+    def broken(*_: object) -> None:
+        raise StoreError("the database cannot be used now (SQLITE_FULL)")
+
+    monkeypatch.setattr(house.store, "cancel", broken)
+    assert house.process(cancellation()) == Outcome(Verdict.DEFER, Reason.STORE_UNAVAILABLE)
+    house.settings = replace(house.settings, defer_without_store=False)
+    assert house.process(cancellation()) == Outcome(Verdict.PASS, Reason.STORE_UNAVAILABLE)
+
+
 def test_a_message_that_has_its_link(house: House) -> None:
     """Goes on as it is."""
     octets = apply(MESSAGE, house.process().edits)

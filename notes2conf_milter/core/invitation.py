@@ -1,6 +1,6 @@
 """The invitation in a message: which calendar parts are copies of it, and what they say.
 
-In:  a message. Out: an `Invitation`, or the `Reason` why there is none that could be rewritten.
+In:  a message. Out: an `Invitation`, a `Cancellation`, or the `Reason` why the message holds nothing that we act on.
 Reads values only; nothing is changed here. What a value means follows RFC 5545, RFC 5546 (iTIP) and RFC 6047 (iMIP).
 Fails: never; any octets have an answer (law 4).
 """
@@ -66,6 +66,21 @@ class Invitation:
 
 
 @dataclass(frozen=True, slots=True)
+class Cancellation:
+    """An iTIP CANCEL that is about a whole event (RFC 5546 §3.2.5), for all or for some of those invited.
+
+    attendees: those whom it names; producers name all of them, or the one whom they write to, or nobody.
+    """
+
+    root: Part
+    uid: bytes
+    organizer: Person
+    sent_by: str
+    attendees: tuple[Person, ...]
+    revision: Revision
+
+
+@dataclass(frozen=True, slots=True)
 class _Candidate:
     copy: Copy
     method: bytes
@@ -118,8 +133,8 @@ def may_hold_calendar(message: bytes) -> bool:
     return holds_any(message, _HINTS)
 
 
-def read(message: bytes) -> Invitation | Reason:
-    """Return the invitation in `message`, or why there is none that could be rewritten."""
+def read(message: bytes) -> Invitation | Cancellation | Reason:
+    """Return the invitation or the cancellation in `message`, or why nothing is done with it."""
     if not may_hold_calendar(message):
         return Reason.NO_CALENDAR
     try:
@@ -135,7 +150,7 @@ def read(message: bytes) -> Invitation | Reason:
         return Reason.TOO_COMPLEX
 
 
-def _invitation(message: bytes, root: Part, parts: list[Part]) -> Invitation | Reason:
+def _invitation(message: bytes, root: Part, parts: list[Part]) -> Invitation | Cancellation | Reason:
     candidates: list[_Candidate] = []
     for part in parts:
         found = _candidate(message, part)
@@ -146,6 +161,8 @@ def _invitation(message: bytes, root: Part, parts: list[Part]) -> Invitation | R
     if not candidates:
         return Reason.CALENDAR_UNPARSABLE
     main = next((one for one in candidates if not one.attached), candidates[0])
+    if main.method == b"CANCEL":
+        return _cancellation(root, candidates)
     reason = _unfit(main)
     if reason is not None:
         return reason
@@ -160,6 +177,19 @@ def _invitation(message: bytes, root: Part, parts: list[Part]) -> Invitation | R
         else:
             copies.append(one.copy)
     return _read_events(root, tuple(copies), uid)
+
+
+def _cancellation(root: Part, candidates: list[_Candidate]) -> Cancellation | Reason:
+    """Return the cancellation that all calendars of a message agree on; of one in doubt nothing is done."""
+    uids = candidates[0].uids
+    fit = len(uids) == 1 and b"" not in uids and all(one.uids == uids for one in candidates)
+    if not fit or any(one.method not in (b"", b"CANCEL") for one in candidates):
+        return Reason.METHOD_CANCEL
+    (uid,) = uids
+    found = _read_events(root, tuple(one.copy for one in candidates), uid)
+    if isinstance(found, Reason) or found.instance is not None:
+        return Reason.METHOD_CANCEL  # one date: the rest of the meeting takes place
+    return Cancellation(root, uid, found.organizer, found.sent_by, found.attendees, found.revision)
 
 
 def _candidate(message: bytes, part: Part) -> _Candidate | Reason:

@@ -89,7 +89,11 @@ class Revision:
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """The newest revision seen of the series, and of each instance by its RECURRENCE-ID."""
+    """The newest revision seen of the series, and of each instance by its RECURRENCE-ID.
+
+    withdrawn: for whom the meeting was cancelled while it stays for others (addresses in lower case), and by which revision.
+    """
 
     series: Revision
     instances: tuple[tuple[str, Revision], ...] = ()
+    withdrawn: tuple[tuple[str, Revision], ...] = ()

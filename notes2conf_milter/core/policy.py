@@ -14,7 +14,7 @@ from notes2conf_milter.core.bodies import body_texts
 from notes2conf_milter.core.conferences import Conferences
 from notes2conf_milter.core.contentlines import Component
 from notes2conf_milter.core.envelope import Door, Envelope
-from notes2conf_milter.core.invitation import Invitation, is_calendar, may_hold_calendar, sealed
+from notes2conf_milter.core.invitation import Cancellation, Invitation, is_calendar, may_hold_calendar, sealed
 from notes2conf_milter.core.keyword import keyword_pattern
 from notes2conf_milter.core.message import header_fields, media_type, parse
 from notes2conf_milter.core.verdict import Reason
@@ -161,12 +161,27 @@ def decide(
         return Reason.ORGANIZER_FOREIGN
     if over_at <= now:
         return Reason.MEETING_OVER
-    senders = _senders(envelope, message, settings)
-    if envelope.door is not Door.COMMAND and senders.isdisjoint(
-        {invitation.organizer.address.lower(), invitation.sent_by.lower()} - {""}
-    ):
+    if not _from_organizer(envelope, message, invitation, settings):
         return Decision(Reason.SENDER_NOT_ORGANIZER, update=False)
     return Decision(_unwanted(message, invitation, settings, own_link), update=True)
+
+
+def obeyed(envelope: Envelope, message: bytes, cancellation: Cancellation, settings: PolicySettings) -> bool:
+    """Say whether a cancellation comes from where an invitation of its organizer would have to come from (law 9).
+
+    Call `before_body` first: it answers for the client and the sender's domain.
+    """
+    own = settings.own_domain(cancellation.organizer.address)
+    return own and _from_organizer(envelope, message, cancellation, settings)
+
+
+def _from_organizer(
+    envelope: Envelope, message: bytes, said: Invitation | Cancellation, settings: PolicySettings
+) -> bool:
+    if envelope.door is Door.COMMAND:
+        return True
+    named = {said.organizer.address.lower(), said.sent_by.lower()} - {""}
+    return not _senders(envelope, message, settings).isdisjoint(named)
 
 
 def _unwanted(

@@ -1,7 +1,8 @@
 """What is done with one message: read and judged, then given its link and checked. The part of the way that takes time.
 
-In:  a message, its envelope, settings, the time; later the join token. Out: what the store needs to know of the invitation, or
-     the `Reason` why it passes; later the changes, or the self-check's word for what would change too much.
+In:  a message, its envelope, settings, the time; later the join token. Out: what the store needs to know of the invitation
+     or the cancellation, or the `Reason` why it passes; later the changes, or the self-check's word for what would change
+     too much.
 Fails: never by itself. How much time and memory it may take is the business of who calls it (workers.py).
 """
 
@@ -10,11 +11,11 @@ from dataclasses import dataclass
 
 from notes2conf_milter.core.edits import Changes
 from notes2conf_milter.core.envelope import Envelope
-from notes2conf_milter.core.invitation import Invitation, read
+from notes2conf_milter.core.invitation import Cancellation, Invitation, read
 from notes2conf_milter.core.joinlink import own_join_link
 from notes2conf_milter.core.meeting import Page, Person, Revision
 from notes2conf_milter.core.occurrences import ScheduleError, schedule
-from notes2conf_milter.core.policy import Decision, PolicySettings, Trigger, decide
+from notes2conf_milter.core.policy import Decision, PolicySettings, Trigger, decide, obeyed
 from notes2conf_milter.core.rewrite import Job, changes, meant
 from notes2conf_milter.core.selfcheck import check
 from notes2conf_milter.core.verdict import Reason
@@ -47,11 +48,25 @@ class Judged:
     over_at: int
 
 
-def judge(message: bytes, envelope: Envelope, settings: WorkSettings, now: int) -> tuple[Invitation, Judged] | Reason:
-    """Return the invitation in `message` and what is to be known of it, or the Reason why the message passes."""
+@dataclass(frozen=True, slots=True)
+class Cancelled:
+    """A cancellation that is obeyed, as the store needs it. addresses: of those for whom it is cancelled, in lower case."""
+
+    organizer: str
+    uid: str
+    addresses: frozenset[str]
+    revision: Revision
+
+
+def judge(
+    message: bytes, envelope: Envelope, settings: WorkSettings, now: int
+) -> tuple[Invitation, Judged] | Cancelled | Reason:
+    """Return the invitation in `message` and what is to be known of it, or a cancellation, or why the message passes."""
     invitation = read(message)
     if isinstance(invitation, Reason):
         return invitation
+    if isinstance(invitation, Cancellation):
+        return _cancelled(message, envelope, invitation, settings)
     try:
         times = schedule(
             invitation.copies[0].calendar,
@@ -75,13 +90,26 @@ def judge(message: bytes, envelope: Envelope, settings: WorkSettings, now: int) 
         return decision
     return invitation, Judged(
         decision,
-        invitation.uid.decode("utf-8", "backslashreplace"),
+        _text(invitation.uid),
         Page(invitation.summary, invitation.organizer, times.times, times.recurring),
         invitation.attendees,
         invitation.revision,
         invitation.instance,
         times.over_at,
     )
+
+
+def _cancelled(message: bytes, envelope: Envelope, found: Cancellation, settings: WorkSettings) -> Cancelled | Reason:
+    if not obeyed(envelope, message, found, settings.policy):
+        return Reason.METHOD_CANCEL
+    named = frozenset(one.address.lower() for one in found.attendees) - {found.organizer.address.lower()}
+    # Where nobody is named it is cancelled for those who get the message.
+    addresses = named or frozenset(_text(recipient).lower() for recipient in envelope.recipients)
+    return Cancelled(found.organizer.address, _text(found.uid), addresses, found.revision)
+
+
+def _text(octets: bytes) -> str:
+    return octets.decode("utf-8", "backslashreplace")
 
 
 def change(message: bytes, invitation: Invitation, settings: WorkSettings, token: str) -> Changes | str:

@@ -4,14 +4,16 @@ The mail service opens a MeetingStore, the web service a LinkStore, the timer ca
 `new_keys`.
 """
 
+from notes2conf_milter.store.cancel import Cancelling
 from notes2conf_milter.store.epoch import EpochFile
 from notes2conf_milter.store.errors import StoreError, StoreSetupError, UnreadableError
 from notes2conf_milter.store.keys import MailKey, load_mail_key, new_keys
 from notes2conf_milter.store.links import LinkStore, OpenedMeeting
 from notes2conf_milter.store.purge import PurgeResult, purge
-from notes2conf_milter.store.sqlite import Claim, MeetingStore
+from notes2conf_milter.store.sqlite import Claim, MeetingStore, Refusal
 
 __all__ = [
+    "Cancelling",
     "Claim",
     "EpochFile",
     "LinkStore",
@@ -19,6 +21,7 @@ __all__ = [
     "MeetingStore",
     "OpenedMeeting",
     "PurgeResult",
+    "Refusal",
     "StoreError",
     "StoreSetupError",
     "UnreadableError",

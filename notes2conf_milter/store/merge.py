@@ -46,6 +46,10 @@ def first(uid: str, news: News, join_token: str, start_token: str) -> Known:
 
 def merged(known: Known, news: News) -> Known:
     """Return what to store after a message; `known` itself when the message is an older one or says nothing new."""
+    if gone := {address for address, revision in known.version.withdrawn if news.revision < revision}:
+        # An older message than the one that uninvited them, or the same again.
+        staying = tuple(one for one in news.attendees if one.address.lower() not in gone)
+        news = replace(news, attendees=staying)
     if news.recurrence_id is None:
         after = _after_series(known, news)
     else:

@@ -103,18 +103,29 @@ def to_record(plain: bytes) -> MailRecord:
 
 def from_version(version: Version) -> bytes:
     """Return the plaintext of the column `version`."""
-    instances = [[name, one.sequence, one.dtstamp] for name, one in version.instances]
-    return _padded([version.series.sequence, version.series.dtstamp, instances])
+    instances, withdrawn = _from_revisions(version.instances), _from_revisions(version.withdrawn)
+    return _padded([version.series.sequence, version.series.dtstamp, instances, withdrawn])
 
 
 def to_version(plain: bytes) -> Version:
     """Read the column `version`; raises Unsealable."""
 
     def read() -> Version:
-        sequence, dtstamp, instances = json.loads(plain)
-        return Version(Revision(sequence, dtstamp), tuple((name, Revision(*one)) for name, *one in instances))
+        sequence, dtstamp, instances, *more = json.loads(plain)
+        (withdrawn,) = more or ([],)  # an earlier state of this version wrote none
+        return Version(Revision(sequence, dtstamp), _to_revisions(instances), _to_revisions(withdrawn))
 
     return _reading(read)
+
+
+def _from_revisions(revisions: tuple[tuple[str, Revision], ...]) -> list[list[object]]:
+    return [[name, one.sequence, one.dtstamp] for name, one in revisions]
+
+
+def _to_revisions(values: list[tuple[str, int, str]]) -> tuple[tuple[str, Revision], ...]:
+    if not isinstance(values, list):
+        raise TypeError
+    return tuple((name, Revision(sequence, dtstamp)) for name, sequence, dtstamp in values)
 
 
 def _padded(value: object) -> bytes:

@@ -9,7 +9,7 @@ service's copy of the page key; HKDF(token, R) seals a link's copy of it; the pa
 
 from dataclasses import dataclass, field
 
-from notes2conf_milter.core.meeting import LinkKind, Room
+from notes2conf_milter.core.meeting import LinkKind, Revision, Room, Version
 from notes2conf_milter.store import plaintext
 from notes2conf_milter.store.epoch import ID_OCTETS, Epoch
 from notes2conf_milter.store.merge import Known
@@ -30,6 +30,11 @@ class Row:
     room: bytes
     mail: bytes
     version: bytes
+
+    @property
+    def cancelled(self) -> bool:
+        """A tombstone: of its columns only `salt` and `version` hold something."""
+        return self.page_key_mail == b""
 
     @property
     def place(self) -> Place:
@@ -85,6 +90,19 @@ def open_for_mail(row: Row, salt: bytes, mail_key: bytes) -> tuple[Known, Room |
     record = plaintext.to_record(unseal(key, row.mail, place.bound("mail")))
     version = plaintext.to_version(unseal(key, row.version, place.bound("version")))
     return Known(page, record, version, row.expires_at), open_room(row, page_key), Secrets(salt, page_key)
+
+
+def seal_tombstone(revision: Revision, secrets: Secrets, mail_key: bytes, place: Place) -> dict[str, bytes]:
+    """Return the sealed columns of a meeting that was cancelled, `salt` aside. revision: of the cancellation."""
+    version = plaintext.from_version(Version(revision))
+    sealed = seal(derive(mail_key, secrets.salt, Purpose.MAIL), version, place.bound("version"))
+    return {"page_key_mail": b"", "page": b"", "room": b"", "mail": b"", "version": sealed}
+
+
+def open_tombstone(row: Row, salt: bytes, mail_key: bytes) -> Revision:
+    """Return the revision that cancelled a meeting; raises Unsealable."""
+    key = derive(mail_key, salt, Purpose.MAIL)
+    return plaintext.to_version(unseal(key, row.version, row.place.bound("version"))).series
 
 
 def seal_room(room: Room | None, page_key: bytes, place: Place) -> bytes:

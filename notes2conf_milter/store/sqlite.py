@@ -1,4 +1,4 @@
-"""The mail service's side of the store: claim a meeting, find it, forget it.
+"""The mail service's side of the store: claim a meeting, find it, cancel it, forget it.
 
 In:  what an invitation says, the time. Out: `Claim`, the links to carry. Touches: the database, the epoch file.
 Random: tokens, keys, ids.
@@ -12,11 +12,13 @@ it. Of several processes that claim a meeting at once the first makes the row, t
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from enum import Enum
 from pathlib import Path
 
 from notes2conf_milter.core.joinlink import TOKEN_OCTETS, token_from
 from notes2conf_milter.core.meeting import LinkKind, MailRecord, Page, Person, Revision, Room
 from notes2conf_milter.store import plaintext, tables
+from notes2conf_milter.store.cancel import TOMBSTONE_SECONDS, Cancelling, after_cancel, revives
 from notes2conf_milter.store.database import BUSY_SECONDS, failures, mark_deletion, open_database, writing
 from notes2conf_milter.store.epoch import EpochFile
 from notes2conf_milter.store.errors import StoreError, UnreadableError
@@ -28,9 +30,11 @@ from notes2conf_milter.store.rows import (
     epoch_of,
     open_for_mail,
     open_salt,
+    open_tombstone,
     seal_for_link,
     seal_for_mail,
     seal_salt,
+    seal_tombstone,
 )
 from notes2conf_milter.store.sealing import Place, Purpose, Unsealable, derive, new_key, seal, token_hash, uid_hash
 
@@ -53,6 +57,19 @@ class Claim:
     new: bool
     start_mail_sent: bool
     changed: int
+
+
+class Refusal(Enum):
+    """Why a meeting is not claimed."""
+
+    CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True, slots=True)
+class _Tombstone:
+    """A row whose meeting was cancelled."""
+
+    revision: Revision
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,10 +134,12 @@ class MeetingStore:
         now: int,
         *,
         only_known: bool = False,
-    ) -> Claim | None:
+    ) -> Claim | Refusal | None:
         """Return the links of a meeting that a message of its organizer invites to; durable before it returns.
 
-        None, and nothing written, when the meeting is not known and only_known says that no new one is wanted.
+        None, and nothing written, when the meeting is not known and only_known says that no new one is wanted;
+        Refusal.CANCELLED, and nothing written, when it was cancelled and the message is not newer. A newer one makes a
+        new meeting, with links of its own.
 
         A known meeting keeps its links. A message that is not older than what is known changes what is known
         (merge.py); an older one, or one that says nothing new, writes nothing. recurrence_id: of the one instance the
@@ -133,9 +152,11 @@ class MeetingStore:
         news = News(page, attendees, revision, recurrence_id, expires_at)
         with writing(self._db):
             opened = self._open(_BY_UID, name, now)
-            if opened is None and only_known:
-                return None
-            if opened is None:
+            if isinstance(opened, _Tombstone) and not revives(revision, opened.revision):
+                return Refusal.CANCELLED
+            if not isinstance(opened, _Opened):
+                if only_known:
+                    return None
                 self._delete(name)  # one that is over makes room: other links, another meeting
                 return self._insert(name, uid, news)
             after = merged(opened.known, news)
@@ -150,7 +171,7 @@ class MeetingStore:
         """
         with failures():
             opened = self._open(_BY_UID, uid_hash(self._uid_key, organizer, uid), now)
-        return opened.claim() if opened else None
+        return opened.claim() if isinstance(opened, _Opened) else None
 
     def mark_start_mail_sent(self, meeting: int, now: int) -> bool:
         """Remember that the organizer has got the start link.
@@ -159,7 +180,7 @@ class MeetingStore:
         """
         with writing(self._db):
             opened = self._open(_BY_ID, meeting, now)
-            if opened is None:
+            if not isinstance(opened, _Opened):
                 return False
             if not opened.known.record.start_mail_sent:
                 record = replace(opened.known.record, start_mail_sent=True)
@@ -180,6 +201,35 @@ class MeetingStore:
             found = self._db.execute(sql, [claim.meeting, claim.changed]).fetchone()
             return found is not None and self._delete(*found)
 
+    def cancel(self, organizer: str, uid: str, addresses: frozenset[str], revision: Revision, now: int) -> Cancelling:
+        """Cancel a meeting for those who are named; for everybody: delete it and its links now, durably.
+
+        Then its hash, the revision and an end stay, so that an older invitation that comes late does not bring it back.
+        addresses: in lower case. now: seconds since 1970 UTC. Raises StoreError.
+        """
+        with writing(self._db):
+            opened = self._open(_BY_UID, uid_hash(self._uid_key, organizer, uid), now)
+            if not isinstance(opened, _Opened):
+                return Cancelling.NOTHING
+            after = after_cancel(opened.known, addresses, revision)
+            if after is None:
+                self._bury(opened, revision, now)
+                return Cancelling.MEETING
+            if after is opened.known:
+                return Cancelling.NOTHING
+            self._rewrite(opened, after)
+            return Cancelling.ATTENDEES
+
+    def _bury(self, opened: _Opened, revision: Revision, now: int) -> None:
+        row = opened.row
+        place = replace(row.place, expires_at=min(row.expires_at, now + TOMBSTONE_SECONDS))
+        sealed = seal_tombstone(revision, opened.secrets, self._mail_key, place)
+        sealed["salt"] = seal_salt(opened.secrets.salt, self._epoch.read()[-1], place)
+        tables.delete_links(self._db, row.id)
+        self._update(row, sealed, place.expires_at)
+        tables.update(self._db, "meeting_uid", {"expires_at": place.expires_at}, "uid_hash = ?", row.uid_hash)
+        mark_deletion(self._db)
+
     def forget(self, organizer: str, uid: str) -> bool:
         """Delete a meeting and its links now; False when there was none. Raises StoreError."""
         with writing(self._db):
@@ -193,7 +243,7 @@ class MeetingStore:
         mark_deletion(self._db)
         return deleted > 0
 
-    def _open(self, which: str, value: bytes | int, now: int) -> _Opened | None:
+    def _open(self, which: str, value: bytes | int, now: int) -> _Opened | _Tombstone | None:
         """Read and open a living row.
 
         In a transaction the first try decides; outside of it a rotation may pass between file and row.
@@ -209,7 +259,10 @@ class MeetingStore:
             if epoch_of(row.salt, epochs) is not None:
                 break
         try:
-            return _Opened(row, *open_for_mail(row, open_salt(row.salt, epochs, row.place), self._mail_key))
+            salt = open_salt(row.salt, epochs, row.place)
+            if row.cancelled:
+                return _Tombstone(open_tombstone(row, salt, self._mail_key))
+            return _Opened(row, *open_for_mail(row, salt, self._mail_key))
         except Unsealable:
             raise UnreadableError(f"row {row.id} of the table meeting cannot be opened with the present keys") from None
 

@@ -91,10 +91,15 @@ def delete(db: Database, table: str, where: str, *given: object) -> int:
 
 def delete_meeting(db: Database, meeting: int, uid_hash: bytes) -> int:
     """Delete a meeting and every link that leads to it; say how many meetings that were."""
-    delete(db, "link", "token_hash in (select token_hash from meeting_link where meeting = ?)", meeting)
-    delete(db, "meeting_link", "meeting = ?", meeting)
+    delete_links(db, meeting)
     delete(db, "meeting_uid", "uid_hash = ?", uid_hash)
     return delete(db, "meeting", "id = ?", meeting)
+
+
+def delete_links(db: Database, meeting: int) -> None:
+    """Delete every link that leads to a meeting."""
+    delete(db, "link", "token_hash in (select token_hash from meeting_link where meeting = ?)", meeting)
+    delete(db, "meeting_link", "meeting = ?", meeting)
 
 
 def _both(db: Database, statement: str, given: Sequence[object]) -> int:

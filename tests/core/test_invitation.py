@@ -4,7 +4,7 @@ import email
 
 import pytest
 
-from notes2conf_milter.core.invitation import Invitation, may_hold_calendar, read, sealed
+from notes2conf_milter.core.invitation import Cancellation, Invitation, may_hold_calendar, read, sealed
 from notes2conf_milter.core.meeting import Person, Revision
 from notes2conf_milter.core.message import parse
 from notes2conf_milter.core.verdict import Reason
@@ -13,7 +13,7 @@ from tests.invitations import CALENDAR, LINK, calendar, invitation, message, par
 PLAIN = part(b"Hi\r\n", b"text/plain")
 
 
-def of(*properties: bytes, content_type: bytes = CALENDAR, **given: bytes) -> Invitation | Reason:
+def of(*properties: bytes, content_type: bytes = CALENDAR, **given: bytes) -> Invitation | Cancellation | Reason:
     return read(message(PLAIN, part(calendar(*properties, **given), content_type)))
 
 
@@ -43,7 +43,6 @@ def test_what_is_read() -> None:
         (b"text/calendar; method=REPLY", b"REPLY", Reason.METHOD_REPLY),
         (b"text/calendar", b"COUNTER", Reason.METHOD_COUNTER),
         (b"text/calendar", b"DECLINECOUNTER", Reason.METHOD_COUNTER),
-        (b"text/calendar", b"CANCEL", Reason.METHOD_CANCEL),
         (b"text/calendar", b"PUBLISH", Reason.METHOD_PUBLISH),
         (b"text/calendar", b"ADD", Reason.METHOD_OTHER),
         (b"text/calendar; method=REQUEST", b"CANCEL", Reason.METHOD_UNCLEAR),
@@ -71,6 +70,45 @@ def test_other_methods_and_charsets(content_type: bytes, method: bytes, reason: 
 def test_calendars_that_are_left_alone(properties: tuple[bytes, ...], reason: Reason) -> None:
     """Doubt passes."""
     assert of(*properties) is reason
+
+
+CANCEL = b"text/calendar; method=CANCEL"
+
+
+def test_a_cancellation_of_a_whole_event() -> None:
+    """Whose, of which meeting, for whom, and how new."""
+    found = of(b"SEQUENCE:2", b"STATUS:CANCELLED", method=b"CANCEL", content_type=CANCEL)
+    assert isinstance(found, Cancellation)
+    assert (found.uid, found.organizer.address, found.revision) == (
+        b"uid-1",
+        "anna@example.org",
+        Revision(2, "20260302073000"),
+    )
+    assert [one.address for one in found.attendees] == ["bob@example.net"]
+
+
+@pytest.mark.parametrize(
+    "properties",
+    [
+        (b"RECURRENCE-ID:20260312T090000Z",),
+        (b"RECURRENCE-ID;RANGE=THISANDFUTURE:20260312T090000Z",),
+        (b"ORGANIZER:mailto:other@example.org",),
+        (b"END:VEVENT", b"BEGIN:VEVENT", b"UID:uid-2"),
+        (b"END:VEVENT", b"BEGIN:VEVENT"),
+    ],
+)
+def test_cancellations_of_less_or_in_doubt(properties: tuple[bytes, ...]) -> None:
+    """One date, two organizers, several meetings: nothing is deleted."""
+    assert of(*properties, method=b"CANCEL", content_type=CANCEL) is Reason.METHOD_CANCEL
+
+
+def test_calendars_that_cancel_different_meetings() -> None:
+    """An attached file must not hide another meeting's cancellation, nor turn one into an invitation."""
+    first = part(calendar(method=b"CANCEL"), CANCEL)
+    other = part(calendar(method=b"CANCEL", uid=b"2"), b"application/ics", b"8bit", b"Content-Disposition: attachment")
+    assert read(message(first, other)) is Reason.METHOD_CANCEL
+    assert read(message(first, part(calendar(), b"application/ics"))) is Reason.METHOD_CANCEL
+    assert isinstance(read(message(first, part(calendar(method=b"CANCEL"), b"application/ics"))), Cancellation)
 
 
 def test_an_organizer_who_is_named_twice_alike() -> None:

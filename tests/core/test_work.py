@@ -7,7 +7,7 @@ from notes2conf_milter.core.envelope import Door, Envelope
 from notes2conf_milter.core.meeting import Person, Revision
 from notes2conf_milter.core.policy import PolicySettings, Trigger
 from notes2conf_milter.core.verdict import Reason
-from notes2conf_milter.core.work import Judged, WorkSettings, change, judge
+from notes2conf_milter.core.work import Cancelled, Judged, WorkSettings, change, judge
 from tests.invitations import BASE_URL, LINK, TOKEN, calendar, invitation, message, part, unfolded
 
 SETTINGS = WorkSettings(BASE_URL, PolicySettings(frozenset({"example.org"})), "en", 730 * 86400)
@@ -17,7 +17,7 @@ BEFORE, AFTER = 1_772_500_000, 1_773_900_000  # March 2026: the meeting is on th
 
 def judged(octets: bytes, settings: WorkSettings = SETTINGS, now: int = BEFORE) -> object:
     found = judge(octets, ANNA, settings, now)
-    return found if isinstance(found, Reason) else found[1]
+    return found[1] if isinstance(found, tuple) else found
 
 
 def test_what_the_store_is_told() -> None:
@@ -44,13 +44,36 @@ def test_why_a_message_passes() -> None:
     )
 
 
+CANCEL = message(part(calendar(b"SEQUENCE:1", method=b"CANCEL"), b"text/calendar; method=CANCEL"))
+
+
+def test_a_cancellation() -> None:
+    """It names whom it is for; where nobody is named it is for those who get it."""
+    assert judged(CANCEL) == Cancelled(
+        "anna@example.org", "uid-1", frozenset({"bob@example.net"}), Revision(1, "20260302073000")
+    )
+    nobody = CANCEL.replace(b"ATTENDEE;CN=Bob:mailto:bob@example.net\r\n", b"")
+    found = judge(nobody, replace(ANNA, recipients=(b"Carl@example.net", b"dora@example.net")), SETTINGS, BEFORE)
+    assert isinstance(found, Cancelled)
+    assert found.addresses == {"carl@example.net", "dora@example.net"}
+
+
+def test_a_cancellation_that_nobody_has_to_obey() -> None:
+    """Law 9: it must come from where an invitation of its organizer would have to come from."""
+    for sender in (b"berta@example.org", b"eve@example.com", b""):
+        assert judge(CANCEL, replace(ANNA, sender=sender), SETTINGS, BEFORE) is Reason.METHOD_CANCEL
+    foreign = CANCEL.replace(b"mailto:anna@example.org", b"mailto:eve@example.com")
+    assert judge(foreign, replace(ANNA, sender=b"eve@example.com"), SETTINGS, BEFORE) is Reason.METHOD_CANCEL
+    assert isinstance(judge(CANCEL, Envelope(Door.COMMAND, b""), SETTINGS, BEFORE), Cancelled)
+
+
 def test_changes_are_small_however_long_the_message_is() -> None:
     """They hold what is new, not what stays."""
     octets = message(
         part(b"x\r\n" * 100_000, b"application/octet-stream"), part(calendar(), b"text/calendar; method=REQUEST")
     )
     found = judge(octets, ANNA, SETTINGS, BEFORE)
-    assert not isinstance(found, Reason)
+    assert isinstance(found, tuple)
     changes = change(octets, found[0], SETTINGS, TOKEN)
     assert not isinstance(changes, str)
     assert sum(len(one.text) for one in changes.splices) < 2_000
@@ -63,7 +86,7 @@ def test_the_keyword_goes_only_where_it_is_the_trigger() -> None:
     """With the setting `always` it is a word like any other."""
     octets = invitation(b"SUMMARY:Plan @meet").replace(b"Subject: Planning", b"Subject: Plan @meet")
     found = judge(octets, ANNA, SETTINGS, BEFORE)
-    assert not isinstance(found, Reason)
+    assert isinstance(found, tuple)
     by_keyword = replace(SETTINGS, policy=replace(SETTINGS.policy, trigger=Trigger.KEYWORD))
     always, keyword = (change(octets, found[0], settings, TOKEN) for settings in (SETTINGS, by_keyword))
     assert not isinstance(always, str)

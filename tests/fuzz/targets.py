@@ -66,7 +66,7 @@ def content_lines(octets: bytes) -> None:
 def invitation(octets: bytes) -> None:
     """Any octets are an invitation or a reason; what is rewritten passes its check and is the same again."""
     found = judge(octets, ANNA, SETTINGS, NOW)
-    if isinstance(found, Reason):
+    if not isinstance(found, tuple):
         return
     changes = change(octets, found[0], SETTINGS, TOKEN)
     if isinstance(changes, str):

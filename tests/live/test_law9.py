@@ -126,6 +126,31 @@ def test_a_known_meeting_gives_its_link_to_nobody_outside(site: Site) -> None:
     assert_discreet(site.mail.log(), *meeting.secrets, token)
 
 
+def cancellation(meeting: Meeting, *, of: bytes = b"") -> bytes:
+    """Return Notes's CANCEL for a meeting, with rich bodies, in place of its invitation. of: a RECURRENCE-ID line."""
+    message = invitation(meeting, sequence=1).replace(b"REQUEST", b"CANCEL")
+    return message.replace(b"\r\nSEQUENCE:1\r\n", b"\r\nSEQUENCE:1\r\nSTATUS:CANCELLED\r\n" + of)
+
+
+def test_a_cancellation_counts_only_from_its_organizer(site: Site) -> None:
+    """Then all is deleted, and the message goes on as it came; the delayed invitation passes without a link."""
+    meeting = Meeting.new()
+    first = invitation(meeting)
+    _, answer = site.through(first)
+    assert answer.reason == "link-added"
+    site.passes(cancellation(meeting), "client-not-allowed", client=OUTSIDE)
+    site.passes(cancellation(meeting), "method-cancel", sender=CARLA)
+    site.passes(cancellation(meeting, of=b"RECURRENCE-ID:20260312T140000Z\r\n"), "method-cancel")
+    before = gateway.rows(site.state)
+    delivery, answer = site.through(cancellation(meeting))
+    assert (answer.verdict, answer.reason) == ("forget", "meeting-cancelled")
+    assert b"/j/" not in delivery.octets
+    assert gateway.rows(site.state) != before
+    site.passes(cancellation(meeting), "method-cancel")
+    site.passes(first, "cancelled-before")
+    assert_discreet(site.mail.log(), *meeting.secrets)
+
+
 def test_a_forward_of_an_unknown_meeting_passes(site: Site) -> None:
     """Somebody of the house who is not the organizer makes no meeting."""
     site.passes(invitation(Meeting.new()), "sender-not-organizer", sender=CARLA)

@@ -19,7 +19,8 @@ ROOMS = st.none() | st.builds(Room, SECONDS, st.sampled_from(RoomState), TEXT, T
 PEOPLE = st.lists(PERSONS, max_size=5).map(tuple)
 RECORDS = st.builds(MailRecord, TEXT, PEOPLE, TEXT, TEXT, st.booleans(), TEXT)
 REVISIONS = st.builds(Revision, st.integers(0, 2**31), TEXT)
-VERSIONS = st.builds(Version, REVISIONS, st.lists(st.tuples(TEXT, REVISIONS), max_size=5).map(tuple))
+NAMED = st.lists(st.tuples(TEXT, REVISIONS), max_size=5).map(tuple)
+VERSIONS = st.builds(Version, REVISIONS, NAMED, NAMED)
 READERS = [plaintext.to_page, plaintext.to_room, plaintext.to_record, plaintext.to_version]
 
 
@@ -50,6 +51,14 @@ def test_a_mail_record_comes_back(record: MailRecord) -> None:
 @given(VERSIONS)
 def test_a_version_comes_back(version: Version) -> None:
     assert plaintext.to_version(_rounded(plaintext.from_version(version))) == version
+
+
+def test_a_version_of_before_anybody_was_uninvited() -> None:
+    """Rows that an earlier state wrote are read on."""
+    instance = ("20260312T090000Z", Revision(2, "20260302"))
+    assert plaintext.to_version(b'[1,"20260301",[["20260312T090000Z",2,"20260302"]]]  ') == Version(
+        Revision(1, "20260301"), (instance,)
+    )
 
 
 def test_no_room_is_as_long_as_a_room() -> None:

@@ -100,7 +100,7 @@ def claim(
 ) -> Claim:
     """Claim the usual meeting, but for what the test says."""
     got = store.claim(organizer, uid, page, attendees, revision, recurrence_id, expires_at, now)
-    assert got is not None
+    assert isinstance(got, Claim)
     return got
 
 
