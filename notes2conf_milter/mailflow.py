@@ -42,6 +42,7 @@ _LONG_LOOK = 1_000_000  # octets
 
 _CANCELLED = {
     Cancelling.NOTHING: Outcome(Verdict.PASS, Reason.METHOD_CANCEL),
+    Cancelling.DATE: Outcome(Verdict.PASS, Reason.DATE_CANCELLED),
     Cancelling.ATTENDEES: Outcome(Verdict.PASS, Reason.ATTENDEES_CANCELLED),
     Cancelling.MEETING: Outcome(Verdict.FORGET, Reason.MEETING_CANCELLED),
 }
@@ -171,7 +172,8 @@ class MailFlow:
             sitting.end()
 
     async def _cancel(self, found: Cancelled) -> Outcome:
-        cancel = partial(self._store.cancel, found.organizer, found.uid, found.addresses, found.revision, self._clock())
+        about = partial(self._store.cancel, recurrence_id=found.instance, replaced=found.replaced)
+        cancel = partial(about, found.organizer, found.uid, found.addresses, found.revision, self._clock())
         return _CANCELLED[await self._in_store(cancel)]
 
     async def _give_link(self, message: bytes, found: Judged, sitting: Sitting) -> Outcome:
@@ -215,6 +217,7 @@ class MailFlow:
                 found.instance,
                 expires_at,
                 now,
+                replaced=found.replaced,
                 only_known=decision.claim is not None,
             )
         if claim is Refusal.CANCELLED:

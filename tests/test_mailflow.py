@@ -141,16 +141,41 @@ def test_a_cancellation_for_some(house: House) -> None:
     bob, carl = cancellation(b"SEQUENCE:1"), cancellation(b"SEQUENCE:1").replace(b"bob@", b"carl@")
     assert house.process(bob, BERTA) == Outcome(Verdict.PASS, Reason.METHOD_CANCEL)
     assert house.process(bob) == Outcome(Verdict.PASS, Reason.ATTENDEES_CANCELLED)
-    assert house.process(cancellation(b"RECURRENCE-ID:20260312T090000Z")) == Outcome(Verdict.PASS, Reason.METHOD_CANCEL)
     assert links_open(house, join)
     assert house.process(carl) == Outcome(Verdict.FORGET, Reason.MEETING_CANCELLED)
     assert not links_open(house, join)
 
 
+def test_one_date_of_a_series_is_moved_and_another_cancelled(house: House) -> None:
+    """The page shows when the series takes place from then on."""
+    series = MESSAGE.replace(b"SUMMARY:", b"RRULE:FREQ=WEEKLY;COUNT=3\r\nSUMMARY:")
+    join = token(house.process(series), series)
+
+    def starts() -> list[int]:
+        def ask() -> list[int]:
+            opened = house.vault.web().open(join, (LinkKind.JOIN,), house.now)
+            assert opened is not None
+            return [one.start - OVER + 3600 for one in opened.page.times]
+
+        return house.thread.submit(ask).result()
+
+    assert starts() == [0, 7 * DAY, 14 * DAY]
+    one = MESSAGE.replace(b"SUMMARY:", b"SEQUENCE:1\r\nRECURRENCE-ID:20260319T090000Z\r\nSUMMARY:")
+    one = one.replace(b"START:20260312", b"START:20260320").replace(b"END:20260312", b"END:20260320")
+    assert token(house.process(one), one) == join
+    assert starts() == [0, 8 * DAY, 14 * DAY]
+    off = cancellation(b"SEQUENCE:1", b"RECURRENCE-ID:20260312T090000Z")
+    assert house.process(off) == Outcome(Verdict.PASS, Reason.DATE_CANCELLED)
+    assert starts() == [8 * DAY, 14 * DAY]
+    assert house.process(off) == Outcome(Verdict.PASS, Reason.METHOD_CANCEL)
+    assert token(house.process(series), series) == join  # a copy that comes late
+    assert starts() == [8 * DAY, 14 * DAY]
+
+
 def test_a_cancellation_while_the_store_cannot_be_used(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     """Waits, or passes where the setting says so."""
 
-    def broken(*_: object) -> None:
+    def broken(*_: object, **__: object) -> None:
         raise StoreError("the database cannot be used now (SQLITE_FULL)")
 
     monkeypatch.setattr(house.store, "cancel", broken)

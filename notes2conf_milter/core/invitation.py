@@ -67,17 +67,19 @@ class Invitation:
 
 @dataclass(frozen=True, slots=True)
 class Cancellation:
-    """An iTIP CANCEL that is about a whole event (RFC 5546 §3.2.5), for all or for some of those invited.
+    """An iTIP CANCEL of a whole event or of one date (RFC 5546 §3.2.5), for all or for some of those invited.
 
-    attendees: those whom it names; producers name all of them, or the one whom they write to, or nobody.
+    attendees: those whom it names; producers name all of them, or the one whom they write to, or nobody. calendar: what was
+    read. instance: RECURRENCE-ID as it stands, when it is about one date, else None.
     """
 
-    root: Part
+    calendar: Component
     uid: bytes
     organizer: Person
     sent_by: str
     attendees: tuple[Person, ...]
     revision: Revision
+    instance: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,9 +189,15 @@ def _cancellation(root: Part, candidates: list[_Candidate]) -> Cancellation | Re
         return Reason.METHOD_CANCEL
     (uid,) = uids
     found = _read_events(root, tuple(one.copy for one in candidates), uid)
-    if isinstance(found, Reason) or found.instance is not None:
-        return Reason.METHOD_CANCEL  # one date: the rest of the meeting takes place
-    return Cancellation(root, uid, found.organizer, found.sent_by, found.attendees, found.revision)
+    if isinstance(found, Reason):
+        return Reason.METHOD_CANCEL
+    copy = found.copies[0]
+    instances = [line for event in copy.events for line in event.all(b"RECURRENCE-ID")]
+    if any(line.params().get(b"RANGE") for line in instances) or (instances and found.instance is None):
+        return Reason.METHOD_CANCEL  # from one date on, or some dates beside the whole: what is left is not clear
+    return Cancellation(
+        copy.calendar, uid, found.organizer, found.sent_by, found.attendees, found.revision, found.instance
+    )
 
 
 def _candidate(message: bytes, part: Part) -> _Candidate | Reason:

@@ -88,12 +88,26 @@ class Revision:
 
 
 @dataclass(frozen=True, slots=True)
+class Instance:
+    """What messages about one instance of a series said last (RFC 5545 §3.8.4.4).
+
+    replaced: the starts at which the series does not take place, seconds since 1970 UTC. times: when it does instead; none
+    when it was cancelled. expires_at: when it is over, seconds since 1970 UTC.
+    """
+
+    revision: Revision
+    replaced: tuple[int, ...] = ()
+    times: tuple[Occurrence, ...] = ()
+    expires_at: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Version:
-    """The newest revision seen of the series, and of each instance by its RECURRENCE-ID.
+    """The newest revision seen of the series, and what is known of each instance by its RECURRENCE-ID.
 
     withdrawn: for whom the meeting was cancelled while it stays for others (addresses in lower case), and by which revision.
     """
 
     series: Revision
-    instances: tuple[tuple[str, Revision], ...] = ()
+    instances: tuple[tuple[str, Instance], ...] = ()
     withdrawn: tuple[tuple[str, Revision], ...] = ()

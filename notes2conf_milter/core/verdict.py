@@ -35,6 +35,7 @@ class Reason(Enum):
     METHOD_CANCEL = "method-cancel"
     MEETING_CANCELLED = "meeting-cancelled"
     ATTENDEES_CANCELLED = "attendees-cancelled"
+    DATE_CANCELLED = "date-cancelled"
     CANCELLED_BEFORE = "cancelled-before"
     METHOD_PUBLISH = "method-publish"
     METHOD_OTHER = "method-other"
@@ -76,10 +77,11 @@ EXPLANATIONS: dict[Reason, str] = {
     Reason.ORGANIZER_UNCLEAR: "The calendar names no ORGANIZER, several, or one without a usable mailto: address.",
     Reason.METHOD_REPLY: "An answer to an invitation (METHOD:REPLY) gets no link.",
     Reason.METHOD_COUNTER: "A counter-proposal (METHOD:COUNTER or DECLINECOUNTER) gets no link.",
-    Reason.METHOD_CANCEL: "A cancellation that deletes nothing: it is about one date, older than what is known, not from the "
-    "organizer, in doubt, or its meeting is not known.",
+    Reason.METHOD_CANCEL: "A cancellation that changes nothing: it is older than what is known, not from the organizer, "
+    "in doubt, or its meeting is not known.",
     Reason.MEETING_CANCELLED: "The organizer cancelled the meeting for everybody: its links and all that was kept are deleted.",
     Reason.ATTENDEES_CANCELLED: "The organizer cancelled the meeting for some of those invited; for the others it stays.",
+    Reason.DATE_CANCELLED: "The organizer cancelled one date of the meeting; the others stay.",
     Reason.CANCELLED_BEFORE: "The meeting was cancelled; an invitation that is not newer does not bring it back.",
     Reason.METHOD_PUBLISH: "A published calendar (METHOD:PUBLISH) invites nobody.",
     Reason.METHOD_OTHER: "The calendar's METHOD is not REQUEST.",

@@ -37,7 +37,10 @@ class WorkSettings:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """An invitation that may get a link, as the store needs it. over_at: seconds since 1970 UTC."""
+    """An invitation that may get a link, as the store needs it. over_at: seconds since 1970 UTC.
+
+    replaced: where it is about an instance, the start that the series has for it, seconds since 1970 UTC.
+    """
 
     decision: Decision
     uid: str
@@ -46,16 +49,22 @@ class Judged:
     revision: Revision
     instance: str | None
     over_at: int
+    replaced: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Cancelled:
-    """A cancellation that is obeyed, as the store needs it. addresses: of those for whom it is cancelled, in lower case."""
+    """A cancellation that is obeyed, as the store needs it. addresses: of those for whom it is cancelled, in lower case.
+
+    instance: RECURRENCE-ID of the date that is cancelled, None for the whole. replaced: the date's start in the series.
+    """
 
     organizer: str
     uid: str
     addresses: frozenset[str]
     revision: Revision
+    instance: str | None
+    replaced: tuple[int, ...]
 
 
 def judge(
@@ -66,7 +75,7 @@ def judge(
     if isinstance(invitation, Reason):
         return invitation
     if isinstance(invitation, Cancellation):
-        return _cancelled(message, envelope, invitation, settings)
+        return _cancelled(message, envelope, invitation, settings, now)
     try:
         times = schedule(
             invitation.copies[0].calendar,
@@ -96,16 +105,23 @@ def judge(
         invitation.revision,
         invitation.instance,
         times.over_at,
+        times.replaced if times.partial else (),
     )
 
 
-def _cancelled(message: bytes, envelope: Envelope, found: Cancellation, settings: WorkSettings) -> Cancelled | Reason:
+def _cancelled(
+    message: bytes, envelope: Envelope, found: Cancellation, settings: WorkSettings, now: int
+) -> Cancelled | Reason:
     if not obeyed(envelope, message, found, settings.policy):
         return Reason.METHOD_CANCEL
     named = frozenset(one.address.lower() for one in found.attendees) - {found.organizer.address.lower()}
     # Where nobody is named it is cancelled for those who get the message.
     addresses = named or frozenset(_text(recipient).lower() for recipient in envelope.recipients)
-    return Cancelled(found.organizer.address, _text(found.uid), addresses, found.revision)
+    try:
+        replaced = () if found.instance is None else schedule(found.calendar, found.uid, now, max_times=1).replaced
+    except ScheduleError:
+        return Reason.METHOD_CANCEL
+    return Cancelled(found.organizer.address, _text(found.uid), addresses, found.revision, found.instance, replaced)
 
 
 def _text(octets: bytes) -> str:

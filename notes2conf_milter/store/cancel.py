@@ -11,8 +11,8 @@ meeting is cancelled. In doubt it stays until its end.
 from dataclasses import replace
 from enum import Enum
 
-from notes2conf_milter.core.meeting import Revision
-from notes2conf_milter.store.merge import MAX_ATTENDEES, Known
+from notes2conf_milter.core.meeting import Instance, Revision
+from notes2conf_milter.store.merge import MAX_ATTENDEES, Known, is_older, with_instance
 
 TOMBSTONE_SECONDS = 6 * 86_400  # longer than a mail server tries to deliver a message (RFC 5321 §4.5.4.1: 4 to 5 days)
 
@@ -21,6 +21,7 @@ class Cancelling(Enum):
     """What a cancellation did."""
 
     NOTHING = "nothing"
+    DATE = "date"
     ATTENDEES = "attendees"
     MEETING = "meeting"
 
@@ -43,9 +44,30 @@ def after_cancel(known: Known, addresses: frozenset[str], revision: Revision) ->
     return known if after == known else after
 
 
+def after_cancelled_date(
+    known: Known, addresses: frozenset[str], revision: Revision, recurrence_id: str, replaced: tuple[int, ...]
+) -> Known:
+    """Return what to store after a cancellation of one date; `known` itself when it is late, says nothing new, or does not name
+    everybody who is known to be invited.
+
+    replaced: the date's start in the series, seconds since 1970 UTC.
+    """
+    organizer = known.page.organizer.address.lower()
+    others = {one.address.lower() for one in known.record.attendees} - {organizer}
+    if not others <= addresses or is_older(known.version, recurrence_id, revision):
+        return known
+    before = dict(known.version.instances).get(recurrence_id)
+    moved = set(before.times) if before else set()
+    gone = Instance(revision, replaced, (), known.expires_at)
+    times = tuple(one for one in known.page.times if one.start not in replaced and one not in moved)
+    version = with_instance(known.version, recurrence_id, gone)
+    after = replace(known, page=replace(known.page, times=times), version=version)
+    return known if after == known else after
+
+
 def revives(news: Revision, cancelled: Revision) -> bool:
     """Say whether an invitation is newer than the cancellation of its meeting.
 
     SEQUENCE alone does not say: that of an instance may have run ahead of the series'. DTSTAMP alone does not, either.
     """
-    return news > cancelled and (news.dtstamp > cancelled.dtstamp or not news.dtstamp or not cancelled.dtstamp)
+    return news > cancelled and (news.dtstamp >= cancelled.dtstamp or not news.dtstamp or not cancelled.dtstamp)

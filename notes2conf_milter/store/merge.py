@@ -5,9 +5,11 @@ Fails: never. Bounded: whatever the messages say, a row keeps at most MAX_TIMES 
 MAX_INSTANCES.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from operator import itemgetter
 
-from notes2conf_milter.core.meeting import MailRecord, Occurrence, Page, Person, Revision, Version
+from notes2conf_milter.core.meeting import Instance, MailRecord, Occurrence, Page, Person, Revision, Version
 
 MAX_TIMES = 1000
 MAX_ATTENDEES = 2000
@@ -26,13 +28,17 @@ class Known:
 
 @dataclass(frozen=True, slots=True)
 class News:
-    """What a message says of a meeting. recurrence_id: of the one instance it speaks of, None for the whole."""
+    """What a message says of a meeting. recurrence_id: of the one instance it speaks of, None for the whole.
+
+    replaced: where it is about an instance, the start that the series has for it, seconds since 1970 UTC.
+    """
 
     page: Page
     attendees: tuple[Person, ...]
     revision: Revision
     recurrence_id: str | None
     expires_at: int
+    replaced: tuple[int, ...] = ()
 
 
 def first(uid: str, news: News, join_token: str, start_token: str) -> Known:
@@ -65,26 +71,54 @@ def _after_series(known: Known, news: News) -> Known:
     if news.revision == seen or seen == Revision():
         # The same message for other recipients (Notes: one for each destination domain), or the series of which only an
         # instance was seen: what the instances brought must stay.
-        page = replace(news.page, times=_all_times(known.page.times, news.page.times))
+        times = _with_instances((*known.page.times, *news.page.times), version.instances)
+        page = replace(news.page, times=times)
         return Known(page, _joined(known.record, news), version, max(known.expires_at, news.expires_at))
+    # A newer series speaks for its instances, too, but for those of which a message was written after it.
+    standing = tuple((name, one) for name, one in version.instances if not _spoken_for(one.revision, news.revision))
+    page = replace(news.page, times=_with_instances(news.page.times, standing))
     record = replace(known.record, attendees=_together((), news.attendees))
-    return Known(_bounded(news.page), record, version, news.expires_at)
+    expires_at = max(news.expires_at, *(one.expires_at for _, one in standing), 0)
+    return Known(page, record, replace(version, instances=standing), expires_at)
 
 
 def _after_instance(known: Known, news: News) -> Known:
-    seen, series = dict(known.version.instances).get(news.recurrence_id or ""), known.version.series
-    if seen is not None and news.revision < seen:
+    if is_older(known.version, news.recurrence_id or "", news.revision):
         return known
-    if seen is None and news.revision < series and news.revision.dtstamp <= series.dtstamp:
-        return known  # the series has told of it since; one with a later DTSTAMP has a SEQUENCE of its own
-    page = replace(known.page, times=_all_times(known.page.times, news.page.times), recurring=True)
-    expires_at = max(known.expires_at, news.expires_at)
-    return Known(page, _joined(known.record, news), _with_instance(known.version, news), expires_at)
+    version = _with_instance(known.version, news)
+    before = dict(known.version.instances).get(news.recurrence_id or "")
+    left = set(known.page.times) - set(before.times if before else ())
+    page = replace(known.page, times=_with_instances(left, version.instances), recurring=True)
+    return Known(page, _joined(known.record, news), version, max(known.expires_at, news.expires_at))
+
+
+def is_older(version: Version, recurrence_id: str, revision: Revision) -> bool:
+    """Say whether a message about an instance is older than what is known of it."""
+    seen = dict(version.instances).get(recurrence_id)
+    return _spoken_for(revision, version.series) if seen is None else revision < seen.revision
+
+
+def _spoken_for(instance: Revision, series: Revision) -> bool:
+    """Say whether the series has told of an instance since; one with a later DTSTAMP has a SEQUENCE of its own."""
+    return instance < series and instance.dtstamp <= series.dtstamp
 
 
 def _with_instance(version: Version, news: News) -> Version:
-    instances = dict(version.instances) | {news.recurrence_id or "": news.revision}
-    return replace(version, instances=tuple(sorted(instances.items())[-MAX_INSTANCES:]))
+    one = Instance(news.revision, news.replaced, news.page.times[-MAX_TIMES:], news.expires_at)
+    return with_instance(version, news.recurrence_id or "", one)
+
+
+def with_instance(version: Version, recurrence_id: str, one: Instance) -> Version:
+    """Return a version that knows of an instance."""
+    instances = dict(version.instances) | {recurrence_id: one}
+    return replace(version, instances=tuple(sorted(instances.items(), key=itemgetter(0))[-MAX_INSTANCES:]))
+
+
+def _with_instances(times: Iterable[Occurrence], instances: tuple[tuple[str, Instance], ...]) -> tuple[Occurrence, ...]:
+    """Return when a series takes place, its instances where they were moved to, without those that were cancelled."""
+    gone = {start for _, one in instances for start in one.replaced}
+    moved = [time for _, one in instances for time in one.times]
+    return _all_times((*(time for time in times if time.start not in gone), *moved), ())
 
 
 def _joined(record: MailRecord, news: News) -> MailRecord:

@@ -12,10 +12,20 @@ places (zone, offset, whole days) beside them: a daily series of two years is a 
 """
 
 import json
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Callable, Iterable
+from typing import Any, TypeVar
 
-from notes2conf_milter.core.meeting import MailRecord, Occurrence, Page, Person, Revision, Room, RoomState, Version
+from notes2conf_milter.core.meeting import (
+    Instance,
+    MailRecord,
+    Occurrence,
+    Page,
+    Person,
+    Revision,
+    Room,
+    RoomState,
+    Version,
+)
 from notes2conf_milter.store.sealing import Unsealable
 
 PADDED_TO = 256
@@ -103,7 +113,11 @@ def to_record(plain: bytes) -> MailRecord:
 
 def from_version(version: Version) -> bytes:
     """Return the plaintext of the column `version`."""
-    instances, withdrawn = _from_revisions(version.instances), _from_revisions(version.withdrawn)
+    instances = [
+        [name, one.revision.sequence, one.revision.dtstamp, one.replaced, one.expires_at, *_from_times(one.times)]
+        for name, one in version.instances
+    ]
+    withdrawn = [[name, one.sequence, one.dtstamp] for name, one in version.withdrawn]
     return _padded([version.series.sequence, version.series.dtstamp, instances, withdrawn])
 
 
@@ -113,19 +127,26 @@ def to_version(plain: bytes) -> Version:
     def read() -> Version:
         sequence, dtstamp, instances, *more = json.loads(plain)
         (withdrawn,) = more or ([],)  # an earlier state of this version wrote none
-        return Version(Revision(sequence, dtstamp), _to_revisions(instances), _to_revisions(withdrawn))
+        return Version(
+            Revision(sequence, dtstamp),
+            tuple((name, _to_instance(*one)) for name, *one in _list(instances)),
+            tuple((name, Revision(*one)) for name, *one in _list(withdrawn)),
+        )
 
     return _reading(read)
 
 
-def _from_revisions(revisions: tuple[tuple[str, Revision], ...]) -> list[list[object]]:
-    return [[name, one.sequence, one.dtstamp] for name, one in revisions]
+def _to_instance(
+    sequence: int, dtstamp: str, replaced: Iterable[int] = (), expires_at: int = 0, *times: Any
+) -> Instance:
+    revision = Revision(sequence, dtstamp)
+    return Instance(revision, tuple(replaced), _to_times(*times) if times else (), expires_at)
 
 
-def _to_revisions(values: list[tuple[str, int, str]]) -> tuple[tuple[str, Revision], ...]:
-    if not isinstance(values, list):
+def _list(value: object) -> list[Any]:
+    if not isinstance(value, list):
         raise TypeError
-    return tuple((name, Revision(sequence, dtstamp)) for name, sequence, dtstamp in values)
+    return value
 
 
 def _padded(value: object) -> bytes:

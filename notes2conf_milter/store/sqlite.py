@@ -18,7 +18,7 @@ from pathlib import Path
 from notes2conf_milter.core.joinlink import TOKEN_OCTETS, token_from
 from notes2conf_milter.core.meeting import LinkKind, MailRecord, Page, Person, Revision, Room
 from notes2conf_milter.store import plaintext, tables
-from notes2conf_milter.store.cancel import TOMBSTONE_SECONDS, Cancelling, after_cancel, revives
+from notes2conf_milter.store.cancel import TOMBSTONE_SECONDS, Cancelling, after_cancel, after_cancelled_date, revives
 from notes2conf_milter.store.database import BUSY_SECONDS, failures, mark_deletion, open_database, writing
 from notes2conf_milter.store.epoch import EpochFile
 from notes2conf_milter.store.errors import StoreError, UnreadableError
@@ -133,6 +133,7 @@ class MeetingStore:
         expires_at: int,
         now: int,
         *,
+        replaced: tuple[int, ...] = (),
         only_known: bool = False,
     ) -> Claim | Refusal | None:
         """Return the links of a meeting that a message of its organizer invites to; durable before it returns.
@@ -143,13 +144,13 @@ class MeetingStore:
 
         A known meeting keeps its links. A message that is not older than what is known changes what is known
         (merge.py); an older one, or one that says nothing new, writes nothing. recurrence_id: of the one instance the
-        message is about, as the calendar spells it. expires_at, now: seconds since 1970 UTC; raises ValueError when
-        the meeting is over already. Raises StoreError.
+        message is about, as the calendar spells it; replaced: its start in the series. expires_at, now, replaced:
+        seconds since 1970 UTC; raises ValueError when the meeting is over already. Raises StoreError.
         """
         if expires_at <= now:
             raise ValueError("a meeting that is over gets no link")
         name = uid_hash(self._uid_key, organizer, uid)
-        news = News(page, attendees, revision, recurrence_id, expires_at)
+        news = News(page, attendees, revision, recurrence_id, expires_at, replaced)
         with writing(self._db):
             opened = self._open(_BY_UID, name, now)
             if isinstance(opened, _Tombstone) and not revives(revision, opened.revision):
@@ -201,24 +202,38 @@ class MeetingStore:
             found = self._db.execute(sql, [claim.meeting, claim.changed]).fetchone()
             return found is not None and self._delete(*found)
 
-    def cancel(self, organizer: str, uid: str, addresses: frozenset[str], revision: Revision, now: int) -> Cancelling:
+    def cancel(
+        self,
+        organizer: str,
+        uid: str,
+        addresses: frozenset[str],
+        revision: Revision,
+        now: int,
+        *,
+        recurrence_id: str | None = None,
+        replaced: tuple[int, ...] = (),
+    ) -> Cancelling:
         """Cancel a meeting for those who are named; for everybody: delete it and its links now, durably.
 
         Then its hash, the revision and an end stay, so that an older invitation that comes late does not bring it back.
-        addresses: in lower case. now: seconds since 1970 UTC. Raises StoreError.
+        addresses: in lower case. recurrence_id, replaced: as for `claim`, when one date is cancelled. now: seconds since 1970
+        UTC. Raises StoreError.
         """
         with writing(self._db):
             opened = self._open(_BY_UID, uid_hash(self._uid_key, organizer, uid), now)
             if not isinstance(opened, _Opened):
                 return Cancelling.NOTHING
-            after = after_cancel(opened.known, addresses, revision)
+            if recurrence_id is None:
+                after = after_cancel(opened.known, addresses, revision)
+            else:
+                after = after_cancelled_date(opened.known, addresses, revision, recurrence_id, replaced)
             if after is None:
                 self._bury(opened, revision, now)
                 return Cancelling.MEETING
             if after is opened.known:
                 return Cancelling.NOTHING
             self._rewrite(opened, after)
-            return Cancelling.ATTENDEES
+            return Cancelling.ATTENDEES if recurrence_id is None else Cancelling.DATE
 
     def _bury(self, opened: _Opened, revision: Revision, now: int) -> None:
         row = opened.row

@@ -85,12 +85,15 @@ def test_a_cancellation_of_a_whole_event() -> None:
         Revision(2, "20260302073000"),
     )
     assert [one.address for one in found.attendees] == ["bob@example.net"]
+    assert found.instance is None
+    one_date = of(b"RECURRENCE-ID:20260312T090000Z", method=b"CANCEL", content_type=CANCEL)
+    assert isinstance(one_date, Cancellation)
+    assert one_date.instance == "20260312T090000Z"
 
 
 @pytest.mark.parametrize(
     "properties",
     [
-        (b"RECURRENCE-ID:20260312T090000Z",),
         (b"RECURRENCE-ID;RANGE=THISANDFUTURE:20260312T090000Z",),
         (b"ORGANIZER:mailto:other@example.org",),
         (b"END:VEVENT", b"BEGIN:VEVENT", b"UID:uid-2"),
@@ -98,7 +101,7 @@ def test_a_cancellation_of_a_whole_event() -> None:
     ],
 )
 def test_cancellations_of_less_or_in_doubt(properties: tuple[bytes, ...]) -> None:
-    """One date, two organizers, several meetings: nothing is deleted."""
+    """All dates from one on, two organizers, several meetings: nothing is done."""
     assert of(*properties, method=b"CANCEL", content_type=CANCEL) is Reason.METHOD_CANCEL
 
 

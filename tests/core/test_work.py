@@ -50,8 +50,12 @@ CANCEL = message(part(calendar(b"SEQUENCE:1", method=b"CANCEL"), b"text/calendar
 def test_a_cancellation() -> None:
     """It names whom it is for; where nobody is named it is for those who get it."""
     assert judged(CANCEL) == Cancelled(
-        "anna@example.org", "uid-1", frozenset({"bob@example.net"}), Revision(1, "20260302073000")
+        "anna@example.org", "uid-1", frozenset({"bob@example.net"}), Revision(1, "20260302073000"), None, ()
     )
+    one_date = CANCEL.replace(b"SEQUENCE:1", b"SEQUENCE:1\r\nRECURRENCE-ID:20260312T090000Z")
+    found = judged(one_date)
+    assert isinstance(found, Cancelled)
+    assert (found.instance, found.replaced) == ("20260312T090000Z", (1_773_306_000,))
     nobody = CANCEL.replace(b"ATTENDEE;CN=Bob:mailto:bob@example.net\r\n", b"")
     found = judge(nobody, replace(ANNA, recipients=(b"Carl@example.net", b"dora@example.net")), SETTINGS, BEFORE)
     assert isinstance(found, Cancelled)

@@ -61,9 +61,10 @@ class Row:
 
     end: int
     series: int | None
-    instances: dict[str, int] = field(default_factory=dict)
+    instances: dict[str, tuple[int, int]] = field(default_factory=dict)  # SEQUENCE and end of each
     join: str | None = None  # once a message has carried it
     start: str | None = None
+    cancelled: int | None = None  # by which SEQUENCE; then only this and the end are known
 
 
 @dataclass(frozen=True)
@@ -108,6 +109,10 @@ MESSAGES = st.builds(
 )
 
 
+def _older(one: Message, row: Row) -> bool:
+    return row.cancelled is not None and one.sequence <= row.cancelled
+
+
 class Life(RuleBasedStateMachine):
     """The house."""
 
@@ -126,6 +131,7 @@ class Life(RuleBasedStateMachine):
         self.sealed: set[bytes] = set()  # every value that was ever in the database
         self.copies: list[Vault] = []
         self.number = 0
+        self.cancelled = False  # a meeting, since the last purge
         flow_settings = FlowSettings(BASE_URL, RULES)
         self.flow = MailFlow(
             flow_settings,
@@ -199,7 +205,7 @@ class Life(RuleBasedStateMachine):
 
     def living(self, uid: str) -> Row | None:
         row = self.rows.get(uid)
-        return row if row is not None and row.end > self.now else None
+        return row if row is not None and row.end > self.now and row.cancelled is None else None
 
     def of_a_known_meeting(self, one: Message) -> Message:
         """Let a message be about a meeting whose link is out, if there is one, and not be over."""
@@ -216,7 +222,12 @@ class Life(RuleBasedStateMachine):
         envelope, octets = Envelope(Door.MILTER, sender.encode(), (), client), one.octets()
         header = octets[: octets.index(b"\r\n\r\n") + 4]
         outcome = self.flow.before_body(envelope, header) or asyncio.run(self.flow.process(envelope, octets))
-        assert outcome.verdict in (Verdict.PASS, Verdict.REWRITE, Verdict.DEFER)  # law 1: nothing else is ever said
+        assert outcome.verdict in (
+            Verdict.PASS,
+            Verdict.REWRITE,
+            Verdict.FORGET,
+            Verdict.DEFER,
+        )  # law 1: nothing else is ever said
         assert outcome.verdict is Verdict.REWRITE or not outcome.edits
         return outcome
 
@@ -228,6 +239,10 @@ class Life(RuleBasedStateMachine):
         outcome = self.process(one, sender, INSIDE)
         if one.end <= self.now:
             assert (outcome.verdict, outcome.reason) == (Verdict.PASS, Reason.MEETING_OVER)
+            return
+        tombstone = self.rows.get(one.uid)
+        if tombstone is not None and tombstone.end > self.now and _older(one, tombstone):
+            assert (outcome.verdict, outcome.reason) == (Verdict.PASS, Reason.CANCELLED_BEFORE)
             return
         row = self._merged(before, one)
         self.rows[one.uid] = row
@@ -259,19 +274,43 @@ class Life(RuleBasedStateMachine):
     def _merged(self, row: Row | None, one: Message) -> Row:
         if row is None:
             return Row(
-                one.end, None if one.instance else one.sequence, {one.instance: one.sequence} if one.instance else {}
+                one.end,
+                None if one.instance else one.sequence,
+                {one.instance: (one.sequence, one.end)} if one.instance else {},
             )
         row = replace(row, instances=dict(row.instances))
         if one.instance:
             seen = row.instances.get(one.instance)
-            old = one.sequence < (row.series or 0) if seen is None else one.sequence < seen
+            old = one.sequence < (row.series or 0) if seen is None else one.sequence < seen[0]
             if not old:
-                row.instances[one.instance], row.end = one.sequence, max(row.end, one.end)
+                row.instances[one.instance], row.end = (one.sequence, one.end), max(row.end, one.end)
         elif row.series is None or one.sequence == row.series:
             row.series, row.end = one.sequence, max(row.end, one.end)
         elif one.sequence > row.series:
-            row.series, row.end = one.sequence, one.end
+            row.instances = {name: seen for name, seen in row.instances.items() if seen[0] >= one.sequence}
+            row.series, row.end = one.sequence, max([one.end, *(end for _, end in row.instances.values())])
         return row
+
+    @rule(one=MESSAGES, sender=st.sampled_from([ANNA] * 3 + ["carla@example.org", ""]), known=st.booleans())
+    def somebody_cancels(self, one: Message, sender: str, known: bool) -> None:
+        """Only the organizer does, and not with an old message; then nothing is left but what keeps it cancelled."""
+        one = replace(self.of_a_known_meeting(one) if known else one, instance="", sent_by=False, encoding=b"8bit")
+        row = self.living(one.uid)
+        envelope, octets = (
+            Envelope(Door.MILTER, sender.encode(), (), INSIDE),
+            one.octets().replace(b"REQUEST", b"CANCEL"),
+        )
+        if sender != ANNA or row is None or one.sequence < (row.series or 0):
+            with self.nothing_written():
+                header = octets[: octets.index(b"\r\n\r\n") + 4]
+                outcome = self.flow.before_body(envelope, header) or asyncio.run(self.flow.process(envelope, octets))
+            assert (outcome.verdict, outcome.edits) == (Verdict.PASS, ())
+            return
+        outcome = asyncio.run(self.flow.process(envelope, octets))
+        assert (outcome.verdict, outcome.reason, outcome.edits) == (Verdict.FORGET, Reason.MEETING_CANCELLED, ())
+        self.rows[one.uid] = Row(min(row.end, self.now + 6 * DAY), None, cancelled=one.sequence)
+        self.cancelled = True
+        self.note_values()
 
     @rule(one=MESSAGES, sender=st.sampled_from([ANNA, BERTA, "eve@example.com", ""]))
     def somebody_from_outside_sends_it(self, one: Message, sender: str) -> None:
@@ -343,7 +382,8 @@ class Life(RuleBasedStateMachine):
         for uid in over:
             del self.rows[uid]
         here = self.note_values()
-        if result.deleted or result.resealed:
+        if result.deleted or result.resealed or self.cancelled:
+            self.cancelled = False
             left = self.vault.octets()
             for value in self.sealed - here:
                 assert not [at for at in range(0, len(value) - WINDOW + 1, WINDOW) if value[at : at + WINDOW] in left]
@@ -381,7 +421,7 @@ class Life(RuleBasedStateMachine):
     def there_is_a_row_for_each_meeting_and_no_other(self) -> None:
         with self.vault.sql() as sql:
             assert sql.execute("select count(*) from meeting where expires_at > ?", [self.now]).fetchone() == (
-                sum(self.living(uid) is not None for uid in self.rows),
+                sum(row.end > self.now for row in self.rows.values()),
             )
 
     @precondition(lambda self: self.mails)

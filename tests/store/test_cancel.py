@@ -6,12 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from notes2conf_milter.core.meeting import LinkKind, MailRecord, Person, Revision, Version
-from notes2conf_milter.store.cancel import TOMBSTONE_SECONDS, Cancelling, after_cancel, revives
+from notes2conf_milter.core.meeting import LinkKind, MailRecord, Occurrence, Person, Revision, Version
+from notes2conf_milter.store.cancel import TOMBSTONE_SECONDS, Cancelling, after_cancel, after_cancelled_date, revives
 from notes2conf_milter.store.merge import Known, News, merged
 from notes2conf_milter.store.purge import purge
 from notes2conf_milter.store.sqlite import Claim, Refusal
-from tests.store.vault import BERT, CLARA, DAY, END, FIRST, NOW, ORGANIZER, PAGE, SECOND, UID, Vault, claim
+from tests.store.vault import BERT, CLARA, DAY, END, FIRST, HOUR, NOW, ORGANIZER, PAGE, SECOND, UID, Vault, claim
 
 ANNA, DORA = Person(ORGANIZER), Person("dora@example.com")
 EVERYBODY = frozenset({BERT.address, CLARA.address})
@@ -72,6 +72,34 @@ def test_an_update_that_is_older_than_the_uninvitation() -> None:
     assert (invited(after), after.expires_at) == ([CLARA], END + DAY)
 
 
+WEEKLY = tuple(Occurrence(NOW + week * 7 * DAY, NOW + week * 7 * DAY + HOUR) for week in range(3))
+SERIES = replace(KNOWN, page=replace(PAGE, times=WEEKLY))
+MIDDLE = (WEEKLY[1].start,)
+
+
+def test_a_cancelled_date() -> None:
+    """Is gone, with the series' message again, too; the life of the meeting is the same."""
+    less = after_cancelled_date(SERIES, EVERYBODY, SECOND, "i", MIDDLE)
+    assert (less.page.times, less.expires_at, invited(less)) == ((WEEKLY[0], WEEKLY[2]), END, [ANNA, BERT, CLARA])
+    assert after_cancelled_date(less, EVERYBODY, SECOND, "i", MIDDLE) is less
+    assert merged(less, News(SERIES.page, (ANNA, BERT, CLARA), FIRST, None, END)) is less
+    back = merged(less, News(replace(PAGE, times=WEEKLY[1:2]), (BERT,), THIRD, "i", END, MIDDLE))
+    assert back.page.times == WEEKLY
+
+
+def test_a_date_that_was_moved_and_then_cancelled() -> None:
+    other = Occurrence(NOW + DAY, NOW + 2 * DAY)
+    moved = merged(SERIES, News(replace(PAGE, times=(other,)), (BERT,), SECOND, "i", END, MIDDLE))
+    assert other in moved.page.times
+    assert after_cancelled_date(moved, EVERYBODY, THIRD, "i", MIDDLE).page.times == (WEEKLY[0], WEEKLY[2])
+    assert after_cancelled_date(moved, EVERYBODY, FIRST, "i", MIDDLE) is moved  # late
+
+
+def test_a_date_that_is_cancelled_for_some() -> None:
+    """Stays."""
+    assert after_cancelled_date(SERIES, only(BERT), SECOND, "i", MIDDLE) is SERIES
+
+
 @pytest.mark.parametrize(
     ("news", "comes_back"),
     [
@@ -80,6 +108,7 @@ def test_an_update_that_is_older_than_the_uninvitation() -> None:
         (THIRD, True),
         (Revision(5, "20260501T080000Z"), False),  # an instance's number, sent before
         (Revision(0, "20260509T080000Z"), False),  # resent, with a new stamp
+        (Revision(2, SECOND.dtstamp), True),
         (Revision(2, ""), True),
     ],
 )

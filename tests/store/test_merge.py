@@ -5,7 +5,7 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from notes2conf_milter.core.meeting import Occurrence, Page, Person, Revision
+from notes2conf_milter.core.meeting import Instance, Occurrence, Page, Person, Revision
 from notes2conf_milter.store import merge
 from notes2conf_milter.store.merge import Known, News, first, merged
 from tests.store.vault import BERT, CLARA, DAY, END, FIRST, HOUR, NOW, PAGE, SECOND, UID
@@ -80,7 +80,56 @@ def test_an_instance_adds_its_time_and_lengthens_the_life() -> None:
     assert after.page.times == PAGE.times + MOVED.times
     assert (after.page.subject, after.page.recurring, after.expires_at) == (PAGE.subject, True, END + DAY)
     assert after.record.attendees == (BERT, CLARA)
-    assert (after.version.series, after.version.instances) == (FIRST, (("20260505T080000Z", SECOND),))
+    assert (after.version.series, after.version.instances) == (
+        FIRST,
+        (("20260505T080000Z", Instance(SECOND, (), MOVED.times, END + DAY)),),
+    )
+
+
+WEEKLY = replace(
+    PAGE,
+    recurring=True,
+    times=tuple(Occurrence(NOW + week * 7 * DAY, NOW + week * 7 * DAY + HOUR) for week in range(3)),
+)
+SERIES = first(UID, replace(NEWS, page=WEEKLY), "join", "start")
+MIDDLE = WEEKLY.times[1]
+
+
+def moved(to: int, revision: Revision = SECOND) -> News:
+    """The second of three weeks, moved to another time."""
+    page = replace(PAGE, times=(Occurrence(to, to + HOUR),))
+    return News(page, (BERT,), revision, "i", to + HOUR, replaced=(MIDDLE.start,))
+
+
+def starts(known: Known) -> list[int]:
+    return [one.start for one in known.page.times]
+
+
+def test_an_instance_takes_the_place_of_its_date() -> None:
+    """Once, twice, and when a copy of the series comes late."""
+    once = merged(SERIES, moved(NOW + 8 * DAY))
+    assert starts(once) == [NOW, NOW + 8 * DAY, NOW + 14 * DAY]
+    twice = merged(once, moved(NOW + 9 * DAY, Revision(2, "20260503T080000Z")))
+    assert starts(twice) == [NOW, NOW + 9 * DAY, NOW + 14 * DAY]
+    assert merged(twice, moved(NOW + 8 * DAY)) is twice
+    assert merged(twice, replace(NEWS, page=WEEKLY)) is twice
+
+
+def test_an_instance_that_came_before_its_series() -> None:
+    """Whatever the order: the same times and the same end."""
+    early = first(UID, moved(NOW + 30 * DAY), "join", "start")
+    after = merged(early, replace(NEWS, page=WEEKLY))
+    assert starts(after) == [NOW, NOW + 14 * DAY, NOW + 30 * DAY]
+    assert after.expires_at == NOW + 30 * DAY + HOUR
+
+
+def test_a_newer_series_speaks_for_its_instances_but_the_newest() -> None:
+    last, later = Revision(1, "20260504T080000Z"), Revision(2, "20260503T080000Z")
+    changed = merged(SERIES, moved(NOW + 30 * DAY))
+    assert starts(merged(changed, replace(NEWS, page=WEEKLY, revision=later))) == starts(SERIES)
+    changed = merged(SERIES, moved(NOW + 30 * DAY, last))
+    after = merged(changed, replace(NEWS, page=WEEKLY, revision=later))
+    assert (starts(after), after.expires_at) == ([NOW, NOW + 14 * DAY, NOW + 30 * DAY], NOW + 30 * DAY + HOUR)
 
 
 def test_an_instance_never_shortens_the_life() -> None:

@@ -6,7 +6,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from notes2conf_milter.core.meeting import MailRecord, Occurrence, Page, Person, Revision, Room, RoomState, Version
+from notes2conf_milter.core.meeting import (
+    Instance,
+    MailRecord,
+    Occurrence,
+    Page,
+    Person,
+    Revision,
+    Room,
+    RoomState,
+    Version,
+)
 from notes2conf_milter.store import plaintext
 from notes2conf_milter.store.sealing import Unsealable
 
@@ -20,7 +30,10 @@ PEOPLE = st.lists(PERSONS, max_size=5).map(tuple)
 RECORDS = st.builds(MailRecord, TEXT, PEOPLE, TEXT, TEXT, st.booleans(), TEXT)
 REVISIONS = st.builds(Revision, st.integers(0, 2**31), TEXT)
 NAMED = st.lists(st.tuples(TEXT, REVISIONS), max_size=5).map(tuple)
-VERSIONS = st.builds(Version, REVISIONS, NAMED, NAMED)
+INSTANCES = st.builds(
+    Instance, REVISIONS, st.lists(SECONDS, max_size=3).map(tuple), st.lists(TIMES, max_size=3).map(tuple), SECONDS
+)
+VERSIONS = st.builds(Version, REVISIONS, st.lists(st.tuples(TEXT, INSTANCES), max_size=5).map(tuple), NAMED)
 READERS = [plaintext.to_page, plaintext.to_room, plaintext.to_record, plaintext.to_version]
 
 
@@ -55,7 +68,7 @@ def test_a_version_comes_back(version: Version) -> None:
 
 def test_a_version_of_before_anybody_was_uninvited() -> None:
     """Rows that an earlier state wrote are read on."""
-    instance = ("20260312T090000Z", Revision(2, "20260302"))
+    instance = ("20260312T090000Z", Instance(Revision(2, "20260302")))
     assert plaintext.to_version(b'[1,"20260301",[["20260312T090000Z",2,"20260302"]]]  ') == Version(
         Revision(1, "20260301"), (instance,)
     )
