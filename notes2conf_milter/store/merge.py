@@ -68,17 +68,18 @@ def _after_series(known: Known, news: News) -> Known:
     if news.revision < seen:
         return known
     version = replace(known.version, series=news.revision)
-    if news.revision == seen or seen == Revision():
-        # The same message for other recipients (Notes: one for each destination domain), or the series of which only an
-        # instance was seen: what the instances brought must stay.
+    if news.revision == seen:
+        # The same message for other recipients (Notes: one for each destination domain): what it does not name stays.
         times = _with_instances((*known.page.times, *news.page.times), version.instances)
         page = replace(news.page, times=times)
         return Known(page, _joined(known.record, news), version, max(known.expires_at, news.expires_at))
     # A newer series speaks for its instances, too, but for those of which a message was written after it.
     standing = tuple((name, one) for name, one in version.instances if not _spoken_for(one.revision, news.revision))
     page = replace(news.page, times=_with_instances(news.page.times, standing))
-    record = replace(known.record, attendees=_together((), news.attendees))
     expires_at = max(news.expires_at, *(one.expires_at for _, one in standing), 0)
+    record = replace(known.record, attendees=_together((), news.attendees))
+    if seen == Revision():  # only instances were seen, and they may have guests of their own
+        record = _joined(known.record, news)
     return Known(page, record, replace(version, instances=standing), expires_at)
 
 

@@ -284,9 +284,9 @@ class Life(RuleBasedStateMachine):
             old = one.sequence < (row.series or 0) if seen is None else one.sequence < seen[0]
             if not old:
                 row.instances[one.instance], row.end = (one.sequence, one.end), max(row.end, one.end)
-        elif row.series is None or one.sequence == row.series:
-            row.series, row.end = one.sequence, max(row.end, one.end)
-        elif one.sequence > row.series:
+        elif one.sequence == row.series:
+            row.end = max(row.end, one.end)
+        elif row.series is None or one.sequence > row.series:
             row.instances = {name: seen for name, seen in row.instances.items() if seen[0] >= one.sequence}
             row.series, row.end = one.sequence, max([one.end, *(end for _, end in row.instances.values())])
         return row

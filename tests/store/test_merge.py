@@ -123,6 +123,49 @@ def test_an_instance_that_came_before_its_series() -> None:
     assert after.expires_at == NOW + 30 * DAY + HOUR
 
 
+@st.composite
+def histories(draw: st.DrawFn) -> tuple[list[News], list[News]]:
+    """What an organizer sends, and what arrives of it: all of it, in another order, some twice."""
+    sent: list[News] = []
+    sequence, start = 0, NOW
+    for number, kind in enumerate(
+        ["series", *draw(st.lists(st.sampled_from(["series", "i0", "i1", "i2"]), max_size=6))]
+    ):
+        sequence, stamp = sequence + (kind == "series"), f"202605{number + 1:02}T080000Z"
+        if kind == "series":
+            start = NOW + number * HOUR
+            times = tuple(Occurrence(start + week * 7 * DAY, start + week * 7 * DAY + HOUR) for week in range(3))
+            sent.append(News(replace(WEEKLY, times=times), (BERT,), Revision(sequence, stamp), None, times[-1].end))
+            continue
+        original = start + int(kind[1:]) * 7 * DAY
+        off, to = draw(st.booleans()), original + draw(st.integers(1, 40)) * DAY + number
+        times = () if off else (Occurrence(to, to + HOUR),)
+        page = replace(WEEKLY, times=times)
+        end = original if off else to + HOUR
+        sent.append(News(page, (BERT,), Revision(sequence, stamp), kind, end, (original,)))
+    arriving = draw(st.permutations(sent + draw(st.lists(st.sampled_from(sent), max_size=3))))
+    return sent, arriving
+
+
+@given(histories())
+def test_in_whatever_order_a_series_and_its_instances_come(history: tuple[list[News], list[News]]) -> None:
+    """The times are those that the organizer's calendar has in the end."""
+    sent, arriving = history
+    wanted = known_after(sent)
+    series = [at for at, one in enumerate(sent) if one.recurrence_id is None][-1]
+    latest = {one.recurrence_id: one for one in sent[series:]}
+    gone = {start for name, one in latest.items() if name for start in one.replaced}
+    stays = [one for one in sent[series].page.times if one.start not in gone]
+    assert set(wanted.page.times) == {
+        *stays,
+        *(time for name, one in latest.items() if name for time in one.page.times),
+    }
+    known = known_after(arriving)
+    assert known.page == wanted.page
+    assert known.version.series == wanted.version.series
+    assert known.expires_at >= max([one.end for one in known.page.times], default=0)
+
+
 def test_a_newer_series_speaks_for_its_instances_but_the_newest() -> None:
     last, later = Revision(1, "20260504T080000Z"), Revision(2, "20260503T080000Z")
     changed = merged(SERIES, moved(NOW + 30 * DAY))
