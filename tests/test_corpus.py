@@ -14,7 +14,7 @@ import icalendar
 import pytest
 
 from notes2conf_milter.core.edits import apply
-from notes2conf_milter.core.invitation import Invitation, read
+from notes2conf_milter.core.invitation import Cancellation, Invitation, read
 from notes2conf_milter.core.rewrite import meant, rewrite
 from notes2conf_milter.core.selfcheck import check
 from notes2conf_milter.core.transfer import decode
@@ -56,11 +56,12 @@ def parses(calendar: bytes) -> bool:
 
 @needed
 def test_every_message_of_the_corpus_has_an_answer() -> None:
-    """Each is an invitation or a reason, and there are plenty of both."""
+    """Each is an invitation, a cancellation or a reason, and there are plenty of each."""
     assert CORPUS.is_dir(), "CI needs the corpus"
     answers = [read(octets) for octets in in_every_encoding().values()]
-    assert all(isinstance(answer, Invitation | Reason) for answer in answers)
+    assert all(isinstance(answer, Invitation | Cancellation | Reason) for answer in answers)
     assert sum(isinstance(answer, Invitation) for answer in answers) > 100
+    assert sum(isinstance(answer, Cancellation) for answer in answers) > 10
     assert len({answer for answer in answers if isinstance(answer, Reason)}) > 5
 
 
