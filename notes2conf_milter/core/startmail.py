@@ -88,9 +88,8 @@ _TEXTS = {
 def compose(mail: StartMail) -> bytes:
     """Return the octets of a start mail: text and HTML, ASCII on the wire, CRLF line ends (RFC 5322 §2.3)."""
     texts = _TEXTS[mail.language]
-    message = MIMEMultipart(
-        "alternative", "=_notes2conf_start"
-    )  # the same mail has the same octets; QP never holds `=_`
+    # The same mail has the same octets, so the boundary is fixed; quoted-printable never holds `=_`.
+    message = MIMEMultipart("alternative", "=_notes2conf_start")
     subject = _line(mail.page.subject) or texts.what
     message["Date"] = formatdate(mail.date)
     message["From"] = f"{texts.name} <{mail.sender}>"

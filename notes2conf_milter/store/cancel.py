@@ -11,8 +11,8 @@ meeting is cancelled. In doubt it stays until its end.
 from dataclasses import replace
 from enum import Enum
 
-from notes2conf_milter.core.meeting import Instance, Revision
-from notes2conf_milter.store.merge import MAX_ATTENDEES, Known, is_older, with_instance
+from notes2conf_milter.core.meeting import Revision
+from notes2conf_milter.store.merge import MAX_ATTENDEES, Known, News, merged
 
 TOMBSTONE_SECONDS = 6 * 86_400  # longer than a mail server tries to deliver a message (RFC 5321 §4.5.4.1: 4 to 5 days)
 
@@ -37,8 +37,8 @@ def after_cancel(known: Known, addresses: frozenset[str], revision: Revision) ->
     organizer = known.page.organizer.address.lower()
     if all(one.address.lower() == organizer for one in invited):
         return None
-    newer = {address: max(revision, seen) for address, seen in known.version.withdrawn if address in addresses}
-    withdrawn = dict(known.version.withdrawn) | dict.fromkeys(addresses, revision) | newer
+    withdrawn = dict(known.version.withdrawn)
+    withdrawn |= {address: max(revision, withdrawn.get(address, revision)) for address in addresses}
     version = replace(known.version, withdrawn=tuple(sorted(withdrawn.items())[:MAX_ATTENDEES]))
     after = replace(known, record=replace(known.record, attendees=invited), version=version)
     return known if after == known else after
@@ -54,15 +54,11 @@ def after_cancelled_date(
     """
     organizer = known.page.organizer.address.lower()
     others = {one.address.lower() for one in known.record.attendees} - {organizer}
-    if not others <= addresses or is_older(known.version, recurrence_id, revision):
+    if not others <= addresses:
         return known
-    before = dict(known.version.instances).get(recurrence_id)
-    moved = set(before.times) if before else set()
-    gone = Instance(revision, replaced, (), known.expires_at)
-    times = tuple(one for one in known.page.times if one.start not in replaced and one not in moved)
-    version = with_instance(known.version, recurrence_id, gone)
-    after = replace(known, page=replace(known.page, times=times), version=version)
-    return known if after == known else after
+    return merged(
+        known, News(replace(known.page, times=()), (), revision, recurrence_id, 0, replaced)
+    )  # at no other time
 
 
 def revives(news: Revision, cancelled: Revision) -> bool:

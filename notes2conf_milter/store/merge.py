@@ -77,26 +77,22 @@ def _after_series(known: Known, news: News) -> Known:
     standing = tuple((name, one) for name, one in version.instances if not _spoken_for(one.revision, news.revision))
     page = replace(news.page, times=_with_instances(news.page.times, standing))
     expires_at = max(news.expires_at, *(one.expires_at for _, one in standing), 0)
-    record = replace(known.record, attendees=_together((), news.attendees))
-    if seen == Revision():  # only instances were seen, and they may have guests of their own
-        record = _joined(known.record, news)
+    record = _joined(known.record, news)
+    if news.revision.sequence > seen.sequence and seen != Revision():
+        # Else it may name only some: those who were just invited, or the one whom it is for (Google, hidden guests); and an
+        # instance may have guests of its own.
+        record = replace(known.record, attendees=_together((), news.attendees))
     return Known(page, record, replace(version, instances=standing), expires_at)
 
 
 def _after_instance(known: Known, news: News) -> Known:
-    if is_older(known.version, news.recurrence_id or "", news.revision):
+    before = dict(known.version.instances).get(news.recurrence_id or "")
+    if _spoken_for(news.revision, known.version.series) if before is None else news.revision < before.revision:
         return known
     version = _with_instance(known.version, news)
-    before = dict(known.version.instances).get(news.recurrence_id or "")
     left = set(known.page.times) - set(before.times if before else ())
     page = replace(known.page, times=_with_instances(left, version.instances), recurring=True)
     return Known(page, _joined(known.record, news), version, max(known.expires_at, news.expires_at))
-
-
-def is_older(version: Version, recurrence_id: str, revision: Revision) -> bool:
-    """Say whether a message about an instance is older than what is known of it."""
-    seen = dict(version.instances).get(recurrence_id)
-    return _spoken_for(revision, version.series) if seen is None else revision < seen.revision
 
 
 def _spoken_for(instance: Revision, series: Revision) -> bool:
@@ -106,12 +102,7 @@ def _spoken_for(instance: Revision, series: Revision) -> bool:
 
 def _with_instance(version: Version, news: News) -> Version:
     one = Instance(news.revision, news.replaced, news.page.times[-MAX_TIMES:], news.expires_at)
-    return with_instance(version, news.recurrence_id or "", one)
-
-
-def with_instance(version: Version, recurrence_id: str, one: Instance) -> Version:
-    """Return a version that knows of an instance."""
-    instances = dict(version.instances) | {recurrence_id: one}
+    instances = dict(version.instances) | {news.recurrence_id or "": one}
     return replace(version, instances=tuple(sorted(instances.items(), key=itemgetter(0))[-MAX_INSTANCES:]))
 
 

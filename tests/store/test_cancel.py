@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from notes2conf_milter.core.meeting import LinkKind, MailRecord, Occurrence, Person, Revision, Version
 from notes2conf_milter.store.cancel import TOMBSTONE_SECONDS, Cancelling, after_cancel, after_cancelled_date, revives
-from notes2conf_milter.store.merge import Known, News, merged
+from notes2conf_milter.store.merge import Known, News, first, merged
 from notes2conf_milter.store.purge import purge
 from notes2conf_milter.store.sqlite import Claim, Refusal
 from tests.store.vault import BERT, CLARA, DAY, END, FIRST, HOUR, NOW, ORGANIZER, PAGE, SECOND, UID, Vault, claim
@@ -56,6 +56,13 @@ def test_a_late_cancellation_is_no_more() -> None:
     assert after_cancel(anew, EVERYBODY, FIRST) is anew
 
 
+def test_messages_that_name_only_the_one_they_are_for() -> None:
+    """Google's, where guests do not see each other: written one after the other, and each knows of one guest alone."""
+    known = first(UID, News(PAGE, (BERT,), Revision(0, "20260501T080000Z"), None, END), "join", "start")
+    known = merged(known, News(PAGE, (CLARA,), Revision(0, "20260501T080001Z"), None, END))
+    assert invited(after_cancel(known, only(CLARA), SECOND)) == [BERT]  # he still holds the link
+
+
 def test_who_was_uninvited_does_not_come_back_with_old_mail() -> None:
     """But does with a newer invitation."""
     less = after_cancel(KNOWN, only(BERT), SECOND)
@@ -73,7 +80,7 @@ def test_an_update_that_is_older_than_the_uninvitation() -> None:
 
 
 WEEKLY = tuple(Occurrence(NOW + week * 7 * DAY, NOW + week * 7 * DAY + HOUR) for week in range(3))
-SERIES = replace(KNOWN, page=replace(PAGE, times=WEEKLY))
+SERIES = replace(KNOWN, page=replace(PAGE, times=WEEKLY, recurring=True))
 MIDDLE = (WEEKLY[1].start,)
 
 
@@ -85,6 +92,13 @@ def test_a_cancelled_date() -> None:
     assert merged(less, News(SERIES.page, (ANNA, BERT, CLARA), FIRST, None, END)) is less
     back = merged(less, News(replace(PAGE, times=WEEKLY[1:2]), (BERT,), THIRD, "i", END, MIDDLE))
     assert back.page.times == WEEKLY
+
+
+def test_a_cancelled_date_does_not_lengthen_a_life() -> None:
+    """A series that was shortened before and comes later has its own end."""
+    less = after_cancelled_date(SERIES, EVERYBODY, Revision(0, "20260509T080000Z"), "i", MIDDLE)
+    shorter = merged(less, News(replace(PAGE, times=WEEKLY[:1]), (BERT, CLARA), SECOND, None, END - HOUR))
+    assert (shorter.page.times, shorter.expires_at) == (WEEKLY[:1], END - HOUR)
 
 
 def test_a_date_that_was_moved_and_then_cancelled() -> None:
