@@ -60,6 +60,12 @@ SETTINGS: tuple[Setting, ...] = (
         "Language of the text put into invitations and of start mails; pages follow the browser.",
     ),
     Setting(
+        "links",
+        "meeting",
+        kind.choice("meeting", "attendee"),
+        "Whether all guests of a meeting have one link, or each an own one where each gets a copy of the message.",
+    ),
+    Setting(
         "state_dir",
         "/var/lib/notes2conf",
         kind.path,
@@ -131,6 +137,12 @@ SETTINGS: tuple[Setting, ...] = (
         "What becomes of an invitation while the store of meetings cannot be used: it waits, or it goes on without a link.",
     ),
     Setting(
+        "policy.tell_organizer",
+        True,
+        kind.flag,
+        "Tell own organizers by mail when their invitation is signed, encrypted or unreadable, and so goes on without a link.",
+    ),
+    Setting(
         "milter.listen",
         [],
         kind.list_of(kind.milter_socket),
@@ -166,6 +178,30 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting("smtp.hostname", "", kind.host_name, 'The name in our greeting and EHLO; "": this host\'s name.'),
     Setting(
+        "conference.addresses",
+        [],
+        kind.list_of(kind.mail_address),
+        "Addresses that an organizer invites like a room to get a conference, under any policy.trigger.",
+    ),
+    Setting(
+        "conference.listen",
+        "",
+        kind.optional(kind.milter_socket),
+        'Socket on which Postfix delivers mail to these addresses by LMTP, unix:PATH or inet:HOST:PORT; "": none.',
+    ),
+    Setting(
+        "conference.reply",
+        False,
+        kind.flag,
+        "Accept invitations in the name of the conference address, as a room does.",
+    ),
+    Setting(
+        "conference.internal_domains",
+        [],
+        kind.list_of(kind.domain),
+        "Domains whose invitations never come by here: their attendees get the join link in a mail of its own.",
+    ),
+    Setting(
         "start_mail.relay",
         "",
         kind.optional(kind.tcp_socket),
@@ -187,6 +223,10 @@ SETTINGS: tuple[Setting, ...] = (
         "How long a series without an end is kept after the newest message of its organizer.",
     ),
     Setting("limits.message_octets", 26_214_400, kind.number(65_536, 268_435_456), "Larger messages pass unread."),
+    Setting("limits.attendees", 500, kind.number(1, 2000), "An invitation to more attendees gets no link."),
+    Setting(
+        "limits.meetings_per_hour", 100, kind.number(1, 10_000), "New meetings with a link that one organizer may make."
+    ),
     Setting("limits.processing_seconds", 60, kind.number(1, 280), "A message that takes longer is deferred."),
     Setting("limits.idle_seconds", 7210, kind.number(60, 86_400), "A connection that is silent for longer is closed."),
     Setting(
@@ -220,6 +260,7 @@ class Settings:
 
     base_url: str | None
     language: str
+    attendee_links: bool
     state_dir: Path
     keys_mail: Path
     keys_epoch: Path
@@ -230,12 +271,15 @@ class Settings:
     smtp_next_hop: InetAddress | None
     smtp_peers: tuple[kind.Network, ...]
     smtp_hostname: str
+    conference_listen: UnixAddress | InetAddress | None
+    conference_reply: bool
     start_mail_relay: InetAddress
     start_mail_from: str | None
     defer_without_store: bool
     retention_grace_seconds: int
     retention_open_series_days: int
     limits_message_octets: int
+    limits_meetings_per_hour: int
     limits_processing_seconds: int
     limits_idle_seconds: int
     web_listen: InetAddress
@@ -306,6 +350,10 @@ def _settings(values: dict[str, Any], source: str) -> Settings:
     relay = values["start_mail.relay"] or values["smtp.next_hop"] or InetAddress("127.0.0.1", 10026)
     if values["smtp.listen"] is not None and values["smtp.next_hop"] is None:
         raise ConfigError(source, "smtp.next_hop", "the SMTP door (smtp.listen) needs it; give HOST:PORT or --next-hop")
+    if values["conference.listen"] is not None and not values["conference.addresses"]:
+        raise ConfigError(
+            source, "conference.addresses", 'conference.listen needs at least one, as ["meet@conf.example.org"]'
+        )
     if values["policy.keyword"].lower() == values["policy.opt_out_keyword"].lower():
         raise ConfigError(
             source, "policy.opt_out_keyword", "is the same word as policy.keyword; allowed is another one"
@@ -313,6 +361,7 @@ def _settings(values: dict[str, Any], source: str) -> Settings:
     return Settings(
         base_url=values["base_url"],
         language=values["language"],
+        attendee_links=values["links"] == "attendee",
         state_dir=state,
         keys_mail=values["keys.mail"] or state / MAIL_KEY_NAME,
         keys_epoch=values["keys.epoch"] or state / EPOCH_NAME,
@@ -323,12 +372,15 @@ def _settings(values: dict[str, Any], source: str) -> Settings:
         smtp_next_hop=values["smtp.next_hop"],
         smtp_peers=values["smtp.peers"],
         smtp_hostname=values["smtp.hostname"] or _own_name(),
+        conference_listen=values["conference.listen"],
+        conference_reply=values["conference.reply"],
         start_mail_relay=relay,
         start_mail_from=values["start_mail.from"],
         defer_without_store=values["policy.without_store"] == "defer",
         retention_grace_seconds=values["retention.grace_seconds"],
         retention_open_series_days=values["retention.open_series_days"],
         limits_message_octets=values["limits.message_octets"],
+        limits_meetings_per_hour=values["limits.meetings_per_hour"],
         limits_processing_seconds=values["limits.processing_seconds"],
         limits_idle_seconds=values["limits.idle_seconds"],
         web_listen=values["web.listen"],
@@ -358,4 +410,8 @@ def _policy(values: dict[str, Any]) -> PolicySettings:
         keyword=values["policy.keyword"],
         opt_out=values["policy.opt_out_keyword"],
         conferences=Conferences((*KNOWN, *values["policy.known_conferences"], *own)),
+        conference_addresses=frozenset(address.lower() for address in values["conference.addresses"]),
+        internal_domains=frozenset(values["conference.internal_domains"]),
+        most_attendees=values["limits.attendees"],
+        tell_organizer=values["policy.tell_organizer"],
     )

@@ -62,8 +62,11 @@ def flow_settings(settings: Settings) -> FlowSettings:
         message_octets=settings.limits_message_octets,
         series_seconds=settings.retention_open_series_days * 86400,
         grace_seconds=settings.retention_grace_seconds,
-        start_mail_from=settings.start_mail_from,
+        own_mail_from=settings.start_mail_from,
         defer_without_store=settings.defer_without_store,
+        meetings_per_hour=settings.limits_meetings_per_hour,
+        attendee_links=settings.attendee_links,
+        reply=settings.conference_reply,
     )
 
 
@@ -77,7 +80,8 @@ async def mail_service(
     """
     settings.need("base_url", settings.base_url, "mail")
     settings.need("policy.organizer_domains", settings.policy.organizer_domains, "mail")
-    settings.need("milter.listen", settings.milter_listen or settings.smtp_listen, "mail (or smtp.listen, --smtp)")
+    some = settings.milter_listen or settings.smtp_listen or settings.conference_listen
+    settings.need("milter.listen", some, "mail (or smtp.listen, --smtp)")
     store = open_meetings(settings)
 
     def announce(recipient: bytes, message: bytes) -> "asyncio.Future[Handover]":
@@ -97,11 +101,14 @@ async def mail_service(
         flow = MailFlow(flowing, store, store_thread=store_thread, work=work, hand_over=announce, clock=now, note=note)
         async with contextlib.AsyncExitStack() as doors:
             doors.push_async_callback(work.close)
+            doors.push_async_callback(flow.finish)
             listening: list[UnixAddress | InetAddress] = []
             for address in settings.milter_listen:
                 listening += await _milter_door(doors, settings, address, flow)
             if settings.smtp_listen is not None and settings.smtp_next_hop is not None:
                 listening.append(await _smtp_door(doors, settings, settings.smtp_listen, settings.smtp_next_hop, flow))
+            if settings.conference_listen is not None:
+                listening += await _conference_address(doors, settings, settings.conference_listen, flow)
             yield listening
         store_thread.submit(store.close).result()
 
@@ -134,15 +141,38 @@ def socket_access(settings: Settings) -> tuple[int | None, int | None]:
         return None, None
 
 
-async def _smtp_door(
-    doors: contextlib.AsyncExitStack, settings: Settings, listen: InetAddress, next_hop: InetAddress, flow: MailFlow
-) -> InetAddress:
-    door = SmtpServer()
-    limits = SmtpLimits(
+def _smtp_limits(settings: Settings) -> SmtpLimits:
+    return SmtpLimits(
         message=settings.limits_message_octets,
         idle=min(300, settings.limits_idle_seconds),  # RFC 5321 §4.5.3.2.7
         processing=settings.limits_processing_seconds,
     )
+
+
+async def _conference_address(
+    doors: contextlib.AsyncExitStack, settings: Settings, listen: UnixAddress | InetAddress, flow: MailFlow
+) -> list[UnixAddress | InetAddress]:
+    door = SmtpServer()
+    mode, group = socket_access(settings)
+    await door.start_conference(
+        listen,
+        flow,
+        settings.policy.conference_addresses,
+        peers=settings.smtp_peers,
+        hostname=settings.smtp_hostname,
+        limits=_smtp_limits(settings),
+        socket_mode=mode,
+        socket_group=group,
+    )
+    doors.push_async_callback(door.close, GRACE_SECONDS)
+    return door.addresses
+
+
+async def _smtp_door(
+    doors: contextlib.AsyncExitStack, settings: Settings, listen: InetAddress, next_hop: InetAddress, flow: MailFlow
+) -> InetAddress:
+    door = SmtpServer()
+    limits = _smtp_limits(settings)
     await door.start(listen, next_hop, flow, peers=settings.smtp_peers, hostname=settings.smtp_hostname, limits=limits)
     doors.push_async_callback(door.close, GRACE_SECONDS)
     return door.address

@@ -1,33 +1,34 @@
 """One message: decide, remember, rewrite. The only place where failure becomes 4xx.
 
-In:  a door's envelope and octets. Out: an `Outcome`: pass with a reason, rewrite with edits, or defer.
+In:  a door's envelope and octets. Out: an `Outcome`: pass with a reason, rewrite with edits, or defer; at the conference
+     address take or drop, or defer.
 Order (laws 1 and 5): the invitation is read and judged; the meeting is claimed and committed; the message is rewritten and
-checked; the organizer's start mail is handed over; only then does the answer leave. Whatever fails before that defers the
-message, or lets the original pass where a link would have nothing behind it.
+checked; the organizer's start mail and the mails to internal attendees are handed over; only then does the answer leave.
+Whatever fails before that defers the message, or lets the original pass where a link would have nothing behind it.
 Logs: one line for each message: queue id, door, verdict, reason. No personal data, no token.
 """
 
 import asyncio
-import hashlib
 import logging
 import traceback
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from concurrent.futures import Executor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
-from typing import TypeVar
+from typing import Any, TypeVar
 from weakref import WeakValueDictionary
 
+from notes2conf_milter.announcing import Announcer
 from notes2conf_milter.core.envelope import Envelope
 from notes2conf_milter.core.invitation import may_hold_calendar
-from notes2conf_milter.core.joinlink import join_url, start_url
-from notes2conf_milter.core.message import MessageTooComplex
+from notes2conf_milter.core.message import MessageTooComplex, header_fields
 from notes2conf_milter.core.policy import PolicySettings, before_body, plainly_no_calendar
-from notes2conf_milter.core.startmail import StartMail, compose
+from notes2conf_milter.core.quota import Quota
+from notes2conf_milter.core.skips import Skipped, may_hold_tnef
 from notes2conf_milter.core.verdict import Outcome, Reason, Verdict
 from notes2conf_milter.core.work import Cancelled, Judged, WorkSettings
-from notes2conf_milter.smtp.reinject import Handed, Handover
+from notes2conf_milter.ownmail import HandOver, OwnMail
 from notes2conf_milter.store import Cancelling, Claim, MeetingStore, Refusal, StoreError, UnreadableError
 from notes2conf_milter.workers import OverBudget, Sitting, Work, WorkFailed
 
@@ -46,9 +47,9 @@ _CANCELLED = {
     Cancelling.ATTENDEES: Outcome(Verdict.PASS, Reason.ATTENDEES_CANCELLED),
     Cancelling.MEETING: Outcome(Verdict.FORGET, Reason.MEETING_CANCELLED),
 }
+_CAME_TO_SOMETHING = frozenset({Reason.DATE_CANCELLED, Reason.ATTENDEES_CANCELLED, Reason.MEETING_CANCELLED})
 
 T = TypeVar("T")
-HandOver = Callable[[bytes, bytes], "asyncio.Future[Handover]"]
 Note = Callable[[logging.Logger, str], None]
 
 
@@ -57,8 +58,9 @@ class FlowSettings:
     """What the flow needs of the settings.
 
     series_seconds: how long a series without an end is kept. grace_seconds: how long a meeting is kept after its end.
-    start_mail_from: From of start mails, None for no-reply@ the organizer's domain. defer_without_store: invitations wait
-    while the store cannot be used; else they go on without a link.
+    own_mail_from: From of start mails and the like, None for no-reply@ the organizer's domain. defer_without_store: invitations
+    wait while the store cannot be used; else they go on without a link. meetings_per_hour: new ones of an organizer.
+    attendee_links: each attendee's copy has an own link where there is a copy for each. reply: conference addresses accept.
     """
 
     base_url: str
@@ -67,8 +69,11 @@ class FlowSettings:
     message_octets: int = 26_214_400
     series_seconds: int = 730 * 86400
     grace_seconds: int = 0
-    start_mail_from: str | None = None
+    own_mail_from: str | None = None
     defer_without_store: bool = True
+    meetings_per_hour: int = 100
+    attendee_links: bool = False
+    reply: bool = False
 
     def work(self) -> WorkSettings:
         """Return what core.work needs of them."""
@@ -76,10 +81,10 @@ class FlowSettings:
 
 
 class MailFlow:
-    """What both doors ask. No method raises (asyncio.CancelledError aside); they write the log line themselves.
+    """What the doors ask. No method raises (asyncio.CancelledError aside); they write the log line themselves.
 
     store: used in `store_thread` alone (one thread). work: where messages are read and rewritten, off the event loop.
-    hand_over: sends a start mail (recipient, message); None sends none (`notes2conf-milter rewrite`). clock: seconds since
+    hand_over: sends a mail of our own (recipient, message); None sends none (`notes2conf-milter rewrite`). clock: seconds since
     1970 UTC. note: writes the log line of a message.
     """
 
@@ -99,8 +104,20 @@ class MailFlow:
         self._store = store
         self._store_thread = store_thread
         self._work = work
-        self._hand_over = hand_over
         self._clock = clock
+        self._own_mail = None
+        if hand_over is not None:
+            sender, language = settings.own_mail_from, settings.language
+            self._own_mail = OwnMail(settings.base_url, sender, language, hand_over, clock)
+        self._announcer = Announcer(
+            self._own_mail,
+            store,
+            self._in_store,
+            clock,
+            attendee_links=settings.attendee_links,
+            reply=settings.reply,
+        )
+        self._quota = Quota(settings.meetings_per_hour)
         self._busy: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
 
     @staticmethod
@@ -113,13 +130,17 @@ class MailFlow:
 
         header: the header section with its line ends, without or with the empty line that ends it. Fast, no I/O.
         """
+        outcome = self._before_body(envelope, header)
+        return None if outcome is None else self._answer(envelope, outcome)
+
+    def _before_body(self, envelope: Envelope, header: bytes) -> Outcome | None:
         try:
             reason = before_body(envelope, header, self._settings.policy)
         except MessageTooComplex:
             reason = Reason.TOO_COMPLEX
         except Exception as error:  # noqa: BLE001 - law 1: what we do not understand goes on untouched or waits
-            return self._answer(envelope, _unforeseen(error))
-        return None if reason is None else self._answer(envelope, Outcome(Verdict.PASS, reason))
+            return _unforeseen(error)
+        return None if reason is None else Outcome(Verdict.PASS, reason)
 
     def pass_unread(self, envelope: Envelope, reason: Reason) -> Outcome:
         """Answer PASS without having seen the whole message (Reason.TOO_LARGE, NO_CALENDAR)."""
@@ -127,24 +148,45 @@ class MailFlow:
 
     async def process(self, envelope: Envelope, message: bytes) -> Outcome:
         """Answer for a whole message (header, empty line, body) for which `before_body` gave None."""
+        return self._answer(envelope, await self._caught(self._process(envelope, message)))
+
+    async def deliver(self, envelope: Envelope, message: bytes) -> Outcome:
+        """Answer for a whole message to a conference address: TAKE or DROP, nothing goes on; or DEFER, it comes again."""
+        outcome = await self._caught(self._deliver(envelope, message))
+        if outcome.verdict is Verdict.PASS and outcome.reason is Reason.STORE_UNAVAILABLE:
+            outcome = Outcome(Verdict.DEFER, outcome.reason)  # a message that goes nowhere else had better wait
+        elif outcome.verdict in (Verdict.PASS, Verdict.FORGET):
+            verdict = Verdict.TAKE if outcome.reason in _CAME_TO_SOMETHING else Verdict.DROP
+            outcome = Outcome(verdict, outcome.reason)
+        return self._answer(envelope, outcome)
+
+    def drop_unread(self, envelope: Envelope, reason: Reason) -> Outcome:
+        """Answer DROP for a message to a conference address of which the rest is not looked at (Reason.TOO_LARGE)."""
+        return self._answer(envelope, Outcome(Verdict.DROP, reason))
+
+    async def finish(self) -> None:
+        """Wait for mails of our own that are under way in the background."""
+        if self._own_mail is not None:
+            await self._own_mail.finish()
+
+    async def _caught(self, answer: Coroutine[Any, Any, Outcome]) -> Outcome:
         try:
-            outcome = await self._process(envelope, message)
+            return await answer
         except UnreadableError as error:  # not "cannot now": its mail would wait until it bounces
             log.error("store: %s; %s", error, _REMEDY)
-            outcome = Outcome(Verdict.PASS, Reason.MEETING_UNREADABLE)
+            return Outcome(Verdict.PASS, Reason.MEETING_UNREADABLE)
         except OverBudget as error:
             log.warning("work: more %s than a message is given; the original goes on", error)
-            outcome = Outcome(Verdict.PASS, Reason.TOO_MUCH_WORK)
+            return Outcome(Verdict.PASS, Reason.TOO_MUCH_WORK)
         except WorkFailed as error:
             log.error("unforeseen %s", error)
-            outcome = Outcome(Verdict.DEFER, Reason.INTERNAL_ERROR)
+            return Outcome(Verdict.DEFER, Reason.INTERNAL_ERROR)
         except StoreError as error:
             log.error("store: %s", error)
             verdict = Verdict.DEFER if self._settings.defer_without_store else Verdict.PASS
-            outcome = Outcome(verdict, Reason.STORE_UNAVAILABLE)
+            return Outcome(verdict, Reason.STORE_UNAVAILABLE)
         except Exception as error:  # noqa: BLE001 - law 1: our failure is 4xx, whatever it is
-            outcome = _unforeseen(error)
-        return self._answer(envelope, outcome)
+            return _unforeseen(error)
 
     def _answer(self, envelope: Envelope, outcome: Outcome) -> Outcome:
         verdict, reason = outcome.verdict.value, outcome.reason.value
@@ -156,32 +198,79 @@ class MailFlow:
         if len(message) > self._settings.message_octets:
             return Outcome(Verdict.PASS, Reason.TOO_LARGE)
         long = len(message) > _LONG_LOOK  # then other messages go on meanwhile
-        if not (await asyncio.to_thread(may_hold_calendar, message) if long else may_hold_calendar(message)):
+        if not (await asyncio.to_thread(self._worth_reading, message) if long else self._worth_reading(message)):
             return Outcome(Verdict.PASS, Reason.NO_CALENDAR)  # most mail with parts, without a change of processes
         sitting = self._work.sitting(message)
         try:
             found = await sitting.judge(envelope, self._clock())
-            if isinstance(found, Reason):
-                return Outcome(Verdict.PASS, found)
-            if isinstance(found, Cancelled):
-                async with self._alone(found.organizer, found.uid):
-                    return await self._cancel(found)
+            if not isinstance(found, Judged):
+                return await self._without_link(found)
             async with self._alone(found.page.organizer.address, found.uid):
-                return await self._give_link(message, found, sitting)
+                return await self._give_link(envelope, message, found, sitting)
         finally:
             sitting.end()
 
-    async def _cancel(self, found: Cancelled) -> Outcome:
-        about = partial(self._store.cancel, recurrence_id=found.instance, replaced=found.replaced)
-        cancel = partial(about, found.organizer, found.uid, found.addresses, found.revision, self._clock())
-        return _CANCELLED[await self._in_store(cancel)]
+    async def _deliver(self, envelope: Envelope, message: bytes) -> Outcome:
+        if len(message) > self._settings.message_octets:
+            return Outcome(Verdict.DROP, Reason.TOO_LARGE)
+        outcome = self._before_body(envelope, message[: header_fields(message).body_start])
+        if outcome is not None:
+            return outcome
+        sitting = self._work.sitting(message)
+        try:
+            found = await sitting.judge(envelope, self._clock())
+        finally:
+            sitting.end()
+        if not isinstance(found, Judged):
+            return await self._without_link(found)
+        if not found.decision.update:
+            return Outcome(Verdict.DROP, Reason.SENDER_NOT_ORGANIZER)
+        async with self._alone(found.page.organizer.address, found.uid):
+            return await self._make_conference(envelope, found)
 
-    async def _give_link(self, message: bytes, found: Judged, sitting: Sitting) -> Outcome:
+    def _worth_reading(self, message: bytes) -> bool:
+        return may_hold_calendar(message) or (self._settings.policy.tell_organizer and may_hold_tnef(message))
+
+    async def _without_link(self, found: Cancelled | Skipped | Reason) -> Outcome:
+        match found:
+            case Cancelled():
+                async with self._alone(found.organizer, found.uid):
+                    return await self._cancel(found)
+            case Skipped():
+                if self._own_mail is not None:
+                    self._own_mail.skipped(found)
+                return Outcome(Verdict.PASS, found.reason)
+            case Reason():
+                return Outcome(Verdict.PASS, found)
+
+    async def _cancel(self, found: Cancelled) -> Outcome:
+        policy = self._settings.policy
+        cancel = partial(
+            self._store.cancel,
+            found.organizer,
+            found.uid,
+            found.addresses,
+            found.revision,
+            self._clock(),
+            recurrence_id=found.instance,
+            replaced=found.replaced,
+            conference=policy.conference_addresses,
+            internal=policy.internal,
+        )
+        if policy.internal_domains:
+            # Told first: when it is committed it is forgotten who was to be told.
+            plan = await self._in_store(partial(cancel, only_look=True))
+            if (refusal := await self._announcer.cancelled(plan, found.revision)) is not None:
+                return refusal
+        return _CANCELLED[(await self._in_store(cancel)).kind]
+
+    async def _give_link(self, envelope: Envelope, message: bytes, found: Judged, sitting: Sitting) -> Outcome:
         claim = await self._in_store(lambda: self._claim(found))
         if isinstance(claim, Reason):
             return Outcome(Verdict.PASS, claim)
+        token, claim = await self._announcer.token(envelope, found, claim)
         try:
-            changes = await sitting.change(claim.join_token)
+            changes = await sitting.change(token)
         except OverBudget:
             await self._release(claim)
             raise
@@ -196,6 +285,15 @@ class MailFlow:
         reason = Reason.LINK_PRESENT if not edits else Reason.LINK_ADDED if claim.new else Reason.LINK_KEPT
         return Outcome(Verdict.REWRITE, reason, edits)
 
+    async def _make_conference(self, envelope: Envelope, found: Judged) -> Outcome:
+        claim = await self._in_store(lambda: self._claim(found))
+        if isinstance(claim, Reason):
+            return Outcome(Verdict.DROP, claim)
+        refusal = await self._announce(found, claim) or await self._announcer.accept(envelope, found, claim)
+        if refusal is not None:
+            return refusal
+        return Outcome(Verdict.TAKE, Reason.CONFERENCE_MADE if claim.new else Reason.CONFERENCE_KEPT)
+
     def _claim(self, found: Judged) -> Claim | Reason:
         """Return the meeting's links, committed, or the Reason why the message gets none. In the store's thread."""
         decision, organizer, now = found.decision, found.page.organizer.address, self._clock()
@@ -203,6 +301,7 @@ class MailFlow:
         if expires_at <= now:  # it was not when it was read
             return Reason.MEETING_OVER
         claim: Claim | Refusal | None
+        full = decision.claim is None and not self._quota.allows(organizer, now)
         if not decision.update:
             known = self._store.find(organizer, found.uid, now)
             # Until the organizer has the start link, the row may yet go: nobody else gets its join link.
@@ -218,44 +317,22 @@ class MailFlow:
                 expires_at,
                 now,
                 replaced=found.replaced,
-                only_known=decision.claim is not None,
+                only_known=decision.claim is not None or full,
             )
         if claim is Refusal.CANCELLED:
             return Reason.CANCELLED_BEFORE
-        return claim or decision.claim or Reason.MEETING_OVER
+        if claim is not None and claim.new:
+            self._quota.count(organizer, now)
+        return claim or decision.claim or (Reason.TOO_MANY_MEETINGS if full else Reason.MEETING_OVER)
 
     async def _announce(self, found: Judged, claim: Claim) -> Outcome | None:
-        """Hand the start mail over unless it was before; return the Outcome when that fails."""
-        if claim.start_mail_sent or self._hand_over is None or not found.decision.update:
+        """Write to organizer and internal attendees what is due; return the Outcome when that fails."""
+        if not found.decision.update:
             return None
-        handover = await self._hand_over(found.page.organizer.address.encode(), self._start_mail(found, claim))
-        if handover.result is Handed.ACCEPTED:
-            now = self._clock()
-            mark = partial(self._store.mark_start_mail_sent, claim.meeting, now)
-            if await self._in_store(mark):
-                return None
-            log.warning("start mail: the meeting went while it was handed over")
-            return Outcome(Verdict.DEFER, Reason.START_MAIL_DEFERRED)
-        log.warning("start mail: %s, reply code %s", handover.result.value, handover.code or "none")
-        if handover.result is Handed.REFUSED:
+        refusal = await self._announcer.start(claim) or await self._announcer.join(found, claim)
+        if refusal is not None and refusal.reason is Reason.START_MAIL_REFUSED:
             await self._release(claim)
-            return Outcome(Verdict.PASS, Reason.START_MAIL_REFUSED)
-        return Outcome(Verdict.DEFER, Reason.START_MAIL_DEFERRED)
-
-    def _start_mail(self, found: Judged, claim: Claim) -> bytes:
-        page = found.page
-        domain = page.organizer.address.rpartition("@")[2]
-        return compose(
-            StartMail(
-                page,
-                start_url(self._settings.base_url, claim.start_token),
-                join_url(self._settings.base_url, claim.join_token),
-                self._settings.start_mail_from or f"no-reply@{domain}",
-                f"<start.{_mark(claim.start_token)}@{domain}>",
-                self._clock(),
-                self._settings.language,
-            )
-        )
+        return refusal
 
     async def _release(self, claim: Claim) -> None:
         """Drop the meeting if this very message made it and nobody has used it since: then no link of it is out."""
@@ -271,11 +348,6 @@ class MailFlow:
         lock = self._busy.get(key) or self._busy.setdefault(key, asyncio.Lock())
         async with lock:
             yield
-
-
-def _mark(token: str) -> str:
-    """Return what makes the Message-ID of a start mail: the same whenever it is sent, and no way back to the token."""
-    return hashlib.sha256(b"start mail " + token.encode()).hexdigest()[:32]
 
 
 def _unforeseen(error: Exception) -> Outcome:

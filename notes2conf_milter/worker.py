@@ -24,6 +24,7 @@ from typing import Any, BinaryIO
 from notes2conf_milter.core.edits import Changes
 from notes2conf_milter.core.envelope import Envelope
 from notes2conf_milter.core.invitation import Invitation
+from notes2conf_milter.core.skips import Skipped
 from notes2conf_milter.core.verdict import Reason
 from notes2conf_milter.core.work import Cancelled, Judged, WorkSettings, change, judge
 
@@ -133,7 +134,7 @@ class _Desk:
         except Exception as error:  # noqa: BLE001 - the service says what becomes of the message
             return "failed", f"{type(error).__name__} at {_places(error)}"
 
-    def _judge(self, message: bytes, envelope: Envelope, now: int) -> Judged | Cancelled | Reason:
+    def _judge(self, message: bytes, envelope: Envelope, now: int) -> Judged | Cancelled | Skipped | Reason:
         self.drop()
         found = judge(message, envelope, self._settings, now)
         if not isinstance(found, tuple):

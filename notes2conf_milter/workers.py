@@ -21,6 +21,7 @@ from typing import Any, Protocol, TypeVar
 
 from notes2conf_milter.core.edits import Changes
 from notes2conf_milter.core.envelope import Envelope
+from notes2conf_milter.core.skips import Skipped
 from notes2conf_milter.core.verdict import Reason
 from notes2conf_milter.core.work import Cancelled, Judged, WorkSettings
 from notes2conf_milter.worker import HEAD, Budget
@@ -44,7 +45,7 @@ class WorkFailed(Exception):
 class Sitting(Protocol):
     """The work on one message: `judge`, then perhaps `change`, then `end`."""
 
-    async def judge(self, envelope: Envelope, now: int) -> Judged | Cancelled | Reason:
+    async def judge(self, envelope: Envelope, now: int) -> Judged | Cancelled | Skipped | Reason:
         """As core.work.judge. now: seconds since 1970 UTC."""
 
     async def change(self, token: str) -> Changes | str:
@@ -129,9 +130,9 @@ class _Sitting:
         self._worker: _Worker | None = None
         self._question: tuple[Any, ...] = ()
 
-    async def judge(self, envelope: Envelope, now: int) -> Judged | Cancelled | Reason:
+    async def judge(self, envelope: Envelope, now: int) -> Judged | Cancelled | Skipped | Reason:
         self._question = ("judge", envelope, now)
-        answer: Judged | Cancelled | Reason = await self._ask(None)
+        answer: Judged | Cancelled | Skipped | Reason = await self._ask(None)
         return answer
 
     async def change(self, token: str) -> Changes | str:

@@ -8,6 +8,7 @@ from typing import TypeVar
 from notes2conf_milter.core.edits import Changes
 from notes2conf_milter.core.envelope import Envelope
 from notes2conf_milter.core.invitation import Invitation
+from notes2conf_milter.core.skips import Skipped
 from notes2conf_milter.core.verdict import Reason
 from notes2conf_milter.core.work import Cancelled, Judged, WorkSettings, change, judge
 
@@ -30,7 +31,7 @@ class _ThreadSitting:
         self._work, self._message = work, message
         self._invitation: Invitation | None = None
 
-    async def judge(self, envelope: Envelope, now: int) -> Judged | Cancelled | Reason:
+    async def judge(self, envelope: Envelope, now: int) -> Judged | Cancelled | Skipped | Reason:
         found = await self._run(lambda: judge(self._message, envelope, self._work.settings, now))
         if not isinstance(found, tuple):
             return found

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from notes2conf_milter import mailflow
+from notes2conf_milter import mailflow, ownmail
 from notes2conf_milter.core import work
 from notes2conf_milter.core.edits import apply
 from notes2conf_milter.core.envelope import Door, Envelope
@@ -400,7 +400,7 @@ def failing(*_: object, **__: object) -> None:
 PLACES = [(work, name) for name in ("read", "schedule", "decide", "changes", "check", "meant")]
 
 
-@pytest.mark.parametrize(("module", "place"), [*PLACES, (mailflow, "compose"), (mailflow, "may_hold_calendar")])
+@pytest.mark.parametrize(("module", "place"), [*PLACES, (ownmail, "start_mail"), (mailflow, "may_hold_calendar")])
 def test_the_unforeseen_defers(
     house: House, module: object, place: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

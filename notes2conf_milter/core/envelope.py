@@ -16,6 +16,7 @@ class Door(Enum):
 
     MILTER = "milter"
     SMTP = "smtp"
+    CONFERENCE = "conference"  # addressed to a conference address: delivered here
     COMMAND = "command"  # `notes2conf-milter rewrite`
 
 

@@ -52,6 +52,7 @@ class Invitation:
 
     root: the whole message. copies: every calendar part with this UID, the one that was read first. uid: as it stands.
     sent_by: the SENT-BY address or "". instance: RECURRENCE-ID as it stands, when every event has one, else None.
+    things: which of the attendees are rooms and resources, by address in lower case.
     """
 
     root: Part
@@ -63,6 +64,7 @@ class Invitation:
     summary: str
     revision: Revision
     instance: str | None
+    things: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -264,10 +266,13 @@ def _read_events(root: Part, copies: tuple[Copy, ...], uid: bytes) -> Invitation
     delegates = {_mailto(line.params().get(b"SENT-BY", b"")) for line in organizer_lines}
     sent_by = delegates.pop() if len(delegates) == 1 else None
     attendees: dict[str, Person] = {}
+    things: set[str] = set()
     for line in (line for event in events for line in event.all(b"ATTENDEE")):
         person = _person(line, copies[0])
         if person is not None:
             attendees.setdefault(person.address.lower(), person)
+            if line.params().get(b"CUTYPE", b"").upper() in (b"ROOM", b"RESOURCE"):  # RFC 5545 §3.2.3
+                things.add(person.address.lower())
         if len(attendees) > MAX_ATTENDEES:
             return Reason.TOO_COMPLEX
     instances = [event.first(b"RECURRENCE-ID") for event in events]
@@ -282,6 +287,7 @@ def _read_events(root: Part, copies: tuple[Copy, ...], uid: bytes) -> Invitation
         summary=text_value(master.first(b"SUMMARY"), charset),
         revision=_revision(master),
         instance=None if None in instances else _ascii(instances[0]),
+        things=frozenset(things),
     )
 
 
@@ -314,8 +320,12 @@ def common_name(name: str, *, notes: bool) -> str:
 def _mailto(value: bytes) -> str | None:
     """Return the address of a mailto: URI (RFC 6068) with its domain in lower case, or None when it is none we can use."""
     scheme, _, rest = value.strip().decode("utf-8", "replace").partition(":")
-    address = unquote(rest.partition("?")[0]).strip()
-    if scheme.strip('"').lower() != "mailto" or "\ufffd" in address or not _ADDRESS.fullmatch(address):
+    return mail_address(unquote(rest.partition("?")[0]).strip()) if scheme.strip('"').lower() == "mailto" else None
+
+
+def mail_address(address: str) -> str | None:
+    """Return an address with its domain in lower case and in ASCII, or None when it is none that we can write to."""
+    if "\ufffd" in address or not _ADDRESS.fullmatch(address):
         return None
     if "=?" in address:
         return None  # RFC 2047 §5: no encoded word in an address, and the start mail goes there

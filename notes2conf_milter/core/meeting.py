@@ -69,7 +69,12 @@ class Room:
 
 @dataclass(frozen=True, slots=True)
 class MailRecord:
-    """What only the mail service reads: the UID, who is invited, and the tokens, for an update carries the same link."""
+    """What only the mail service reads: the UID, who is invited, and the tokens, for an update carries the same link.
+
+    start_mail_at: when it was sent last, seconds since 1970 UTC. moved: an occurrence as it was and as it is now, while the
+    organizer has not been told. told: who has been mailed the join link; attendee_tokens: who has a link of the own; both by
+    address in lower case.
+    """
 
     uid: str
     attendees: tuple[Person, ...]
@@ -77,6 +82,10 @@ class MailRecord:
     start_token: str
     start_mail_sent: bool = False
     tenant: str = ""
+    start_mail_at: int = 0
+    moved: tuple[Occurrence, ...] = ()
+    told: tuple[str, ...] = ()
+    attendee_tokens: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -16,6 +16,7 @@ from notes2conf_milter.core.contentlines import Component
 from notes2conf_milter.core.envelope import Door, Envelope
 from notes2conf_milter.core.invitation import Cancellation, Invitation, is_calendar, may_hold_calendar, sealed
 from notes2conf_milter.core.keyword import keyword_pattern
+from notes2conf_milter.core.meeting import Person
 from notes2conf_milter.core.message import header_fields, media_type, parse
 from notes2conf_milter.core.verdict import Reason
 
@@ -39,7 +40,9 @@ class PolicySettings:
     """The settings that policy reads.
 
     organizer_domains: lower-case; `.example.org` means every subdomain. sender_from: compare From, not the envelope sender,
-    for houses whose servers rewrite envelopes. conferences: whose links count as a conference.
+    for houses whose servers rewrite envelopes. conferences: whose links count as a conference. conference_addresses: in lower
+    case; who invites one asks for a conference. internal_domains: of attendees whose mail never comes by. most_attendees: of a
+    meeting that gets a link. tell_organizer: whole messages are wanted that are signed or encrypted, to tell the organizer.
     """
 
     organizer_domains: frozenset[str] = frozenset()
@@ -50,6 +53,10 @@ class PolicySettings:
     keyword: str = "@meet"
     opt_out: str = "@nomeet"
     conferences: Conferences = field(default_factory=Conferences)
+    conference_addresses: frozenset[str] = frozenset()
+    internal_domains: frozenset[str] = frozenset()
+    most_attendees: int = 500
+    tell_organizer: bool = False
     keyword_found: re.Pattern[bytes] = field(init=False, compare=False)
     opt_out_found: re.Pattern[bytes] = field(init=False, compare=False)
 
@@ -59,9 +66,17 @@ class PolicySettings:
 
     def own_domain(self, address: str) -> bool:
         """Say whether the domain of an address is an organizer domain."""
-        domain = address.rpartition("@")[2].lower()
-        parents = {domain[at:] for at, letter in enumerate(domain) if letter == "."}
-        return "@" in address and (domain in self.organizer_domains or not parents.isdisjoint(self.organizer_domains))
+        return _within(address, self.organizer_domains)
+
+    def internal(self, address: str) -> bool:
+        """Say whether mail to an address never comes by, because its domain is an internal one."""
+        return _within(address, self.internal_domains) and address.lower() not in self.conference_addresses
+
+
+def _within(address: str, domains: frozenset[str]) -> bool:
+    domain = address.rpartition("@")[2].lower()
+    parents = {domain[at:] for at, letter in enumerate(domain) if letter == "."}
+    return "@" in address and (domain in domains or not parents.isdisjoint(domains))
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,16 +117,24 @@ def before_body(envelope: Envelope, header: bytes, settings: PolicySettings) -> 
         if b"pkcs7-mime" not in kind and not may_hold_calendar(header):
             return Reason.NO_CALENDAR
         if not is_calendar(part := parse(header)):
-            return sealed(part) or Reason.NO_CALENDAR
-    if kind == b"multipart/signed":
-        return Reason.SIGNED
-    if kind == b"multipart/encrypted":
-        return Reason.ENCRYPTED
+            unfit = sealed(part) or Reason.NO_CALENDAR
+            return None if _worth_telling(envelope, header, unfit, settings) else unfit
+    if kind in _SEALED_KINDS:
+        return None if _worth_telling(envelope, header, _SEALED_KINDS[kind], settings) else _SEALED_KINDS[kind]
     reason = _stranger(envelope, header, settings)
     if reason is None and header_fields(header).body_start != len(header):
         # The door and we would disagree where the body begins, and an edit of the body would repeat header fields.
         return Reason.HEADER_UNCLEAR
     return reason
+
+
+_SEALED_KINDS = {b"multipart/signed": Reason.SIGNED, b"multipart/encrypted": Reason.ENCRYPTED}
+
+
+def _worth_telling(envelope: Envelope, header: bytes, reason: Reason, settings: PolicySettings) -> bool:
+    """Say whether the whole message is wanted, so that its organizer can be told why it gets no link (core.skips)."""
+    sealed_one = reason in (Reason.SIGNED, Reason.ENCRYPTED)
+    return settings.tell_organizer and sealed_one and _stranger(envelope, header, settings) is None
 
 
 def _stranger(envelope: Envelope, header: bytes, settings: PolicySettings) -> Reason | None:
@@ -123,7 +146,7 @@ def _stranger(envelope: Envelope, header: bytes, settings: PolicySettings) -> Re
     )
     if not known and not (envelope.authenticated and settings.allow_authenticated):
         return Reason.CLIENT_NOT_ALLOWED
-    if not any(settings.own_domain(address) for address in _senders(envelope, header, settings)):
+    if not any(settings.own_domain(address) for address in senders(envelope, header, settings)):
         return Reason.SENDER_NOT_OWN
     return None
 
@@ -131,7 +154,7 @@ def _stranger(envelope: Envelope, header: bytes, settings: PolicySettings) -> Re
 _FROM_ADDRESS = re.compile(rb"<([^<>\s]+@[^<>\s]+)>|(?:^|[\s,])([^<>\s,\"()]+@[^<>\s,\"()]+)")
 
 
-def _senders(envelope: Envelope, message: bytes, settings: PolicySettings) -> set[str]:
+def senders(envelope: Envelope, message: bytes, settings: PolicySettings) -> set[str]:
     """Return the addresses that count as the sender, in lower case: the envelope's, or From's where that is set."""
     if not settings.sender_from:
         return {envelope.sender.decode("utf-8", "replace").lower()}
@@ -159,11 +182,30 @@ def decide(
     """
     if not settings.own_domain(invitation.organizer.address):
         return Reason.ORGANIZER_FOREIGN
+    if invitation.organizer.address.lower() in settings.conference_addresses:
+        return Reason.ORGANIZER_UNCLEAR  # nobody reads the start mail there
     if over_at <= now:
         return Reason.MEETING_OVER
     if not _from_organizer(envelope, message, invitation, settings):
         return Decision(Reason.SENDER_NOT_ORGANIZER, update=False)
-    return Decision(_unwanted(message, invitation, settings, own_link), update=True)
+    asked = _asks_for_conference(envelope, invitation, settings)
+    return Decision(_unwanted(message, invitation, settings, own_link, asked=asked), update=True)
+
+
+def _asks_for_conference(envelope: Envelope, invitation: Invitation, settings: PolicySettings) -> bool:
+    """Say whether a conference address is invited, or among those who get the message."""
+    recipients = {recipient.decode("utf-8", "replace").lower() for recipient in envelope.recipients}
+    invited = {one.address.lower() for one in invitation.attendees}
+    return not settings.conference_addresses.isdisjoint(recipients | invited)
+
+
+def guests_apart(envelope: Envelope, invitation: Invitation, settings: PolicySettings) -> tuple[Person, ...]:
+    """Return the internal attendees whose invitation is not this message, and never comes by: people, not rooms."""
+    reached = {recipient.decode("utf-8", "replace").lower() for recipient in envelope.recipients}
+    reached |= {invitation.organizer.address.lower(), *invitation.things}
+    return tuple(
+        one for one in invitation.attendees if settings.internal(one.address) and one.address.lower() not in reached
+    )
 
 
 def obeyed(envelope: Envelope, message: bytes, cancellation: Cancellation, settings: PolicySettings) -> bool:
@@ -181,19 +223,22 @@ def _from_organizer(
     if envelope.door is Door.COMMAND:
         return True
     named = {said.organizer.address.lower(), said.sent_by.lower()} - {""}
-    return not _senders(envelope, message, settings).isdisjoint(named)
+    return not senders(envelope, message, settings).isdisjoint(named)
 
 
 def _unwanted(
-    message: bytes, invitation: Invitation, settings: PolicySettings, own_link: re.Pattern[bytes]
+    message: bytes, invitation: Invitation, settings: PolicySettings, own_link: re.Pattern[bytes], *, asked: bool
 ) -> Reason | None:
     """Return why no new meeting is claimed for this invitation, or None."""
-    if settings.trigger is Trigger.NEVER:
-        return Reason.TRIGGER_OFF
     if _stands(invitation, settings.opt_out_found):
         return Reason.OPT_OUT
-    if settings.trigger is Trigger.KEYWORD and not _stands(invitation, settings.keyword_found):
-        return Reason.KEYWORD_MISSING
+    if not asked:
+        if settings.trigger is Trigger.NEVER:
+            return Reason.TRIGGER_OFF
+        if settings.trigger is Trigger.KEYWORD and not _stands(invitation, settings.keyword_found):
+            return Reason.KEYWORD_MISSING
+    if len(invitation.attendees) > settings.most_attendees:
+        return Reason.TOO_MANY_ATTENDEES
     if _carries_conference(message, invitation, settings.conferences, own_link):
         return Reason.CONFERENCE_PRESENT
     return None

@@ -16,6 +16,8 @@ class Verdict(Enum):
     REWRITE = "rewrite"  # goes on with edits (none when it already carries its link)
     FORGET = "forget"  # goes on untouched, and the meeting is forgotten
     DEFER = "defer"  # 451, the client keeps it and tries again
+    TAKE = "take"  # addressed to the conference address, and delivered: nothing goes on
+    DROP = "drop"  # the same, and nothing came of it
 
 
 class Reason(Enum):
@@ -24,6 +26,8 @@ class Reason(Enum):
     LINK_ADDED = "link-added"
     LINK_KEPT = "link-kept"
     LINK_PRESENT = "link-present"
+    CONFERENCE_MADE = "conference-made"
+    CONFERENCE_KEPT = "conference-kept"
     NO_CALENDAR = "no-calendar"
     CLIENT_NOT_ALLOWED = "client-not-allowed"
     SENDER_NOT_OWN = "sender-not-own"
@@ -53,6 +57,8 @@ class Reason(Enum):
     TRIGGER_OFF = "trigger-off"
     KEYWORD_MISSING = "keyword-missing"
     OPT_OUT = "opt-out"
+    TOO_MANY_ATTENDEES = "too-many-attendees"
+    TOO_MANY_MEETINGS = "too-many-meetings"
     TOO_LARGE = "too-large"
     TOO_COMPLEX = "too-complex"
     TOO_MUCH_WORK = "too-much-work"
@@ -61,6 +67,7 @@ class Reason(Enum):
     SELF_CHECK_FAILED = "self-check-failed"
     START_MAIL_REFUSED = "start-mail-refused"
     START_MAIL_DEFERRED = "start-mail-deferred"
+    OWN_MAIL_DEFERRED = "own-mail-deferred"
     STORE_UNAVAILABLE = "store-unavailable"
     INTERNAL_ERROR = "internal-error"
 
@@ -98,6 +105,10 @@ EXPLANATIONS: dict[Reason, str] = {
     Reason.CONFERENCE_PRESENT: "The invitation already carries the link of another conference.",
     Reason.TRIGGER_OFF: 'The setting policy.trigger is "never".',
     Reason.KEYWORD_MISSING: "The keyword stands neither in LOCATION nor in SUMMARY.",
+    Reason.CONFERENCE_MADE: "The conference address was invited: the meeting has a conference, its organizer the start link.",
+    Reason.CONFERENCE_KEPT: "The conference address was invited to a meeting that has a conference; what changed was noted.",
+    Reason.TOO_MANY_ATTENDEES: "More attendees are invited than limits.attendees allows for a meeting with a link.",
+    Reason.TOO_MANY_MEETINGS: "The organizer has made as many new meetings in an hour as limits.meetings_per_hour allows.",
     Reason.OPT_OUT: "The opt-out keyword stands in LOCATION or SUMMARY.",
     Reason.TOO_LARGE: "The message is larger than the largest that is examined.",
     Reason.TOO_COMPLEX: "The message has more parts, levels, lines or events than are examined.",
@@ -107,6 +118,7 @@ EXPLANATIONS: dict[Reason, str] = {
     Reason.SELF_CHECK_FAILED: "The self-check found that more than the intended text would change: the original goes on.",
     Reason.START_MAIL_REFUSED: "The mail with the start link was refused for good: nobody could open the conference.",
     Reason.START_MAIL_DEFERRED: "The mail with the start link could not be handed over for now.",
+    Reason.OWN_MAIL_DEFERRED: "A mail to an internal attendee, or the reply, could not be handed over for now.",
     Reason.STORE_UNAVAILABLE: "The store of meetings could not be used for now.",
     Reason.INTERNAL_ERROR: "An unforeseen error; the log has the details.",
 }

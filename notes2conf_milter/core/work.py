@@ -15,9 +15,10 @@ from notes2conf_milter.core.invitation import Cancellation, Invitation, read
 from notes2conf_milter.core.joinlink import own_join_link
 from notes2conf_milter.core.meeting import Page, Person, Revision
 from notes2conf_milter.core.occurrences import ScheduleError, schedule
-from notes2conf_milter.core.policy import Decision, PolicySettings, Trigger, decide, obeyed
+from notes2conf_milter.core.policy import Decision, PolicySettings, Trigger, decide, guests_apart, obeyed
 from notes2conf_milter.core.rewrite import Job, changes, meant
 from notes2conf_milter.core.selfcheck import check
+from notes2conf_milter.core.skips import Skipped, skipped
 from notes2conf_milter.core.verdict import Reason
 from notes2conf_milter.core.wording import WORDINGS
 
@@ -39,7 +40,8 @@ class WorkSettings:
 class Judged:
     """An invitation that may get a link, as the store needs it. over_at: seconds since 1970 UTC.
 
-    replaced: where it is about an instance, the start that the series has for it, seconds since 1970 UTC.
+    replaced: where it is about an instance, the start that the series has for it, seconds since 1970 UTC. apart: attendees
+    whose invitations never come by.
     """
 
     decision: Decision
@@ -50,6 +52,7 @@ class Judged:
     instance: str | None
     over_at: int
     replaced: tuple[int, ...] = ()
+    apart: tuple[Person, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,11 +72,14 @@ class Cancelled:
 
 def judge(
     message: bytes, envelope: Envelope, settings: WorkSettings, now: int
-) -> tuple[Invitation, Judged] | Cancelled | Reason:
-    """Return the invitation in `message` and what is to be known of it, or a cancellation, or why the message passes."""
+) -> tuple[Invitation, Judged] | Cancelled | Skipped | Reason:
+    """Return the invitation in `message` and what is to be known of it, or a cancellation, or why the message passes.
+
+    Skipped: the organizer is to be told, too.
+    """
     invitation = read(message)
     if isinstance(invitation, Reason):
-        return invitation
+        return skipped(message, envelope, settings.policy, invitation) or invitation
     if isinstance(invitation, Cancellation):
         return _cancelled(message, envelope, invitation, settings, now)
     try:
@@ -85,7 +91,8 @@ def judge(
             max_times=LISTED_TIMES,
         )
     except ScheduleError:
-        return Reason.CALENDAR_UNPARSABLE
+        reason = Reason.CALENDAR_UNPARSABLE
+        return skipped(message, envelope, settings.policy, reason) or reason
     decision = decide(
         envelope,
         message,
@@ -106,6 +113,7 @@ def judge(
         invitation.instance,
         times.over_at,
         times.replaced if times.partial else (),
+        guests_apart(envelope, invitation, settings.policy),
     )
 
 
@@ -121,7 +129,16 @@ def _cancelled(
         replaced = () if found.instance is None else schedule(found.calendar, found.uid, now, max_times=1).replaced
     except ScheduleError:
         return Reason.METHOD_CANCEL
-    return Cancelled(found.organizer.address, _text(found.uid), addresses, found.revision, found.instance, replaced)
+    own = settings.policy.conference_addresses
+    reached = addresses | {_text(recipient).lower() for recipient in envelope.recipients}
+    return Cancelled(
+        found.organizer.address,
+        _text(found.uid),
+        addresses | (reached & own),
+        found.revision,
+        found.instance,
+        replaced,
+    )
 
 
 def _text(octets: bytes) -> str:

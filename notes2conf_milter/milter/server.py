@@ -9,11 +9,8 @@ that connection is closed.
 
 import asyncio
 import contextlib
-import errno
 import logging
-import os
 import socket
-import stat
 import traceback
 from pathlib import Path
 from typing import cast
@@ -24,6 +21,7 @@ from notes2conf_milter.mailflow import MailFlow
 from notes2conf_milter.milter.packets import PROGRESS
 from notes2conf_milter.milter.session import Ask, Question, Session
 from notes2conf_milter.milter.transaction import Limits
+from notes2conf_milter.sockets import bind_unix, identity, remove_own
 
 __all__ = ["Limits", "MilterServer"]
 
@@ -70,8 +68,8 @@ class MilterServer:
             listener = await loop.create_server(connection, address.host, address.port, backlog=_BACKLOG)
         else:
             path = Path(address.path)
-            sock = _unix_socket(path, socket_mode, socket_group)
-            self._paths[path] = _identity(path)
+            sock = bind_unix(path, socket_mode, socket_group)
+            self._paths[path] = identity(path)
             listener = await loop.create_unix_server(connection, sock=sock, backlog=_BACKLOG)
         self._listeners.append(listener)
 
@@ -86,10 +84,8 @@ class MilterServer:
         self.closing = True
         for listener in self._listeners:
             listener.close()
-        for path, identity in self._paths.items():
-            with contextlib.suppress(OSError):
-                if _identity(path) == identity:  # not the socket of a successor
-                    path.unlink()
+        for path, bound in self._paths.items():
+            remove_own(path, bound)
         for connection in list(self._connections):
             connection.close_between_messages()
         await self._wait_for_the_last(grace)
@@ -275,40 +271,3 @@ class _Connection(asyncio.Protocol):
         places = " > ".join(f"{Path(frame.filename).name}:{frame.lineno} {frame.name}" for frame in frames)
         log.error("milter: unforeseen %s at %s; the message is deferred", type(error).__name__, places)
         self.give_up()
-
-
-def _identity(path: Path) -> tuple[int, int]:
-    status = path.lstat()
-    return status.st_dev, status.st_ino
-
-
-def _unix_socket(path: Path, mode: int | None, group: int | None) -> socket.socket:
-    """Bind `path`, over a stale socket if need be. Nobody can connect before listen(), so chmod comes in time."""
-    _remove_stale(path)
-    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        sock.bind(str(path))
-        if group is not None:
-            os.chown(path, -1, group)
-        if mode is not None:
-            path.chmod(mode)
-    except OSError:
-        sock.close()
-        raise
-    return sock
-
-
-def _remove_stale(path: Path) -> None:
-    """Remove a socket that nobody listens on; raises OSError if somebody does, or if it is no socket."""
-    try:
-        if not stat.S_ISSOCK(path.lstat().st_mode):
-            raise FileExistsError(errno.EEXIST, "there is a file that is not a socket", str(path))
-        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-            probe.settimeout(1.0)  # a listener whose queue is full would block us
-            probe.connect(str(path))
-    except FileNotFoundError:
-        return
-    except ConnectionRefusedError:
-        path.unlink()
-        return
-    raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE), str(path))

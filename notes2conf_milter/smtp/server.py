@@ -1,4 +1,6 @@
-"""The SMTP door in its plain form: a hop of our own between two Postfix instances.
+"""The SMTP door in its plain form, a hop of our own between two Postfix instances; and the listener of the conference address.
+
+The latter speaks LMTP and is described in lmtp.py. The rest of this page is about the former.
 
 In:  SMTP sessions of configured peers; a `MailFlow` to ask. Out: SMTP to the next hop, whose replies are our replies.
 It is cut through: MAIL and RCPT go to the next hop as they come, so that each recipient gets the next hop's own answer,
@@ -26,12 +28,17 @@ syntax or unknown, and for clients outside of the peers (554 5.7.1).
 
 import asyncio
 import logging
+from collections.abc import Callable
 from ipaddress import IPv4Network, IPv6Network, ip_network
+from pathlib import Path
 
-from notes2conf_milter.address import InetAddress
+from notes2conf_milter.address import InetAddress, UnixAddress
 from notes2conf_milter.mailflow import MailFlow
+from notes2conf_milter.smtp.lmtp import ConferenceSession
 from notes2conf_milter.smtp.relay import Limits
-from notes2conf_milter.smtp.session import ClientSession, Setup
+from notes2conf_milter.smtp.relaying import RelayingSession
+from notes2conf_milter.smtp.session import Session, Setup
+from notes2conf_milter.sockets import bind_unix, identity, remove_own
 
 __all__ = ["LOOPBACK", "Limits", "SmtpServer"]
 
@@ -45,6 +52,7 @@ class SmtpServer:
 
     def __init__(self) -> None:
         self._listeners: list[tuple[asyncio.Server, Setup]] = []
+        self._paths: dict[Path, tuple[int, int]] = {}
 
     async def start(
         self,
@@ -61,20 +69,59 @@ class SmtpServer:
         The next hop need not be there yet. Raises OSError when the address cannot be used, ValueError when hostname is
         not ASCII.
         """
-        hostname.encode("ascii")
-        # aiosmtpd logs addresses and whole lines of messages; this door logs by itself, without personal data
+        setup = Setup(flow, peers, hostname, limits or Limits())
+        await self._listen(listen, setup, lambda: RelayingSession(setup, next_hop))
+
+    async def start_conference(
+        self,
+        listen: UnixAddress | InetAddress,
+        flow: MailFlow,
+        addresses: frozenset[str],
+        *,
+        peers: tuple[IPv4Network | IPv6Network, ...] = LOOPBACK,
+        hostname: str,
+        limits: Limits | None = None,
+        socket_mode: int | None = None,
+        socket_group: int | None = None,
+    ) -> None:
+        """Listen for LMTP (RFC 2033) on `listen` too: mail to the conference addresses, in lower case, is delivered here.
+
+        socket_mode, socket_group: as for `bind_unix`. Raises as `start`.
+        """
+        setup = Setup(flow, peers, hostname, limits or Limits())
+        await self._listen(listen, setup, lambda: ConferenceSession(setup, addresses), socket_mode, socket_group)
+
+    async def _listen(
+        self,
+        listen: UnixAddress | InetAddress,
+        setup: Setup,
+        session: Callable[[], Session],
+        socket_mode: int | None = None,
+        socket_group: int | None = None,
+    ) -> None:
+        setup.hostname.encode("ascii")
+        # aiosmtpd logs addresses and whole lines of messages; these doors log by themselves, without personal data
         logging.getLogger("mail.log").setLevel(logging.CRITICAL + 1)
-        setup = Setup(next_hop, flow, peers, hostname, limits or Limits())
-        listener = await asyncio.get_running_loop().create_server(
-            lambda: ClientSession(setup), listen.host, listen.port, backlog=_BACKLOG
-        )
+        loop = asyncio.get_running_loop()
+        if isinstance(listen, InetAddress):
+            listener = await loop.create_server(session, listen.host, listen.port, backlog=_BACKLOG)
+        else:
+            path = Path(listen.path)
+            sock = bind_unix(path, socket_mode, socket_group)
+            self._paths[path] = identity(path)
+            listener = await loop.create_unix_server(session, sock=sock, backlog=_BACKLOG)
         self._listeners.append((listener, setup))
 
     @property
     def address(self) -> InetAddress:
-        """Where it listens (the first address): the port is the one the system chose if 0 was asked for."""
-        host, port = self._listeners[0][0].sockets[0].getsockname()[:2]
-        return InetAddress(host, port)
+        """The first TCP address where it listens: the port is the one the system chose if 0 was asked for."""
+        return next(one for one in self.addresses if isinstance(one, InetAddress))
+
+    @property
+    def addresses(self) -> list[UnixAddress | InetAddress]:
+        """Where it listens, with the ports that the system chose."""
+        names = [sock.getsockname() for listener, _ in self._listeners for sock in listener.sockets]
+        return [UnixAddress(name) if isinstance(name, str) else InetAddress(name[0], name[1]) for name in names]
 
     async def close(self, grace: float) -> None:
         """Stop listening; let messages under way finish for up to `grace` seconds, then cut the rest off.
@@ -84,6 +131,9 @@ class SmtpServer:
         for listener, setup in self._listeners:
             listener.close()
             setup.closing = True
+        for path, bound in self._paths.items():
+            remove_own(path, bound)
+        for _, setup in self._listeners:
             for session in list(setup.sessions.values()):
                 session.finish()
         if sessions := self._sessions():
@@ -93,5 +143,5 @@ class SmtpServer:
         if sessions := self._sessions():
             await asyncio.wait(sessions)
 
-    def _sessions(self) -> dict[asyncio.Task[object], ClientSession]:
+    def _sessions(self) -> dict[asyncio.Task[object], Session]:
         return {task: session for _, setup in self._listeners for task, session in setup.sessions.items()}

@@ -10,9 +10,10 @@ from notes2conf_milter.store.errors import StoreError, StoreSetupError, Unreadab
 from notes2conf_milter.store.keys import MailKey, load_mail_key, new_keys
 from notes2conf_milter.store.links import LinkStore, OpenedMeeting
 from notes2conf_milter.store.purge import PurgeResult, purge
-from notes2conf_milter.store.sqlite import Claim, MeetingStore, Refusal
+from notes2conf_milter.store.sqlite import Cancelled, Claim, MeetingStore, Refusal
 
 __all__ = [
+    "Cancelled",
     "Cancelling",
     "Claim",
     "EpochFile",

@@ -17,21 +17,24 @@ from notes2conf_milter.store import plaintext, tables
 from notes2conf_milter.store.database import BUSY_SECONDS, failures, open_database, writing
 from notes2conf_milter.store.epoch import EpochFile
 from notes2conf_milter.store.errors import UnreadableError
-from notes2conf_milter.store.rows import Row, epoch_of, open_for_link, open_room, open_salt, seal_room
+from notes2conf_milter.store.rows import Row, epoch_of, open_for_link, open_label, open_room, open_salt, seal_room
 from notes2conf_milter.store.sealing import Unsealable, token_hash, unseal
 
 _READS = 3
 _COLUMNS = ", ".join(Row.__slots__)
 _LINK = "(select {} from link where token_hash = ?1)"
 _SELECT = (  # one statement, so that row and link are of one moment
-    f"select {_COLUMNS}, {_LINK.format('kind')}, {_LINK.format('page_key')} from meeting "
+    f"select {_COLUMNS}, {_LINK.format('kind')}, {_LINK.format('page_key')}, {_LINK.format('label')} from meeting "
     f"where id = {_LINK.format('meeting')} and expires_at > ?2"
 )
 
 
 @dataclass(frozen=True, slots=True)
 class OpenedMeeting:
-    """What a link shows. changed: differs after every write; expires_at: seconds since 1970 UTC."""
+    """What a link shows. changed: differs after every write; expires_at: seconds since 1970 UTC.
+
+    label: the name of the attendee whose own link it is, else "".
+    """
 
     meeting: int
     kind: LinkKind
@@ -39,6 +42,7 @@ class OpenedMeeting:
     room: Room | None
     changed: int
     expires_at: int
+    label: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +52,7 @@ class _Found:
     row: Row
     kind: LinkKind
     page_key: bytes
+    label: bytes
 
 
 class LinkStore:
@@ -80,7 +85,9 @@ class LinkStore:
         row = found.row
         try:
             page = plaintext.to_page(unseal(found.page_key, row.page, row.place.bound("page")))
-            return OpenedMeeting(row.id, found.kind, page, open_room(row, found.page_key), row.changed, row.expires_at)
+            room = open_room(row, found.page_key)
+            label = open_label(found.label, found.page_key, token.lower(), row.place)
+            return OpenedMeeting(row.id, found.kind, page, room, row.changed, row.expires_at, label)
         except Unsealable:
             raise _damaged(row) from None
 
@@ -110,14 +117,15 @@ class LinkStore:
             rows = self._db.execute(_SELECT, [token_hash(token), now]).fetchall()
             if not rows:
                 return None
-            row, kind, sealed = Row(*rows[0][:-2]), rows[0][-2], rows[0][-1]
+            row, (kind, sealed, label) = Row(*rows[0][:-3]), rows[0][-3:]
             if epoch_of(row.salt, epochs) is not None:
                 break
         if kind not in {one.value for one in kinds}:
             return None
         try:
             salt = open_salt(row.salt, epochs, row.place)
-            return _Found(row, LinkKind(kind), open_for_link(sealed, token, LinkKind(kind), salt, row.place))
+            page_key = open_for_link(sealed, token, LinkKind(kind), salt, row.place)
+            return _Found(row, LinkKind(kind), page_key, label)
         except Unsealable:
             raise _damaged(row) from None
 

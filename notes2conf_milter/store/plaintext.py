@@ -97,16 +97,45 @@ def to_room(plain: bytes) -> Room | None:
 def from_record(record: MailRecord) -> bytes:
     """Return the plaintext of the column `mail`."""
     attendees = [[one.address, one.name] for one in record.attendees]
-    tokens = [record.join_token, record.start_token]
-    return _padded([record.uid, attendees, *tokens, record.start_mail_sent, record.tenant])
+    tokens = [record.join_token, record.start_token, record.attendee_tokens]
+    mails = [record.start_mail_sent, record.start_mail_at, record.moved and _from_times(record.moved), record.told]
+    return _padded([record.uid, attendees, *tokens, *mails, record.tenant])
 
 
 def to_record(plain: bytes) -> MailRecord:
     """Read the column `mail`; raises Unsealable."""
 
     def read() -> MailRecord:
-        uid, attendees, join_token, start_token, sent, tenant = json.loads(plain)
-        return MailRecord(uid, tuple(Person(*one) for one in attendees), join_token, start_token, sent, tenant)
+        uid, attendees, join_token, start_token, own, sent, sent_at, moved, told, tenant = json.loads(plain)
+        return MailRecord(
+            uid,
+            tuple(Person(*one) for one in attendees),
+            join_token,
+            start_token,
+            sent,
+            tenant,
+            sent_at,
+            _to_times(*moved) if moved else (),
+            tuple(_list(told)),
+            tuple((address, token) for address, token in own),
+        )
+
+    return _reading(read)
+
+
+def from_label(name: str) -> bytes:
+    """Return the plaintext of the column `label` of a link. name: whose it is, or ""."""
+    return _padded(name)
+
+
+def to_label(plain: bytes) -> str:
+    """Read the column `label`; raises Unsealable."""
+
+    def read() -> str:
+        name = json.loads(plain)
+        if not isinstance(name, str):
+            raise TypeError
+        return name
 
     return _reading(read)
 

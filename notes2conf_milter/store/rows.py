@@ -4,7 +4,8 @@ In:  values and keys. Out: columns, and back. Random: keys and nonces. No SQL, n
 Fails: `Unsealable`.
 
 R, the row's salt, is sealed under the epoch secret E. HKDF(mail key, R) seals `mail`, `version` and the mail
-service's copy of the page key; HKDF(token, R) seals a link's copy of it; the page key seals `page` and `room`.
+service's copy of the page key; HKDF(token, R) seals a link's copy of it; the page key seals `page`, `room` and the labels of
+links.
 """
 
 from dataclasses import dataclass, field
@@ -13,7 +14,7 @@ from notes2conf_milter.core.meeting import LinkKind, Revision, Room, Version
 from notes2conf_milter.store import plaintext
 from notes2conf_milter.store.epoch import ID_OCTETS, Epoch
 from notes2conf_milter.store.merge import Known
-from notes2conf_milter.store.sealing import Place, Purpose, Unsealable, derive, seal, unseal
+from notes2conf_milter.store.sealing import Place, Purpose, Unsealable, derive, seal, token_hash, unseal
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +124,16 @@ def seal_for_link(secrets: Secrets, token: str, kind: LinkKind, place: Place) ->
 def open_for_link(sealed: bytes, token: str, kind: LinkKind, salt: bytes, place: Place) -> bytes:
     """Return the page key; raises Unsealable."""
     return unseal(_link_key(token, salt), sealed, place.bound(f"page_key {kind.value}"))
+
+
+def seal_label(name: str, page_key: bytes, token: str, place: Place) -> bytes:
+    """Return the column `link.label`: whose link it is, for those who hold the page key (the start page)."""
+    return seal(page_key, plaintext.from_label(name), place.bound("label") + token_hash(token))
+
+
+def open_label(sealed: bytes, page_key: bytes, token: str, place: Place) -> str:
+    """Return whose link it is, "" for one that is nobody's own; raises Unsealable."""
+    return plaintext.to_label(unseal(page_key, sealed, place.bound("label") + token_hash(token)))
 
 
 def _link_key(token: str, salt: bytes) -> bytes:

@@ -16,39 +16,24 @@ from enum import Enum
 from pathlib import Path
 
 from notes2conf_milter.core.joinlink import TOKEN_OCTETS, token_from
-from notes2conf_milter.core.meeting import LinkKind, MailRecord, Page, Person, Revision, Room
-from notes2conf_milter.store import plaintext, tables
-from notes2conf_milter.store.cancel import TOMBSTONE_SECONDS, Cancelling, after_cancel, after_cancelled_date, revives
-from notes2conf_milter.store.database import BUSY_SECONDS, failures, mark_deletion, open_database, writing
+from notes2conf_milter.core.meeting import LinkKind, MailRecord, Occurrence, Page, Person, Revision
+from notes2conf_milter.store.cancel import Cancelling, after_cancel, after_cancelled_date, revives
+from notes2conf_milter.store.database import BUSY_SECONDS, failures, open_database, writing
 from notes2conf_milter.store.epoch import EpochFile
-from notes2conf_milter.store.errors import StoreError, UnreadableError
 from notes2conf_milter.store.keys import MailKey
 from notes2conf_milter.store.merge import Known, News, first, merged
-from notes2conf_milter.store.rows import (
-    Row,
-    Secrets,
-    epoch_of,
-    open_for_mail,
-    open_salt,
-    open_tombstone,
-    seal_for_link,
-    seal_for_mail,
-    seal_salt,
-    seal_tombstone,
-)
-from notes2conf_milter.store.sealing import Place, Purpose, Unsealable, derive, new_key, seal, token_hash, uid_hash
-
-_READS = 3
-_COLUMNS = ", ".join(Row.__slots__)
-_BY_ID = "?"
-_BY_UID = "(select meeting from meeting_uid where uid_hash = ?)"
+from notes2conf_milter.store.moved import moved
+from notes2conf_milter.store.sealing import Purpose, derive, uid_hash
+from notes2conf_milter.store.shelf import BY_ID, BY_UID, Link, Opened, Shelf, Tombstone
 
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """The links of a meeting. new: this call made them; start_mail_sent: the organizer has got the start link.
+    """A meeting's links, and what its organizer and its guests have been told.
 
-    changed: the row's mark as this call found or made it; another one means that somebody has written since.
+    new: this call made them. changed: the row's mark as this call found or made it; another one means that somebody has
+    written since. page: as it is known now. told: the addresses, in lower case, that have been mailed the join link; invited:
+    those of the attendees. unchanged: the message, which is no older one, said nothing of the meeting that was not known.
     """
 
     meeting: int
@@ -57,35 +42,29 @@ class Claim:
     new: bool
     start_mail_sent: bool
     changed: int
+    page: Page
+    start_mail_at: int = 0
+    moved: tuple[Occurrence, ...] = ()
+    told: frozenset[str] = frozenset()
+    invited: frozenset[str] = frozenset()
+    unchanged: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Cancelled:
+    """What a cancellation does, or would do. told: those among whom it is for who have been mailed the join link; page: what it
+    is about, and start_token its start link, where the meeting is known."""
+
+    kind: Cancelling
+    told: tuple[str, ...] = ()
+    page: Page | None = None
+    start_token: str = ""
 
 
 class Refusal(Enum):
     """Why a meeting is not claimed."""
 
     CANCELLED = "cancelled"
-
-
-@dataclass(frozen=True, slots=True)
-class _Tombstone:
-    """A row whose meeting was cancelled."""
-
-    revision: Revision
-
-
-@dataclass(frozen=True, slots=True)
-class _Opened:
-    """A row, and what is in it."""
-
-    row: Row
-    known: Known
-    room: Room | None
-    secrets: Secrets
-
-    def claim(self) -> Claim:
-        record = self.known.record
-        return Claim(
-            self.row.id, record.join_token, record.start_token, False, record.start_mail_sent, self.row.changed
-        )
 
 
 def draw_token() -> str:
@@ -113,8 +92,7 @@ class MeetingStore:
         """
         epoch.check()
         self._db = open_database(database, busy_seconds)
-        self._epoch = epoch
-        self._mail_key = mail_key.octets
+        self._shelf = Shelf(self._db, epoch, mail_key.octets)
         self._uid_key = derive(mail_key.octets, None, Purpose.UID_HASH)
         self._draw_token = draw_token
 
@@ -152,18 +130,23 @@ class MeetingStore:
         name = uid_hash(self._uid_key, organizer, uid)
         news = News(page, attendees, revision, recurrence_id, expires_at, replaced)
         with writing(self._db):
-            opened = self._open(_BY_UID, name, now)
-            if isinstance(opened, _Tombstone) and not revives(revision, opened.revision):
+            opened = self._shelf.open(BY_UID, name, now)
+            if isinstance(opened, Tombstone) and not revives(revision, opened.revision):
                 return Refusal.CANCELLED
-            if not isinstance(opened, _Opened):
+            if not isinstance(opened, Opened):
                 if only_known:
                     return None
-                self._delete(name)  # one that is over makes room: other links, another meeting
-                return self._insert(name, uid, news)
-            after = merged(opened.known, news)
-            if after is not opened.known:
-                self._rewrite(opened, after)
-            return opened.claim()
+                self._shelf.delete(name)  # one that is over makes room: other links, another meeting
+                known = first(uid, news, self._draw_token(), self._draw_token())
+                row = self._shelf.insert(name, known)
+                return replace(_claim(row.id, row.changed, known), new=True)
+            before = opened.known
+            after = _noted(before, merged(before, news), now)
+            if after is not before:
+                self._shelf.rewrite(opened, after)
+            unchanged = before.page == after.page and before.record.attendees == after.record.attendees
+            unchanged &= recurrence_id is None and revision >= before.version.series
+            return replace(_claim(opened.row.id, opened.row.changed, after), unchanged=unchanged)
 
     def find(self, organizer: str, uid: str, now: int) -> Claim | None:
         """Return the links of a meeting that is known and not over.
@@ -171,23 +154,54 @@ class MeetingStore:
         Writes nothing. now: seconds since 1970 UTC. Raises StoreError.
         """
         with failures():
-            opened = self._open(_BY_UID, uid_hash(self._uid_key, organizer, uid), now)
-        return opened.claim() if isinstance(opened, _Opened) else None
+            opened = self._shelf.open(BY_UID, uid_hash(self._uid_key, organizer, uid), now)
+        return _claim(opened.row.id, opened.row.changed, opened.known) if isinstance(opened, Opened) else None
+
+    def own_link(self, claim: Claim, address: str, now: int) -> tuple[str, Claim]:
+        """Return the attendee's own token for a meeting, a new one at the first time, and the claim as it is then.
+
+        Durable before it returns. The meeting's token where it does not know the attendee, or is gone. address: in lower case.
+        Raises StoreError.
+        """
+        with writing(self._db):
+            opened = self._shelf.open(BY_ID, claim.meeting, now)
+            if not isinstance(opened, Opened):
+                return claim.join_token, claim
+            record = opened.known.record
+            if (token := dict(record.attendee_tokens).get(address)) is not None:
+                return token, claim
+            name = next((one.name or one.address for one in record.attendees if one.address.lower() == address), None)
+            if name is None:
+                return claim.join_token, claim
+            token = self._draw_token()
+            self._shelf.add_link(opened, Link(LinkKind.ATTENDEE, token, name))
+            record = replace(record, attendee_tokens=(*record.attendee_tokens, (address, token)))
+            untouched = opened.row.changed == claim.changed
+            changed = self._shelf.note(opened, record)
+            return token, replace(claim, changed=changed) if untouched else claim
 
     def mark_start_mail_sent(self, meeting: int, now: int) -> bool:
-        """Remember that the organizer has got the start link.
+        """Remember that the organizer has got the start link, and knows of a move.
 
         False when the meeting is gone. now: seconds since 1970 UTC. Raises StoreError.
         """
+        return self._note(meeting, now, lambda one: replace(one, start_mail_sent=True, start_mail_at=now, moved=()))
+
+    def mark_told(self, meeting: int, addresses: frozenset[str], now: int) -> bool:
+        """Remember who has been mailed the join link. addresses: in lower case.
+
+        False when the meeting is gone. Raises StoreError.
+        """
+        return self._note(meeting, now, lambda one: replace(one, told=tuple(sorted({*one.told, *addresses}))))
+
+    def _note(self, meeting: int, now: int, noted: Callable[[MailRecord], MailRecord]) -> bool:
         with writing(self._db):
-            opened = self._open(_BY_ID, meeting, now)
-            if not isinstance(opened, _Opened):
+            opened = self._shelf.open(BY_ID, meeting, now)
+            if not isinstance(opened, Opened):
                 return False
-            if not opened.known.record.start_mail_sent:
-                record = replace(opened.known.record, start_mail_sent=True)
-                key = derive(self._mail_key, opened.secrets.salt, Purpose.MAIL)
-                mail = seal(key, plaintext.from_record(record), opened.row.place.bound("mail"))
-                self._update(opened.row, {"mail": mail}, opened.row.expires_at)
+            record = noted(opened.known.record)
+            if record != opened.known.record:
+                self._shelf.note(opened, record)
             return True
 
     def release(self, claim: Claim) -> bool:
@@ -200,7 +214,7 @@ class MeetingStore:
         with writing(self._db):
             sql = "select uid_hash from meeting where id = ? and changed = ?"
             found = self._db.execute(sql, [claim.meeting, claim.changed]).fetchone()
-            return found is not None and self._delete(*found)
+            return found is not None and self._shelf.delete(*found)
 
     def cancel(
         self,
@@ -212,111 +226,89 @@ class MeetingStore:
         *,
         recurrence_id: str | None = None,
         replaced: tuple[int, ...] = (),
-    ) -> Cancelling:
+        conference: frozenset[str] = frozenset(),
+        internal: Callable[[str], bool] = lambda _: False,
+        only_look: bool = False,
+    ) -> Cancelled:
         """Cancel a meeting for those who are named; for everybody: delete it and its links now, durably.
 
-        Then its hash, the revision and an end stay, so that an older invitation that comes late does not bring it back.
-        addresses: in lower case. recurrence_id, replaced: as for `claim`, when one date is cancelled. now: seconds since 1970
-        UTC. Raises StoreError.
+        Then its hash, the revision and an end stay, so that an older invitation that comes late does not bring it back. An
+        attendee's own link is dead as soon as it is cancelled for the attendee.
+        addresses: in lower case. recurrence_id, replaced: as for `claim`, when one date is cancelled. conference: the
+        conference addresses; when they have been named, those need not be whose address is `internal`: no message to them
+        ever comes by. only_look: say what it would do; nothing is written. now: seconds since 1970 UTC. Raises StoreError.
         """
         with writing(self._db):
-            opened = self._open(_BY_UID, uid_hash(self._uid_key, organizer, uid), now)
-            if not isinstance(opened, _Opened):
-                return Cancelling.NOTHING
+            opened = self._shelf.open(BY_UID, uid_hash(self._uid_key, organizer, uid), now)
+            if not isinstance(opened, Opened):
+                return Cancelled(Cancelling.NOTHING)
+            known, record = opened.known, opened.known.record
             if recurrence_id is None:
-                after = after_cancel(opened.known, addresses, revision)
+                after = after_cancel(known, addresses, revision)
+                if after is not None and _conference_left(after, conference):
+                    apart = frozenset(one.address.lower() for one in record.attendees if internal(one.address))
+                    after = None if after_cancel(known, addresses | apart, revision) is None else after
             else:
-                after = after_cancelled_date(opened.known, addresses, revision, recurrence_id, replaced)
+                after = after_cancelled_date(known, addresses, revision, recurrence_id, replaced)
+            if after is known:
+                return Cancelled(Cancelling.NOTHING)
+            about = (known.page, record.start_token)
             if after is None:
-                self._bury(opened, revision, now)
-                return Cancelling.MEETING
-            if after is opened.known:
-                return Cancelling.NOTHING
-            self._rewrite(opened, after)
-            return Cancelling.ATTENDEES if recurrence_id is None else Cancelling.DATE
+                if not only_look:
+                    self._shelf.bury(opened, revision, now)
+                return Cancelled(Cancelling.MEETING, record.told, *about)
+            if recurrence_id is not None:
+                if not only_look:
+                    self._shelf.rewrite(opened, after)
+                return Cancelled(Cancelling.DATE, (), *about)
+            invited = {one.address.lower() for one in after.record.attendees}
+            uninvited = addresses - invited
+            if not only_look:
+                self._uninvite(opened, after, uninvited)
+            return Cancelled(Cancelling.ATTENDEES, tuple(one for one in record.told if one in uninvited), *about)
 
-    def _bury(self, opened: _Opened, revision: Revision, now: int) -> None:
-        row = opened.row
-        place = replace(row.place, expires_at=min(row.expires_at, now + TOMBSTONE_SECONDS))
-        sealed = seal_tombstone(revision, opened.secrets, self._mail_key, place)
-        sealed["salt"] = seal_salt(opened.secrets.salt, self._epoch.read()[-1], place)
-        tables.delete_links(self._db, row.id)
-        self._update(row, sealed, place.expires_at)
-        tables.update(self._db, "meeting_uid", {"expires_at": place.expires_at}, "uid_hash = ?", row.uid_hash)
-        mark_deletion(self._db)
+    def _uninvite(self, opened: Opened, after: Known, addresses: frozenset[str]) -> None:
+        record = after.record
+        dead = [token for address, token in record.attendee_tokens if address in addresses]
+        left = tuple(one for one in record.attendee_tokens if one[0] not in addresses)
+        told = tuple(one for one in record.told if one not in addresses)
+        self._shelf.drop_links(opened.row.id, dead)
+        self._shelf.rewrite(opened, replace(after, record=replace(record, attendee_tokens=left, told=told)))
 
     def forget(self, organizer: str, uid: str) -> bool:
         """Delete a meeting and its links now; False when there was none. Raises StoreError."""
         with writing(self._db):
-            return self._delete(uid_hash(self._uid_key, organizer, uid))
-
-    def _delete(self, name: bytes) -> bool:
-        found = self._db.execute("select meeting from meeting_uid where uid_hash = ?", [name]).fetchone()
-        if found is None:
-            return False
-        deleted = tables.delete_meeting(self._db, found[0], name)
-        mark_deletion(self._db)
-        return deleted > 0
-
-    def _open(self, which: str, value: bytes | int, now: int) -> _Opened | _Tombstone | None:
-        """Read and open a living row.
-
-        In a transaction the first try decides; outside of it a rotation may pass between file and row.
-        """
-        for _ in range(_READS):
-            epochs = self._epoch.read()
-            found = self._db.execute(
-                f"select {_COLUMNS} from meeting where id = {which} and expires_at > ?", [value, now]
-            ).fetchall()
-            if not found:
-                return None
-            row = Row(*found[0])
-            if epoch_of(row.salt, epochs) is not None:
-                break
-        try:
-            salt = open_salt(row.salt, epochs, row.place)
-            if row.cancelled:
-                return _Tombstone(open_tombstone(row, salt, self._mail_key))
-            return _Opened(row, *open_for_mail(row, salt, self._mail_key))
-        except Unsealable:
-            raise UnreadableError(f"row {row.id} of the table meeting cannot be opened with the present keys") from None
-
-    def _insert(self, name: bytes, uid: str, news: News) -> Claim:
-        known = first(uid, news, self._draw_token(), self._draw_token())
-        kept, place = Secrets(new_key(), new_key()), Place(secrets.randbits(63), name, news.expires_at)
-        salt = seal_salt(kept.salt, self._epoch.read()[-1], place)
-        sealed = seal_for_mail(known, None, kept, self._mail_key, place)
-        row = Row(place.meeting, name, place.expires_at, secrets.randbits(63), salt, **sealed)
-        generation = tables.current(self._db)
-        find = {"meeting": row.id, "expires_at": row.expires_at}
-        tables.insert(self._db, generation, "meeting", {column: getattr(row, column) for column in Row.__slots__})
-        tables.insert(self._db, generation, "meeting_uid", {"uid_hash": name, **find})
-        for kind, token in _links(known.record):
-            link = {"token_hash": token_hash(token), **find}
-            tables.insert(self._db, generation, "meeting_link", link)
-            sealed_key = seal_for_link(kept, token, kind, place)
-            tables.insert(self._db, generation, "link", {**link, "kind": kind.value, "page_key": sealed_key})
-        return Claim(row.id, known.record.join_token, known.record.start_token, True, False, row.changed)
-
-    def _rewrite(self, opened: _Opened, after: Known) -> None:
-        """Seal the whole row anew: the expiry is bound into every sealed value, links and the web's room included."""
-        place = replace(opened.row.place, expires_at=after.expires_at)
-        sealed = seal_for_mail(after, opened.room, opened.secrets, self._mail_key, place)
-        sealed["salt"] = seal_salt(opened.secrets.salt, self._epoch.read()[-1], place)
-        self._update(opened.row, sealed, after.expires_at)
-        expiry = {"expires_at": after.expires_at}
-        if after.expires_at != opened.row.expires_at:
-            tables.update(self._db, "meeting_uid", expiry, "uid_hash = ?", opened.row.uid_hash)
-            tables.update(self._db, "meeting_link", expiry, "meeting = ?", opened.row.id)
-        for kind, token in _links(after.record):
-            page_key = seal_for_link(opened.secrets, token, kind, place)
-            tables.update(self._db, "link", {"page_key": page_key, **expiry}, "token_hash = ?", token_hash(token))
-
-    def _update(self, row: Row, sealed: dict[str, bytes], expires_at: int) -> None:
-        values = {"expires_at": expires_at, "changed": secrets.randbits(63), **sealed}
-        if tables.update(self._db, "meeting", values, "id = ? and changed = ?", row.id, row.changed) != 1:
-            raise StoreError(f"row {row.id} of the table meeting changed within a transaction")
+            return self._shelf.delete(uid_hash(self._uid_key, organizer, uid))
 
 
-def _links(record: MailRecord) -> tuple[tuple[LinkKind, str], ...]:
-    return (LinkKind.JOIN, record.join_token), (LinkKind.START, record.start_token)
+def _conference_left(after: Known, conference: frozenset[str]) -> bool:
+    """Say whether a conference address was invited, and none is any more."""
+    withdrawn = {address for address, _ in after.version.withdrawn}
+    invited = {one.address.lower() for one in after.record.attendees}
+    return not conference.isdisjoint(withdrawn) and conference.isdisjoint(invited)
+
+
+def _claim(meeting: int, changed: int, known: Known) -> Claim:
+    record = known.record
+    return Claim(
+        meeting,
+        record.join_token,
+        record.start_token,
+        False,
+        record.start_mail_sent,
+        changed,
+        known.page,
+        record.start_mail_at,
+        record.moved,
+        frozenset(record.told),
+        frozenset(one.address.lower() for one in record.attendees),
+    )
+
+
+def _noted(before: Known, after: Known, now: int) -> Known:
+    """Return `after` with a note of what moved, until the organizer is told; nobody is told of it before the start mail."""
+    change = moved(before.page, after.page, now) if after is not before and before.record.start_mail_sent else ()
+    if not change:
+        return after
+    was = before.record.moved[:1] or change[:1]  # moved twice before the organizer could be told
+    return replace(after, record=replace(after.record, moved=(*was, change[1])))

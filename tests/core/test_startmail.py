@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from notes2conf_milter.core.meeting import Occurrence, Page, Person
-from notes2conf_milter.core.startmail import StartMail, compose
+from notes2conf_milter.core.startmail import StartMail, start_mail
 
 START, JOIN = "https://conf.example.org/s/abc", "https://conf.example.org/j/def"
 PAGE = Page(
@@ -21,7 +21,7 @@ MAIL = StartMail(PAGE, START, JOIN, "no-reply@example.org", "<start.1@example.or
 @pytest.mark.parametrize("language", ["en", "de"])
 def test_it_brings_both_links_to_the_organizer(language: str) -> None:
     """In text and HTML; marked as made by a machine; without a calendar."""
-    message = email.message_from_bytes(compose(replace(MAIL, language=language)), policy=email.policy.default)
+    message = email.message_from_bytes(start_mail(replace(MAIL, language=language)), policy=email.policy.default)
     assert message["To"] == "anna@example.org"
     assert message["Auto-Submitted"] == "auto-generated"
     assert message["Message-ID"] == "<start.1@example.org>"
@@ -35,8 +35,8 @@ def test_it_brings_both_links_to_the_organizer(language: str) -> None:
 
 def test_the_same_mail_has_the_same_octets() -> None:
     """So that it is recognised when it is sent again."""
-    assert compose(MAIL) == compose(MAIL)
-    octets = compose(MAIL)
+    assert start_mail(MAIL) == start_mail(MAIL)
+    octets = start_mail(MAIL)
     assert octets.isascii()
     assert octets.count(b"\n") == octets.count(b"\r\n")
 
@@ -56,7 +56,7 @@ def test_the_same_mail_has_the_same_octets() -> None:
 )
 def test_no_subject_breaks_out_of_its_line(subject: str) -> None:
     """Neither by line ends nor by an encoded word that would be decoded to them."""
-    octets = compose(replace(MAIL, page=replace(PAGE, subject=subject)))
+    octets = start_mail(replace(MAIL, page=replace(PAGE, subject=subject)))
     header = octets.partition(b"\r\n\r\n")[0].lower()
     assert b"\nbcc" not in header
     assert b"\rbcc" not in header
@@ -68,13 +68,13 @@ def test_no_subject_breaks_out_of_its_line(subject: str) -> None:
 )
 def test_odd_addresses_do_not_stop_it(address: str) -> None:
     """What passes for an organizer's address can be written to."""
-    assert START.encode() in compose(replace(MAIL, page=replace(PAGE, organizer=Person(address, '"<\r\n'))))
+    assert START.encode() in start_mail(replace(MAIL, page=replace(PAGE, organizer=Person(address, '"<\r\n'))))
 
 
 def test_what_stands_in_html_is_escaped() -> None:
     """A subject is text."""
     page = replace(PAGE, subject="<script>x</script>", organizer=Person("anna@example.org", "<b>A</b>"))
-    message = email.message_from_bytes(compose(replace(MAIL, page=page)), policy=email.policy.default)
+    message = email.message_from_bytes(start_mail(replace(MAIL, page=page)), policy=email.policy.default)
     html = message.get_body(("html",))
     assert html is not None
     assert "<script" not in html.get_content()

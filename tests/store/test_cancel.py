@@ -154,10 +154,10 @@ def test_a_cancelled_meeting_is_gone_at_once(vault: Vault) -> None:
     """Its links lead nowhere; the old invitation does not bring it back, a newer one makes another meeting."""
     store = vault.mail()
     got = claim(store, attendees=(BERT, CLARA))
-    assert store.cancel(ORGANIZER, UID, only(BERT), SECOND, NOW) is Cancelling.ATTENDEES
+    assert store.cancel(ORGANIZER, UID, only(BERT), SECOND, NOW).kind is Cancelling.ATTENDEES
     assert vault.web().open(got.join_token, LINKS, NOW) is not None
-    assert store.cancel(ORGANIZER, UID, only(CLARA), SECOND, NOW) is Cancelling.MEETING
-    assert store.cancel(ORGANIZER, UID, EVERYBODY, SECOND, NOW) is Cancelling.NOTHING
+    assert store.cancel(ORGANIZER, UID, only(CLARA), SECOND, NOW).kind is Cancelling.MEETING
+    assert store.cancel(ORGANIZER, UID, EVERYBODY, SECOND, NOW).kind is Cancelling.NOTHING
     web = vault.web()
     assert [web.open(token, LINKS, NOW) for token in (got.join_token, got.start_token)] == [None, None]
     assert store.find(ORGANIZER, UID, NOW) is None
@@ -175,9 +175,9 @@ def test_a_meeting_that_is_not_known_is_not_cancelled(vault: Vault) -> None:
     """Nor is one that is over, or another organizer's."""
     store = vault.mail()
     got = claim(store)
-    assert store.cancel("mallory@example.org", UID, EVERYBODY, SECOND, NOW) is Cancelling.NOTHING
-    assert store.cancel(ORGANIZER, "another", EVERYBODY, SECOND, NOW) is Cancelling.NOTHING
-    assert store.cancel(ORGANIZER, UID, EVERYBODY, SECOND, END) is Cancelling.NOTHING
+    assert store.cancel("mallory@example.org", UID, EVERYBODY, SECOND, NOW).kind is Cancelling.NOTHING
+    assert store.cancel(ORGANIZER, "another", EVERYBODY, SECOND, NOW).kind is Cancelling.NOTHING
+    assert store.cancel(ORGANIZER, UID, EVERYBODY, SECOND, END).kind is Cancelling.NOTHING
     assert vault.web().open(got.join_token, LINKS, NOW) is not None
 
 
@@ -188,7 +188,7 @@ def test_what_is_left_of_it(vault: Vault, end: int, left: int) -> None:
     claim(store, expires_at=end)
     with vault.sql() as sql:
         sealed = sql.execute("select page, mail, room, page_key_mail from meeting").fetchone()
-    assert store.cancel(ORGANIZER, UID, only(BERT), SECOND, NOW) is Cancelling.MEETING
+    assert store.cancel(ORGANIZER, UID, only(BERT), SECOND, NOW).kind is Cancelling.MEETING
     with vault.sql() as sql:
         assert sql.execute("select page, mail, room, page_key_mail, expires_at from meeting").fetchall() == [
             (b"", b"", b"", b"", left)

@@ -10,7 +10,7 @@ from sqlite_utils import Database
 from notes2conf_milter.store import tables
 from notes2conf_milter.store.database import open_database
 from notes2conf_milter.store.errors import StoreError
-from notes2conf_milter.store.sqlite import _BY_UID, _COLUMNS
+from notes2conf_milter.store.shelf import _COLUMNS, BY_UID
 from tests.store.vault import END, NOW, ORGANIZER, UID, Vault, claim
 
 COLUMNS = {
@@ -54,7 +54,7 @@ def test_every_tree_can_be_moved(db: Database) -> None:
 def test_a_row_is_looked_up_in_both_generations_by_their_keys(db: Database) -> None:
     """Never by reading a table through, however many meetings there are."""
     lookups = [
-        (f"select {_COLUMNS} from meeting where id = {_BY_UID} and expires_at > ?", [b"", 1]),
+        (f"select {_COLUMNS} from meeting where id = {BY_UID} and expires_at > ?", [b"", 1]),
         ("select token_hash from meeting_link where meeting = ?", [1]),
         ("select page_key from link where token_hash = ?", [b""]),
         ("delete from link_a where token_hash in (select token_hash from meeting_link where meeting = ?)", [1]),

@@ -1,0 +1,111 @@
+"""Who is to be told what of a meeting, and remembering that it was done.
+
+In:  what a message said, the meeting's claim. Out: None when all that was due is handed over, else the Outcome for the message.
+A mail is handed over first and noted then, so that a crash in between may double it and nothing is lost (RFC 1047).
+Fails: StoreError.
+"""
+
+import logging
+from collections.abc import Awaitable, Callable
+from functools import partial
+from typing import Any
+
+from notes2conf_milter.core.envelope import Door, Envelope
+from notes2conf_milter.core.meeting import Instance, Person, Revision
+from notes2conf_milter.core.verdict import Outcome, Reason, Verdict
+from notes2conf_milter.core.work import Judged
+from notes2conf_milter.ownmail import Links, OwnMail
+from notes2conf_milter.smtp.reinject import Handed
+from notes2conf_milter.store import Cancelled, Claim, MeetingStore
+
+log = logging.getLogger("notes2conf.mail")
+
+_AGAIN_SECONDS = 600  # a mail of the same invitation within this time is the same sending of it
+_LATER = Outcome(Verdict.DEFER, Reason.OWN_MAIL_DEFERRED)
+
+
+class Announcer:
+    """Tells organizers and attendees. own_mail: None writes none. in_store: runs a call in the store's thread.
+
+    attendee_links: each attendee gets an own link where there is a copy for each. reply: conference addresses accept.
+    """
+
+    def __init__(
+        self,
+        own_mail: OwnMail | None,
+        store: MeetingStore,
+        in_store: Callable[[Callable[[], Any]], Awaitable[Any]],
+        clock: Callable[[], int],
+        *,
+        attendee_links: bool,
+        reply: bool,
+    ) -> None:
+        self._own_mail, self._store, self._in_store, self._clock = own_mail, store, in_store, clock
+        self._attendee_links, self._reply = attendee_links, reply
+
+    async def token(self, envelope: Envelope, found: Judged, claim: Claim) -> tuple[str, Claim]:
+        """Return the token for a message: the attendee's own where that is wanted and the message is for nobody else."""
+        one_copy_each = envelope.door is Door.SMTP and len(envelope.recipients) == 1
+        if not (self._attendee_links and one_copy_each and found.decision.update):
+            return claim.join_token, claim
+        address = envelope.recipients[0].decode("utf-8", "replace").lower()
+        token, claim = await self._in_store(partial(self._store.own_link, claim, address, self._clock()))
+        return token, claim
+
+    async def start(self, claim: Claim) -> Outcome | None:
+        """Send the start mail where it is due: at the first time, when the meeting has moved, when it is asked for again."""
+        if self._own_mail is None:
+            return None
+        again = claim.unchanged and self._clock() - claim.start_mail_at >= _AGAIN_SECONDS
+        if claim.start_mail_sent and not claim.moved and not again:
+            return None
+        handed = await self._own_mail.start(_links(claim), claim.moved, claim.start_mail_sent)
+        if handed is Handed.ACCEPTED or (handed is Handed.REFUSED and claim.start_mail_sent):
+            mark = partial(self._store.mark_start_mail_sent, claim.meeting, self._clock())
+            if await self._in_store(mark):
+                return None
+            log.warning("start mail: the meeting went while it was handed over")
+            return Outcome(Verdict.DEFER, Reason.START_MAIL_DEFERRED)
+        if handed is Handed.REFUSED:
+            return Outcome(Verdict.PASS, Reason.START_MAIL_REFUSED)
+        return Outcome(Verdict.DEFER, Reason.START_MAIL_DEFERRED)
+
+    async def join(self, found: Judged, claim: Claim) -> Outcome | None:
+        """Send internal attendees their join link, once each."""
+        if self._own_mail is None:
+            return None
+        due = [one for one in found.apart if one.address.lower() in claim.invited - claim.told]
+        if not due:
+            return None
+        tokens: dict[Person, str] = {}
+        for one in due:
+            tokens[one] = claim.join_token
+            if self._attendee_links:
+                own = partial(self._store.own_link, claim, one.address.lower(), self._clock())
+                tokens[one], _ = await self._in_store(own)
+        done, worst = await self._own_mail.join(_links(claim), tokens)
+        await self._in_store(partial(self._store.mark_told, claim.meeting, done, self._clock()))
+        return None if worst is Handed.ACCEPTED else _LATER
+
+    async def accept(self, envelope: Envelope, found: Judged, claim: Claim) -> Outcome | None:
+        """Send the REPLY of each conference address that was written to."""
+        if self._own_mail is None or not self._reply:
+            return None
+        instance = Instance(found.revision, found.replaced, found.page.times) if found.replaced else None
+        for recipient in envelope.recipients:
+            address = recipient.decode("utf-8", "replace").lower()
+            handed = await self._own_mail.accept(_links(claim), address, found.uid, found.revision, instance)
+            if handed is Handed.DEFERRED:
+                return _LATER
+        return None
+
+    async def cancelled(self, plan: Cancelled, revision: Revision) -> Outcome | None:
+        """Tell attendees that the conference is off for them. plan: what the cancellation would do; revision: its own."""
+        if self._own_mail is None or not plan.told or plan.page is None:
+            return None
+        handed = await self._own_mail.cancelled(plan.page, plan.start_token, plan.told, revision)
+        return _LATER if handed is Handed.DEFERRED else None
+
+
+def _links(claim: Claim) -> Links:
+    return Links(claim.page, claim.join_token, claim.start_token)

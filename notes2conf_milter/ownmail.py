@@ -1,0 +1,181 @@
+"""What the gateway itself writes: start mails, join mails, iTIP REPLYs, and why there is no link.
+
+In:  what the store knows of a meeting, and what a message said. Out: the mails, handed over one by one; what became of them.
+Each mail goes to one person, from the null sender, so that nobody answers or bounces to a machine (RFC 3834 §3.3). Its
+Message-ID tells nothing, and is the same whenever the same mail is sent again.
+Fails: never; `Handed` says what became of a mail.
+"""
+
+import asyncio
+import hashlib
+import logging
+from collections import OrderedDict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from notes2conf_milter.core.joinlink import join_url, start_url
+from notes2conf_milter.core.joinmail import JoinMail, join_mail
+from notes2conf_milter.core.meeting import Instance, Occurrence, Page, Person, Revision
+from notes2conf_milter.core.reply import Reply, reply_message
+from notes2conf_milter.core.skipmail import SkipMail, skip_mail
+from notes2conf_milter.core.skips import Skipped
+from notes2conf_milter.core.startmail import StartMail, start_mail
+from notes2conf_milter.smtp.reinject import Handed, Handover
+
+log = logging.getLogger("notes2conf.mail")
+
+HandOver = Callable[[bytes, bytes], "asyncio.Future[Handover]"]
+_AT_ONCE = 8  # mails of one message that are handed over at the same time
+_REMEMBERED = 10_000  # skipped invitations
+_MOST_WAITING = 100  # mails about skipped invitations; what is beyond is not written
+
+
+@dataclass(frozen=True, slots=True)
+class Links:
+    """What a mail needs of a meeting: its page, and its tokens."""
+
+    page: Page
+    join_token: str
+    start_token: str
+
+
+class OwnMail:
+    """Writes them. sender: From, None for no-reply@ the organizer's domain. language: where the message says none.
+
+    hand_over: sends a mail (recipient, message). clock: seconds since 1970 UTC.
+    """
+
+    def __init__(
+        self, base_url: str, sender: str | None, language: str, hand_over: HandOver, clock: Callable[[], int]
+    ) -> None:
+        self._base_url, self._sender, self._language = base_url, sender, language
+        self._hand_over = hand_over
+        self._clock = clock
+        self._skipped: OrderedDict[str, None] = OrderedDict()
+        self._waiting: set[asyncio.Task[None]] = set()
+
+    async def start(self, links: Links, moved: tuple[Occurrence, ...], again: bool) -> Handed:
+        """Send the organizer the start link. moved: as it was and as it is. again: it was sent before and is asked for."""
+        page = links.page
+        first = self._message_id("start", page, "start mail ", links.start_token)
+        said = f"{first} moved {moved[1].start} {moved[1].end}" if moved else f"{first} again {self._clock() // 600}"
+        mail = StartMail(
+            page,
+            start_url(self._base_url, links.start_token),
+            join_url(self._base_url, links.join_token),
+            self._from(page.organizer.address),
+            self._message_id("start", page, said) if moved or again else first,
+            self._clock(),
+            self._language,
+            moved,
+            first if moved or again else "",
+        )
+        return await self._send("start mail", page.organizer.address, start_mail(mail))
+
+    async def join(self, links: Links, tokens: dict[Person, str]) -> tuple[frozenset[str], Handed]:
+        """Send attendees their join links. Return who needs no further try (lower case), and the worst that happened."""
+        page = links.page
+        mails = {
+            one: JoinMail(
+                page,
+                one,
+                join_url(self._base_url, token),
+                self._from(page.organizer.address),
+                self._message_id("join", page, links.start_token, one.address.lower()),
+                self._clock(),
+                self._language,
+            )
+            for one, token in tokens.items()
+        }
+        return await self._send_all("join mail", mails.values())
+
+    async def cancelled(self, page: Page, start_token: str, told: Iterable[str], revision: Revision) -> Handed:
+        """Tell attendees who were sent join links that the conference is off for them. told: addresses."""
+        said = f"{start_token} cancelled {revision.sequence} {revision.dtstamp}"
+        mails = [
+            JoinMail(
+                page,
+                Person(address),
+                None,
+                self._from(page.organizer.address),
+                self._message_id("cancelled", page, said, address),
+                self._clock(),
+                self._language,
+            )
+            for address in told
+        ]
+        return (await self._send_all("cancellation", mails))[1]
+
+    async def _send_all(self, what: str, mails: Iterable[JoinMail]) -> tuple[frozenset[str], Handed]:
+        gate = asyncio.Semaphore(_AT_ONCE)
+
+        async def one(mail: JoinMail) -> tuple[str, Handed]:
+            async with gate:
+                return mail.attendee.address.lower(), await self._send(what, mail.attendee.address, join_mail(mail))
+
+        results = await asyncio.gather(*map(one, mails))
+        done = frozenset(address for address, handed in results if handed is not Handed.DEFERRED)
+        return done, Handed.ACCEPTED if len(done) == len(results) else Handed.DEFERRED
+
+    async def accept(
+        self, links: Links, attendee: str, uid: str, revision: Revision, instance: Instance | None
+    ) -> Handed:
+        """Send the organizer a REPLY in the name of a conference address. instance: the one date that was invited to."""
+        organizer = links.page.organizer.address
+        start = None if instance is None else instance.replaced[0]
+        said = f"{links.start_token} reply {revision.sequence} {revision.dtstamp} {start}"
+        reply = Reply(
+            uid,
+            organizer,
+            revision.sequence,
+            start,
+            instance is not None and instance.times[0].all_day,
+            attendee,
+            self._message_id("reply", links.page, said, attendee),
+            self._clock(),
+            self._language,
+        )
+        return await self._send("reply", organizer, reply_message(reply))
+
+    def skipped(self, found: Skipped) -> None:
+        """Tell the organizer why an invitation got no link, once for each Message-ID; in the background, for it may fail."""
+        if found.mark in self._skipped or len(self._waiting) >= _MOST_WAITING:
+            return
+        self._skipped[found.mark] = None
+        if len(self._skipped) > _REMEMBERED:
+            self._skipped.popitem(last=False)
+        domain = found.organizer.rpartition("@")[2]
+        mail = SkipMail(
+            found.obstacle,
+            found.organizer,
+            found.subject,
+            self._from(found.organizer),
+            f"<skipped.{found.mark}@{domain}>",
+            self._clock(),
+            self._language,
+        )
+
+        async def send() -> None:
+            await self._send("mail about a skipped invitation", mail.organizer, skip_mail(mail))
+
+        task = asyncio.get_running_loop().create_task(send())
+        self._waiting.add(task)
+        task.add_done_callback(self._waiting.discard)
+
+    async def finish(self) -> None:
+        """Wait for what is under way in the background."""
+        if self._waiting:
+            await asyncio.wait(set(self._waiting))
+
+    async def _send(self, what: str, recipient: str, message: bytes) -> Handed:
+        handover = await self._hand_over(recipient.encode(), message)
+        if handover.result is not Handed.ACCEPTED:
+            log.warning("%s: %s, reply code %s", what, handover.result.value, handover.code or "none")
+        return handover.result
+
+    def _from(self, organizer: str) -> str:
+        return self._sender or f"no-reply@{organizer.rpartition('@')[2]}"
+
+    def _message_id(self, kind: str, page: Page, *said: str) -> str:
+        mark = hashlib.sha256("".join(said).encode("utf-8", "surrogatepass")).hexdigest()[:32]
+        return f"<{kind}.{mark}@{page.organizer.address.rpartition('@')[2]}>"

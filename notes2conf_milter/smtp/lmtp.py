@@ -1,0 +1,173 @@
+"""One session of the conference address: Postfix's LMTP client delivers here, and what it delivers is ours from then on.
+
+In:  LMTP (RFC 2033), with XFORWARD (Postfix XFORWARD_README) that says from which client Postfix had the message. Out: a reply
+     for each recipient after the final dot, given when everything is committed (law 1).
+Recipients other than the conference addresses are refused: Postfix's transport table sends none. Strangers' mail is taken and
+dropped by the flow, never refused here: a refusal would become a bounce to a sender that may be forged.
+What an LMTP client does not say with XFORWARD is unknown, and an unknown client is never an allowed one (law 9).
+Fails: as session.py says; a message that cannot be worked on now is 451 for all its recipients, and Postfix keeps it.
+"""
+
+import asyncio
+import logging
+import re
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address, IPv6Address
+
+from notes2conf_milter.core.envelope import Door, Envelope, client_address
+from notes2conf_milter.core.verdict import Outcome, Reason, Verdict
+from notes2conf_milter.smtp.incoming import IncomingMessage
+from notes2conf_milter.smtp.relay import BUSY
+from notes2conf_milter.smtp.session import NESTED, NO_MAIL, NO_RCPT, SYNTAX, Session, Setup, path_of
+
+log = logging.getLogger(__name__)
+
+_MAX_RECIPIENTS = 1_000
+_TAKEN = b"250 2.0.0 Ok"
+_NOT_HERE = b"550 5.1.1 No such address here"
+_TOO_MANY = b"452 4.5.3 Too many recipients"
+_WRONG_PROTOCOL = b"500 5.5.1 This is LMTP"
+_HEX = re.compile(r"\+([0-9A-F]{2})")
+
+
+@dataclass(frozen=True, slots=True)
+class _Transaction:
+    sender: bytes
+    recipients: list[bytes] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class _Forwarded:
+    """What XFORWARD has said of the next message's client."""
+
+    client: IPv4Address | IPv6Address | None = None
+    queue_id: str = ""
+
+
+class ConferenceSession(Session):
+    """A session whose mail is delivered here."""
+
+    protocol_name = "LMTP"
+    door_name = "conference address"
+
+    def __init__(self, setup: Setup, addresses: frozenset[str]) -> None:
+        super().__init__(setup)
+        self._addresses = addresses
+        self._transaction: _Transaction | None = None
+        self._forwarded = _Forwarded()
+
+    @property
+    def _busy(self) -> bool:
+        return self._transaction is not None
+
+    # --- commands
+
+    async def smtp_LHLO(self, hostname: str | None) -> None:
+        """Offer what we take (RFC 2033 §4.1)."""
+        if not hostname:
+            await self._answer(SYNTAX)
+            return
+        self._transaction = None
+        assert self.session is not None
+        self.session.extended_smtp = True
+        self.session.host_name = hostname
+        lines = [self._setup.hostname, "8BITMIME", "SMTPUTF8", "ENHANCEDSTATUSCODES", "XFORWARD ADDR IDENT SOURCE"]
+        await self._answer("\r\n".join([*(f"250-{line}" for line in lines), "250 PIPELINING"]).encode("ascii"))
+
+    async def smtp_HELO(self, hostname: str | None) -> None:
+        """Refuse (RFC 2033 §4.1)."""
+        await self._answer(_WRONG_PROTOCOL)
+
+    async def smtp_EHLO(self, hostname: str | None) -> None:
+        """Refuse (RFC 2033 §4.1)."""
+        await self._answer(_WRONG_PROTOCOL)
+
+    async def smtp_RSET(self, arg: str | None) -> None:
+        """Leave the transaction."""
+        self._transaction = None
+        await self._answer(SYNTAX if arg else b"250 2.0.0 Ok")
+
+    async def smtp_XFORWARD(self, arg: str | None) -> None:
+        """Take what Postfix says of the client from which it had the next message."""
+        if self._transaction is not None:
+            await self._answer(NESTED)
+            return
+        found = dict(pair.partition("=")[::2] for pair in (arg or "").split())
+        if not found or any(not name or not value for name, value in found.items()):
+            await self._answer(SYNTAX)
+            return
+        for name, value in found.items():
+            text = _HEX.sub(lambda match: chr(int(match[1], 16)), value)  # xtext, RFC 1891 §5
+            match name.upper():
+                case "ADDR":
+                    self._forwarded.client = client_address(text)  # None for [UNAVAILABLE]
+                case "IDENT":
+                    self._forwarded.queue_id = text if text.isalnum() and text.isascii() and len(text) <= 40 else ""
+        await self._answer(b"250 2.0.0 Ok")
+
+    async def smtp_MAIL(self, arg: str | None) -> None:
+        """Begin a transaction."""
+        assert self.session is not None
+        if not self.session.host_name:
+            await self._answer(b"503 5.5.1 LHLO comes first")
+        elif self._transaction is not None:
+            await self._answer(NESTED)
+        elif (path := path_of(b"FROM:", arg)) is None:
+            await self._answer(SYNTAX)
+        else:
+            self._transaction = _Transaction(path.address)
+            await self._answer(b"250 2.1.0 Ok")
+
+    async def smtp_RCPT(self, arg: str | None) -> None:
+        """Take a recipient that is a conference address."""
+        if self._transaction is None:
+            await self._answer(NO_MAIL)
+        elif (path := path_of(b"TO:", arg)) is None:
+            await self._answer(SYNTAX)
+        elif path.address.decode("utf-8", "replace").lower() not in self._addresses:
+            await self._answer(_NOT_HERE)
+        elif len(self._transaction.recipients) >= _MAX_RECIPIENTS:
+            await self._answer(_TOO_MANY)
+        else:
+            self._transaction.recipients.append(path.address)
+            await self._answer(b"250 2.1.5 Ok")
+
+    async def smtp_DATA(self, arg: str | None) -> None:
+        """Take a message; one reply for each recipient (RFC 2033 §4.2)."""
+        if self._transaction is None:
+            await self._answer(NO_MAIL)
+        elif not self._transaction.recipients:
+            await self._answer(NO_RCPT)
+        elif arg:
+            await self._answer(SYNTAX)
+        else:
+            await self.push(b"354 End data with <CR><LF>.<CR><LF>")
+            await self._take_message(self._transaction)
+
+    # --- a message
+
+    async def _take_message(self, transaction: _Transaction) -> None:
+        incoming = IncomingMessage(self._reader)
+        facts, self._forwarded = self._forwarded, _Forwarded()
+        recipients = tuple(transaction.recipients)
+        envelope = Envelope(Door.CONFERENCE, transaction.sender, recipients, facts.client, queue_id=facts.queue_id)
+        try:
+            outcome = await self._outcome(envelope, incoming)
+            reply = BUSY if outcome.verdict is Verdict.DEFER else _TAKEN
+        except asyncio.IncompleteReadError:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever it is, the rest of the message must not be read as commands
+            reply = (await self.handle_exception(error)).encode("ascii")
+        while await self._read(incoming) is not None:
+            pass
+        self._transaction = None
+        await self._answer(b"\r\n".join([reply] * len(recipients)))
+
+    async def _outcome(self, envelope: Envelope, incoming: IncomingMessage) -> Outcome:
+        message = bytearray()
+        while (octets := await self._read(incoming)) is not None:
+            message += octets
+            if len(message) > self._setup.limits.message:
+                return self._setup.flow.drop_unread(envelope, Reason.TOO_LARGE)
+        async with asyncio.timeout(self._setup.limits.processing):
+            return await self._setup.flow.deliver(envelope, bytes(message))

@@ -1,0 +1,182 @@
+"""One client's session at the SMTP door: what the client says goes on to the next hop as it comes.
+
+In:  a client's SMTP. Out: the replies, which are the next hop's where it has a say (relay.py).
+aiosmtpd's own MAIL, RCPT and DATA refuse real mail (DSN parameters, AUTH=, long lines) and are replaced, as are EHLO and
+RSET; its command loop, its timer and its rarer commands are used.
+Fails: as session.py says.
+"""
+
+import logging
+from dataclasses import dataclass, field
+
+from notes2conf_milter.address import InetAddress
+from notes2conf_milter.core.envelope import Door, Envelope
+from notes2conf_milter.smtp.client import NextHopGone, Reply
+from notes2conf_milter.smtp.incoming import IncomingMessage
+from notes2conf_milter.smtp.reinject import Connection
+from notes2conf_milter.smtp.relay import BUSY, Relay, Route
+from notes2conf_milter.smtp.session import NESTED, NO_MAIL, NO_RCPT, SYNTAX, Session, Setup, path_of
+
+log = logging.getLogger(__name__)
+
+_MIRRORED = (b"8BITMIME", b"SMTPUTF8", b"SIZE", b"DSN", b"ENHANCEDSTATUSCODES")
+_GONE = b"451 4.4.1 The next hop does not answer, try again later"
+_NO_OFFER = b"421 4.4.1 The next hop does not answer, try again later"
+
+
+@dataclass(frozen=True, slots=True)
+class _Transaction:
+    """What the next hop has accepted so far of one message's envelope, and on which connection."""
+
+    hop: Connection
+    sender: bytes
+    recipients: list[bytes] = field(default_factory=list)
+
+
+class RelayingSession(Session):
+    """A session whose mail goes on to the next hop."""
+
+    def __init__(self, setup: Setup, next_hop: InetAddress) -> None:
+        super().__init__(setup)
+        self._next_hop = next_hop
+        self._route = Route(next_hop, setup.hostname, setup.limits)
+        self._transaction: _Transaction | None = None
+        self._without_mail = NO_MAIL  # the answer to RCPT and DATA while there is no transaction
+
+    @property
+    def _busy(self) -> bool:
+        return self._transaction is not None
+
+    def _gone(self) -> None:
+        self._route.drop()
+
+    # --- commands
+
+    async def smtp_EHLO(self, hostname: str | None) -> None:
+        """Offer what the next hop offers."""
+        if not hostname:
+            await self._answer(SYNTAX)
+            return
+        await self._leave_transaction()  # RFC 5321 §4.1.4: EHLO and HELO also reset
+        try:
+            with self._clock_stopped():
+                offered = await self._route.offered()
+        except NextHopGone as gone:
+            self._lost("EHLO", gone)
+            await self._answer(_NO_OFFER)
+            return
+        assert self.session is not None
+        self.session.extended_smtp = True
+        self.session.host_name = hostname
+        lines = [(keyword + b" " + offered[keyword]).rstrip() for keyword in _MIRRORED if keyword in offered]
+        await self._answer(Reply(250, (self._setup.hostname.encode("ascii"), *lines, b"PIPELINING")).octets)
+
+    async def smtp_HELO(self, hostname: str | None) -> None:
+        """Greet without extensions."""
+        await self._leave_transaction()
+        await super().smtp_HELO(hostname or "")
+
+    async def smtp_RSET(self, arg: str | None) -> None:
+        """Leave the transaction."""
+        if arg:
+            await self._answer(SYNTAX)
+            return
+        await self._leave_transaction()
+        await self._answer(b"250 2.0.0 Ok")
+
+    async def smtp_QUIT(self, arg: str | None) -> None:
+        """End both sessions; a transaction that is open comes to nothing."""
+        if arg:
+            await self._answer(SYNTAX)
+            return
+        await self.push(b"221 2.0.0 Bye")
+        await self._route.quit()
+        self._hang_up()
+
+    async def smtp_MAIL(self, arg: str | None) -> None:
+        """Begin a transaction at the next hop, and give its answer."""
+        if await self.check_helo_needed():
+            return
+        if self._transaction is not None:
+            await self._answer(NESTED)  # RFC 5321 §4.1.4
+            return
+        path = path_of(b"FROM:", arg)
+        if path is None:
+            await self._answer(SYNTAX)
+            return
+        try:
+            with self._clock_stopped():
+                reply = await self._route.mail(path)
+        except NextHopGone as gone:
+            await self._answer(self._lost("MAIL", gone))
+            return
+        if reply.positive:
+            self._transaction = _Transaction(await self._route.connection(), path.address)
+        self._without_mail = BUSY if reply.code // 100 == 4 else NO_MAIL  # RCPT in a pipeline is no worse off than MAIL
+        await self._answer(reply.octets)
+
+    async def smtp_RCPT(self, arg: str | None) -> None:
+        """Name a recipient at the next hop, and give its answer."""
+        if await self.check_helo_needed():
+            return
+        if self._transaction is None:
+            await self._answer(self._without_mail)
+            return
+        path = path_of(b"TO:", arg)
+        if path is None:
+            await self._answer(SYNTAX)
+            return
+        try:
+            with self._clock_stopped():
+                reply = await self._transaction.hop.rcpt(path.address, path.parameters)
+        except NextHopGone as gone:
+            await self._answer(self._lost("RCPT", gone))
+            return
+        if reply.positive:
+            self._transaction.recipients.append(path.address)
+        await self._answer(reply.octets)
+
+    async def smtp_DATA(self, arg: str | None) -> None:
+        """Take a message, and give the next hop's answer to it."""
+        if await self.check_helo_needed():
+            return
+        if self._transaction is None:
+            await self._answer(self._without_mail)
+        elif not self._transaction.recipients:
+            await self._answer(NO_RCPT)
+        elif arg:
+            await self._answer(SYNTAX)
+        else:
+            await self.push(b"354 End data with <CR><LF>.<CR><LF>")
+            await self._take_message(self._transaction)
+
+    # --- a message
+
+    async def _take_message(self, transaction: _Transaction) -> None:
+        incoming = IncomingMessage(self._reader)
+        envelope = Envelope(Door.SMTP, transaction.sender, tuple(transaction.recipients), self._client)
+        relay = Relay(self._setup.flow, self._setup.limits, envelope, lambda: self._read(incoming))
+        try:
+            reply = await relay.run(transaction.hop)
+        except NextHopGone as gone:
+            reply = self._lost("DATA", gone)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the rest of the message must not be read as commands
+            reply = (await self.handle_exception(error)).encode("ascii")
+        while await self._read(incoming) is not None:
+            pass  # RFC 5321 §4.1.1.4: the reply comes after the final dot only
+        await self._leave_transaction()
+        await self._answer(reply)
+
+    async def _leave_transaction(self) -> None:
+        """Forget the envelope, here and at the next hop."""
+        self._transaction = None
+        self._without_mail = NO_MAIL
+        with self._clock_stopped():
+            await self._route.reset()
+
+    def _lost(self, command: str, gone: NextHopGone) -> bytes:
+        log.warning("SMTP door: next hop %s lost at %s: %s", self._next_hop, command, gone)
+        self._route.drop()
+        self._transaction = None
+        self._without_mail = _GONE  # for what the client has pipelined
+        return _GONE
