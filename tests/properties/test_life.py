@@ -255,6 +255,9 @@ class Life(RuleBasedStateMachine):
             else:
                 assert outcome.verdict is Verdict.DEFER  # law 1: it comes again
             return
+        if outcome.verdict is Verdict.DEFER:
+            assert reply in ("deferred", "raises")  # the organizer is told of a move, too
+            return
         assert outcome.verdict is Verdict.REWRITE
         edited = apply(one.octets(), outcome.edits)
         (token,) = self.tokens(edited)  # law 3: one link, and none of another meeting
