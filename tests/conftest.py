@@ -1,9 +1,14 @@
 """For all tests: in CI nothing may be skipped, for whatever reason."""
 
 import os
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
+
+from tests.house import House
+from tests.store.vault import Vault
 
 
 @pytest.hookimpl(wrapper=True)
@@ -16,3 +21,13 @@ def pytest_runtest_makereport(
         report.outcome = "failed"
         report.longrepr = f"{item.nodeid}: skipped, and in CI nothing may be ({report.longrepr})"
     return report
+
+
+@pytest.fixture
+def house(tmp_path: Path) -> Iterator[House]:
+    """A mail flow over a real store."""
+    vault = Vault(tmp_path / "state").make()
+    with ThreadPoolExecutor(1) as thread:
+        made = thread.submit(House, vault, thread).result()
+        yield made
+        thread.submit(vault.close).result()

@@ -1,0 +1,51 @@
+"""Rows and links as they lie in the database."""
+
+from dataclasses import replace
+
+from notes2conf_milter.core.meeting import LinkKind, MailRecord
+from notes2conf_milter.store.shelf import Link, links
+from tests.store.vault import BERT, CLARA, NOW, UID, Vault, claim
+
+RECORD = MailRecord(UID, (BERT, CLARA), "j" * 32, "s" * 32)
+
+
+def test_every_link_of_a_meeting() -> None:
+    """Its own two, and those of attendees with their names."""
+    assert list(links(RECORD)) == [Link(LinkKind.JOIN, "j" * 32), Link(LinkKind.START, "s" * 32)]
+    own = replace(RECORD, attendee_tokens=((BERT.address, "b" * 32), ("gone@example.com", "g" * 32)))
+    assert list(links(own))[2:] == [
+        Link(LinkKind.ATTENDEE, "b" * 32, BERT.name),
+        Link(LinkKind.ATTENDEE, "g" * 32, "gone@example.com"),
+    ]
+
+
+def test_a_link_of_the_own_is_kept_and_opens(vault: Vault) -> None:
+    """After an update, a restart and a change of the end, too; the label says whose it is."""
+    store = vault.mail()
+    got = claim(store)
+    token, _ = store.own_link(got, BERT.address, NOW)
+    assert store.own_link(got, BERT.address, NOW)[0] == token
+    vault.close()
+    later = claim(vault.mail(), expires_at=NOW + 9 * 86_400)
+    assert vault.mail().own_link(later, BERT.address, NOW)[0] == token
+    opened = vault.web().open(token.upper(), (LinkKind.ATTENDEE,), NOW)
+    assert opened is not None
+    assert (opened.label, opened.kind) == (BERT.name, LinkKind.ATTENDEE)
+    shown = vault.web().open(got.join_token, (LinkKind.JOIN,), NOW)
+    assert shown is not None
+    assert shown.label == ""
+
+
+def test_who_is_not_invited_has_no_link_of_the_own(vault: Vault) -> None:
+    store = vault.mail()
+    got = claim(store)
+    assert store.own_link(got, "mallory@example.com", NOW) == (got.join_token, got)
+    assert store.own_link(replace(got, meeting=got.meeting + 1), BERT.address, NOW)[0] == got.join_token
+
+
+def test_labels_are_sealed(vault: Vault) -> None:
+    """Nobody reads names in the database."""
+    store = vault.mail()
+    store.own_link(claim(store), BERT.address, NOW)
+    assert BERT.name.encode() not in vault.octets()
+    assert BERT.address.encode() not in vault.octets()
