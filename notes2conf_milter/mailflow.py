@@ -25,7 +25,7 @@ from notes2conf_milter.core.invitation import may_hold_calendar
 from notes2conf_milter.core.message import MessageTooComplex, header_fields
 from notes2conf_milter.core.policy import PolicySettings, before_body, plainly_no_calendar
 from notes2conf_milter.core.quota import Quota
-from notes2conf_milter.core.skips import Skipped, may_hold_tnef
+from notes2conf_milter.core.skips import Skipped, may_be_skipped
 from notes2conf_milter.core.verdict import Outcome, Reason, Verdict
 from notes2conf_milter.core.work import Cancelled, Judged, WorkSettings
 from notes2conf_milter.ownmail import HandOver, OwnMail
@@ -229,7 +229,7 @@ class MailFlow:
             return await self._make_conference(envelope, found)
 
     def _worth_reading(self, message: bytes) -> bool:
-        return may_hold_calendar(message) or (self._settings.policy.tell_organizer and may_hold_tnef(message))
+        return may_hold_calendar(message) or (self._settings.policy.tell_organizer and may_be_skipped(message))
 
     async def _without_link(self, found: Cancelled | Skipped | Reason) -> Outcome:
         match found:

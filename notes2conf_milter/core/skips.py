@@ -17,7 +17,7 @@ from email.header import decode_header, make_header
 from enum import Enum
 
 from notes2conf_milter.core.envelope import Door, Envelope
-from notes2conf_milter.core.invitation import is_calendar, mail_address
+from notes2conf_milter.core.invitation import is_calendar, mail_address, sealed
 from notes2conf_milter.core.message import MessageTooComplex, Part, parse
 from notes2conf_milter.core.octets import holds_any
 from notes2conf_milter.core.policy import PolicySettings, Trigger, senders
@@ -45,7 +45,7 @@ class Skipped:
     mark: str
 
 
-_TNEF = (b"ms-tnef", b"winmail.dat")
+_HINTS = (b"ms-tnef", b"winmail.dat", b"content-classes:calendarmessage", b"name=form", b"name=noticetype")
 _TNEF_REQUESTS = (b"IPM.Schedule.Meeting.Request", b"IPM.Microsoft Schedule.MtgReq")  # MS-OXCMSG, PidTagMessageClass
 _REQUEST = re.compile(rb"^METHOD[ \t]*:[ \t]*REQUEST[ \t]*\r?$", re.IGNORECASE | re.MULTILINE)
 # What Exchange says of a calendar message, and the items that Notes mails along with a notice, inviting.
@@ -55,9 +55,9 @@ _NOTES_ITEM = re.compile(
 )
 
 
-def may_hold_tnef(message: bytes) -> bool:
-    """Say whether a message may hold TNEF: a quick look."""
-    return holds_any(message, _TNEF)
+def may_be_skipped(message: bytes) -> bool:
+    """Say whether a message without a calendar to be seen may be an invitation all the same: a quick look."""
+    return holds_any(message, _HINTS)
 
 
 def skipped(message: bytes, envelope: Envelope, settings: PolicySettings, reason: Reason) -> Skipped | None:
@@ -72,7 +72,7 @@ def skipped(message: bytes, envelope: Envelope, settings: PolicySettings, reason
     own = [address for address in senders(envelope, message, settings) if settings.own_domain(address)]
     if found is None or len(own) != 1 or mail_address(own[0]) is None or _automatic(message, root):
         return None
-    obstacle, calendar = found
+    reason, obstacle, calendar = found
     subject = _subject(message, root)
     if not _asked_for(subject.encode("utf-8", "replace") + b"\n" + calendar, envelope, settings):
         return None
@@ -80,24 +80,24 @@ def skipped(message: bytes, envelope: Envelope, settings: PolicySettings, reason
     return Skipped(reason, obstacle, own[0], subject, hashlib.sha256(b"skipped " + name).hexdigest()[:32])
 
 
-def _obstacle(message: bytes, root: Part, reason: Reason) -> tuple[Obstacle, bytes] | None:
+def _obstacle(message: bytes, root: Part, reason: Reason) -> tuple[Reason, Obstacle, bytes] | None:
     """Return what keeps a link out of an invitation, and the calendar as far as it can be seen; None: it is none."""
+    if reason is Reason.ENCRYPTED or (reason is Reason.NO_CALENDAR and sealed(root) is Reason.ENCRYPTED):
+        return (Reason.ENCRYPTED, Obstacle.ENCRYPTED, b"") if _outer_calendar(message, root) else None
     match reason:
-        case Reason.ENCRYPTED:
-            return (Obstacle.ENCRYPTED, b"") if _outer_calendar(message, root) else None
         case Reason.SIGNED:
             obstacle = Obstacle.SIGNED
         case Reason.CALENDAR_UNPARSABLE | Reason.CHARSET_UNSUPPORTED:
             obstacle = Obstacle.UNREADABLE
         case Reason.NO_CALENDAR:
-            return (Obstacle.TNEF, b"") if any(map(_tnef_request, *_tnef_parts(message, root))) else None
+            return (reason, Obstacle.TNEF, b"") if any(map(_tnef_request, _tnef_parts(message, root))) else None
         case _:
             return None
     for part in root.walk():
         if not part.children and is_calendar(part):
             octets = _decoded(message, part)
             if part.parameters.get(b"method", b"").upper() == b"REQUEST" or _REQUEST.search(octets):
-                return obstacle, octets
+                return reason, obstacle, octets
     return None
 
 
@@ -105,14 +105,11 @@ def _decoded(message: bytes, part: Part) -> bytes:
     return decode(message[part.header.body_start : part.body_end], part.encoding) or b""
 
 
-def _tnef_parts(message: bytes, root: Part) -> tuple[list[bytes]]:
-    parts = [part for part in root.walk() if not part.children]
-    named = [
-        part
-        for part in parts
-        if part.media_type.endswith(b"/ms-tnef") or b"winmail.dat" in {name.lower() for name in part.filenames}
-    ]
-    return ([_decoded(message, part) for part in named],)
+def _tnef_parts(message: bytes, root: Part) -> Iterator[bytes]:
+    for part in root.walk():
+        named = part.media_type.endswith(b"/ms-tnef") or b"winmail.dat" in {name.lower() for name in part.filenames}
+        if named and not part.children:
+            yield _decoded(message, part)
 
 
 def _tnef_request(octets: bytes) -> bool:

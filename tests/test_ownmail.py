@@ -1,0 +1,132 @@
+"""What the gateway itself writes: once, to one person each, and nothing that tells who it is about."""
+
+import asyncio
+import email
+import email.policy
+import logging
+import re
+from dataclasses import replace
+
+import pytest
+
+from notes2conf_milter.core.meeting import Occurrence, Page, Person, Revision
+from notes2conf_milter.core.skips import Obstacle, Skipped
+from notes2conf_milter.core.verdict import Outcome, Reason, Verdict
+from notes2conf_milter.ownmail import Links, OwnMail
+from notes2conf_milter.smtp.reinject import Handed, Handover
+from tests.core.test_skips import signed
+from tests.house import INSIDE, House
+
+PAGE = Page("Secret plan", Person("anna@example.org", "Anna"), (Occurrence(1_773_306_000, 1_773_309_600),))
+LINKS = Links(PAGE, "j" * 32, "s" * 32)
+MOVED = (Occurrence(1_773_219_600, 1_773_223_200), PAGE.times[0])
+
+
+class Post:
+    """Takes mails, and says what the test says."""
+
+    def __init__(self, result: Handed = Handed.ACCEPTED) -> None:
+        self.mails: list[tuple[bytes, bytes]] = []
+        self.result = result
+        self.now = 1_772_436_600
+        self.own = OwnMail("https://conf.example.org", None, "en", self.take, lambda: self.now)  # type: ignore[arg-type]
+
+    async def take(self, recipient: bytes, message: bytes) -> Handover:
+        await asyncio.sleep(0)
+        self.mails.append((recipient, message))
+        return Handover(self.result, {Handed.ACCEPTED: 250, Handed.DEFERRED: 451, Handed.REFUSED: 550}[self.result])
+
+    def ids(self) -> list[str]:
+        return [str(email.message_from_bytes(message)["Message-ID"]) for _, message in self.mails]
+
+
+def test_the_same_mail_has_the_same_message_id() -> None:
+    """Each kind and each move its own; none of them tells a token."""
+    post = Post()
+
+    async def write() -> None:
+        for moved, again in (((), False), ((), False), (MOVED, True), (MOVED, True), ((), True), ((), True)):
+            await post.own.start(LINKS, moved, again)
+        for address in ("carla@int.example.org", "dora@int.example.org"):
+            await post.own.join(LINKS, {Person(address): LINKS.join_token})
+        await post.own.cancelled(PAGE, LINKS.start_token, ["carla@int.example.org"], Revision(1, "20260302T080000"))
+        await post.own.accept(LINKS, "meet@conf.example.org", "uid-1", Revision(1, ""), None)
+
+    asyncio.run(write())
+    ids = post.ids()
+    assert ids[0] == ids[1] != ids[2] == ids[3] != ids[4] == ids[5]
+    assert len(set(ids)) == 7
+    assert all(re.fullmatch(r"<(start|join|cancelled|reply)\.[0-9a-f]{32}@example\.org>", one) for one in ids)
+
+
+def test_what_is_deferred_is_not_done() -> None:
+    """What was refused for good is: trying again does not help."""
+    for result, done, worst in (
+        (Handed.ACCEPTED, {"carla@int.example.org"}, Handed.ACCEPTED),
+        (Handed.REFUSED, {"carla@int.example.org"}, Handed.ACCEPTED),
+        (Handed.DEFERRED, set(), Handed.DEFERRED),
+    ):
+        post = Post(result)
+        found = asyncio.run(post.own.join(LINKS, {Person("Carla@int.example.org"): "j" * 32}))
+        assert found == (frozenset(done), worst)
+
+
+def test_no_person_stands_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    post = Post(Handed.REFUSED)
+    with caplog.at_level(logging.DEBUG):
+        asyncio.run(post.own.join(LINKS, {Person("carla@int.example.org"): "j" * 32}))
+    assert "join mail: refused, reply code 550" in caplog.text
+    assert "carla" not in caplog.text
+    assert "j" * 32 not in caplog.text
+
+
+FOUND = Skipped(Reason.SIGNED, Obstacle.SIGNED, "anna@example.org", "Secret plan", "0" * 32)
+
+
+def test_a_skipped_invitation_is_told_of_once() -> None:
+    """For each Message-ID; and no more at a time than can be written."""
+    post = Post()
+
+    async def write() -> None:
+        for found in (FOUND, FOUND, replace(FOUND, mark="1" * 32)):
+            post.own.skipped(found)
+        await post.own.finish()
+        post.own.skipped(FOUND)
+        await post.own.finish()
+
+    asyncio.run(write())
+    assert [recipient for recipient, _ in post.mails] == [b"anna@example.org"] * 2
+    flood = Post()
+
+    async def many() -> None:
+        for number in range(1000):
+            flood.own.skipped(replace(FOUND, mark=f"{number:032}"))
+        await flood.own.finish()
+
+    asyncio.run(many())
+    assert len(flood.mails) == 100
+
+
+def test_on_the_whole_way_the_message_goes_on(house: House) -> None:
+    """Whatever becomes of the mail; and by setting."""
+    octets = b"Message-ID: <1@example.org>\r\n" + signed(b"SUMMARY:Secret plan")
+
+    def process(tell: bool) -> Outcome:
+        house.settings = replace(house.settings, policy=replace(house.settings.policy, tell_organizer=tell))
+
+        async def run() -> Outcome:
+            flow = house.flow()
+            outcome = await flow.process(INSIDE, octets)
+            await flow.finish()
+            return outcome
+
+        return asyncio.run(run())
+
+    house.replies = [Handover(Handed.DEFERRED, 451)]
+    assert process(True) == Outcome(Verdict.PASS, Reason.SIGNED)
+    ((recipient, mail),) = house.mails
+    assert recipient == b"anna@example.org"
+    assert b"It is signed" in mail
+    house.mails.clear()
+    assert process(False) == Outcome(Verdict.PASS, Reason.SIGNED)
+    assert house.mails == []
