@@ -176,6 +176,12 @@ SETTINGS: tuple[Setting, ...] = (
         kind.list_of(kind.network),
         "Clients that the SMTP door serves; all others get 554.",
     ),
+    Setting(
+        "smtp.xforward_peers",
+        [],
+        kind.list_of(kind.network),
+        "Those of smtp.peers that are filters of your Postfix: they say with XFORWARD who the client of a message is.",
+    ),
     Setting("smtp.hostname", "", kind.host_name, 'The name in our greeting and EHLO; "": this host\'s name.'),
     Setting(
         "conference.addresses",
@@ -270,6 +276,7 @@ class Settings:
     smtp_listen: InetAddress | None
     smtp_next_hop: InetAddress | None
     smtp_peers: tuple[kind.Network, ...]
+    smtp_xforward_peers: tuple[kind.Network, ...]
     smtp_hostname: str
     conference_listen: UnixAddress | InetAddress | None
     conference_reply: bool
@@ -371,6 +378,7 @@ def _settings(values: dict[str, Any], source: str) -> Settings:
         smtp_listen=values["smtp.listen"],
         smtp_next_hop=values["smtp.next_hop"],
         smtp_peers=values["smtp.peers"],
+        smtp_xforward_peers=values["smtp.xforward_peers"],
         smtp_hostname=values["smtp.hostname"] or _own_name(),
         conference_listen=values["conference.listen"],
         conference_reply=values["conference.reply"],

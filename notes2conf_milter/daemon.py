@@ -173,7 +173,15 @@ async def _smtp_door(
 ) -> InetAddress:
     door = SmtpServer()
     limits = _smtp_limits(settings)
-    await door.start(listen, next_hop, flow, peers=settings.smtp_peers, hostname=settings.smtp_hostname, limits=limits)
+    await door.start(
+        listen,
+        next_hop,
+        flow,
+        peers=settings.smtp_peers,
+        hostname=settings.smtp_hostname,
+        limits=limits,
+        xforward_peers=settings.smtp_xforward_peers,
+    )
     doors.push_async_callback(door.close, GRACE_SECONDS)
     return door.address
 

@@ -31,6 +31,7 @@ LAYERS = {
     "announcing": 5,
     "ownmail": 5,
     "smtp.reinject": 5,
+    "smtp.xforward": 5,
     "smtp.client": 5,
     "services": 5,
     "workers": 5,

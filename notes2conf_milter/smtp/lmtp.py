@@ -10,15 +10,14 @@ Fails: as session.py says; a message that cannot be worked on now is 451 for all
 
 import asyncio
 import logging
-import re
 from dataclasses import dataclass, field
-from ipaddress import IPv4Address, IPv6Address
 
-from notes2conf_milter.core.envelope import Door, Envelope, client_address
+from notes2conf_milter.core.envelope import Door, Envelope
 from notes2conf_milter.core.verdict import Outcome, Reason, Verdict
 from notes2conf_milter.smtp.incoming import IncomingMessage
 from notes2conf_milter.smtp.relay import BUSY
 from notes2conf_milter.smtp.session import NESTED, NO_MAIL, NO_RCPT, SYNTAX, Session, Setup, path_of
+from notes2conf_milter.smtp.xforward import Forwarded, read_xforward
 
 log = logging.getLogger(__name__)
 
@@ -27,21 +26,12 @@ _TAKEN = b"250 2.0.0 Ok"
 _NOT_HERE = b"550 5.1.1 No such address here"
 _TOO_MANY = b"452 4.5.3 Too many recipients"
 _WRONG_PROTOCOL = b"500 5.5.1 This is LMTP"
-_HEX = re.compile(r"\+([0-9A-F]{2})")
 
 
 @dataclass(frozen=True, slots=True)
 class _Transaction:
     sender: bytes
     recipients: list[bytes] = field(default_factory=list)
-
-
-@dataclass(slots=True)
-class _Forwarded:
-    """What XFORWARD has said of the next message's client."""
-
-    client: IPv4Address | IPv6Address | None = None
-    queue_id: str = ""
 
 
 class ConferenceSession(Session):
@@ -54,7 +44,7 @@ class ConferenceSession(Session):
         super().__init__(setup)
         self._addresses = addresses
         self._transaction: _Transaction | None = None
-        self._forwarded = _Forwarded()
+        self._forwarded = Forwarded()
 
     @property
     def _busy(self) -> bool:
@@ -92,17 +82,11 @@ class ConferenceSession(Session):
         if self._transaction is not None:
             await self._answer(NESTED)
             return
-        found = dict(pair.partition("=")[::2] for pair in (arg or "").split())
-        if not found or any(not name or not value for name, value in found.items()):
+        try:
+            self._forwarded = read_xforward(arg or "", self._forwarded)
+        except ValueError:
             await self._answer(SYNTAX)
             return
-        for name, value in found.items():
-            text = _HEX.sub(lambda match: chr(int(match[1], 16)), value)  # xtext, RFC 1891 §5
-            match name.upper():
-                case "ADDR":
-                    self._forwarded.client = client_address(text)  # None for [UNAVAILABLE]
-                case "IDENT":
-                    self._forwarded.queue_id = text if text.isalnum() and text.isascii() and len(text) <= 40 else ""
         await self._answer(b"250 2.0.0 Ok")
 
     async def smtp_MAIL(self, arg: str | None) -> None:
@@ -148,7 +132,7 @@ class ConferenceSession(Session):
 
     async def _take_message(self, transaction: _Transaction) -> None:
         incoming = IncomingMessage(self._reader)
-        facts, self._forwarded = self._forwarded, _Forwarded()
+        facts, self._forwarded = self._forwarded, Forwarded()
         recipients = tuple(transaction.recipients)
         envelope = Envelope(Door.CONFERENCE, transaction.sender, recipients, facts.client, queue_id=facts.queue_id)
         try:

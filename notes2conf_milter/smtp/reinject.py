@@ -69,6 +69,11 @@ class Connection:
         self._in_transaction = reply.positive
         return reply
 
+    async def xforward(self, command: bytes) -> None:
+        """Say who the client is (Postfix XFORWARD_README); a refusal is for the next hop alone to mind. Raises NextHopGone."""
+        await self.reset()
+        await self._ask(command)
+
     async def rcpt(self, recipient: bytes, parameters: Iterable[bytes] = ()) -> Reply:
         """Name a recipient; raises ValueError, NextHopGone."""
         return await self._ask(rcpt_command(recipient, parameters, self.offered))

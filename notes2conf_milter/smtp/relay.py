@@ -19,6 +19,7 @@ from notes2conf_milter.mailflow import MailFlow
 from notes2conf_milter.smtp.client import NextHopGone, Reply
 from notes2conf_milter.smtp.incoming import Path
 from notes2conf_milter.smtp.reinject import Connection, connect
+from notes2conf_milter.smtp.xforward import Forwarded
 
 log = logging.getLogger(__name__)
 
@@ -68,20 +69,27 @@ class Route:
             )
         return self._connection
 
-    async def mail(self, path: Path) -> Reply:
-        """Begin a transaction and return the next hop's reply; raises NextHopGone.
+    async def mail(self, path: Path, forwarded: Forwarded) -> Reply:
+        """Begin a transaction and return the next hop's reply; raises NextHopGone. forwarded: passed on where it is wanted.
 
         A connection that was kept may have been closed since: nothing of the message has been sent, so try a new one.
         """
         if self._connection is not None:
             try:
-                reply = await self._connection.mail(path.address, path.parameters)
+                reply = await self._mail(self._connection, path, forwarded)
                 if reply.code != 421:
                     return reply
             except NextHopGone:
                 pass
             self.drop()
-        return await (await self.connection()).mail(path.address, path.parameters)
+        return await self._mail(await self.connection(), path, forwarded)
+
+    @staticmethod
+    async def _mail(connection: Connection, path: Path, forwarded: Forwarded) -> Reply:
+        offered = connection.offered.get(b"XFORWARD", b"").decode("ascii", "replace").upper().split()
+        if (command := forwarded.to_pass_on(offered)) is not None:
+            await connection.xforward(command)
+        return await connection.mail(path.address, path.parameters)
 
     async def reset(self) -> None:
         """Leave the transaction; a connection on which that cannot be done is closed. Never raises."""

@@ -16,10 +16,12 @@ from notes2conf_milter.smtp.incoming import IncomingMessage
 from notes2conf_milter.smtp.reinject import Connection
 from notes2conf_milter.smtp.relay import BUSY, Relay, Route
 from notes2conf_milter.smtp.session import NESTED, NO_MAIL, NO_RCPT, SYNTAX, Session, Setup, path_of
+from notes2conf_milter.smtp.xforward import ATTRIBUTES, Forwarded, read_xforward
 
 log = logging.getLogger(__name__)
 
 _MIRRORED = (b"8BITMIME", b"SMTPUTF8", b"SIZE", b"DSN", b"ENHANCEDSTATUSCODES")
+_NOT_TRUSTED = b"550 5.7.0 XFORWARD is not for you"
 _GONE = b"451 4.4.1 The next hop does not answer, try again later"
 _NO_OFFER = b"421 4.4.1 The next hop does not answer, try again later"
 
@@ -42,6 +44,11 @@ class RelayingSession(Session):
         self._route = Route(next_hop, setup.hostname, setup.limits)
         self._transaction: _Transaction | None = None
         self._without_mail = NO_MAIL  # the answer to RCPT and DATA while there is no transaction
+        self._forwarded = Forwarded()
+
+    @property
+    def _speaks_for_others(self) -> bool:
+        return self._client is not None and any(self._client in network for network in self._setup.xforward_peers)
 
     @property
     def _busy(self) -> bool:
@@ -69,6 +76,8 @@ class RelayingSession(Session):
         self.session.extended_smtp = True
         self.session.host_name = hostname
         lines = [(keyword + b" " + offered[keyword]).rstrip() for keyword in _MIRRORED if keyword in offered]
+        if self._speaks_for_others:
+            lines.append(b"XFORWARD " + " ".join(ATTRIBUTES).encode("ascii"))
         await self._answer(Reply(250, (self._setup.hostname.encode("ascii"), *lines, b"PIPELINING")).octets)
 
     async def smtp_HELO(self, hostname: str | None) -> None:
@@ -93,6 +102,20 @@ class RelayingSession(Session):
         await self._route.quit()
         self._hang_up()
 
+    async def smtp_XFORWARD(self, arg: str | None) -> None:
+        """Take what a peer that is trusted with it says of the client from which it had the next message."""
+        if not self._speaks_for_others:
+            await self._answer(_NOT_TRUSTED)
+        elif self._transaction is not None:
+            await self._answer(NESTED)
+        else:
+            try:
+                self._forwarded = read_xforward(arg or "", self._forwarded)
+            except ValueError:
+                await self._answer(SYNTAX)
+                return
+            await self._answer(b"250 2.0.0 Ok")
+
     async def smtp_MAIL(self, arg: str | None) -> None:
         """Begin a transaction at the next hop, and give its answer."""
         if await self.check_helo_needed():
@@ -106,7 +129,7 @@ class RelayingSession(Session):
             return
         try:
             with self._clock_stopped():
-                reply = await self._route.mail(path)
+                reply = await self._route.mail(path, self._forwarded)
         except NextHopGone as gone:
             await self._answer(self._lost("MAIL", gone))
             return
@@ -154,7 +177,10 @@ class RelayingSession(Session):
 
     async def _take_message(self, transaction: _Transaction) -> None:
         incoming = IncomingMessage(self._reader)
-        envelope = Envelope(Door.SMTP, transaction.sender, tuple(transaction.recipients), self._client)
+        said, recipients = self._forwarded, tuple(transaction.recipients)
+        client = said.client if self._speaks_for_others else self._client
+        envelope = Envelope(Door.SMTP, transaction.sender, recipients, client, queue_id=said.queue_id)
+        self._forwarded = Forwarded()  # of one message
         relay = Relay(self._setup.flow, self._setup.limits, envelope, lambda: self._read(incoming))
         try:
             reply = await relay.run(transaction.hop)

@@ -63,13 +63,16 @@ class SmtpServer:
         peers: tuple[IPv4Network | IPv6Network, ...] = LOOPBACK,
         hostname: str,
         limits: Limits | None = None,
+        xforward_peers: tuple[IPv4Network | IPv6Network, ...] = (),
     ) -> None:
         """Listen on `listen` too; peers: the networks that are served; hostname: what we call ourselves to both sides.
+
+        xforward_peers: those of whom the client of a message is whom they name with XFORWARD, and nobody else.
 
         The next hop need not be there yet. Raises OSError when the address cannot be used, ValueError when hostname is
         not ASCII.
         """
-        setup = Setup(flow, peers, hostname, limits or Limits())
+        setup = Setup(flow, peers, hostname, limits or Limits(), xforward_peers)
         await self._listen(listen, setup, lambda: RelayingSession(setup, next_hop))
 
     async def start_conference(

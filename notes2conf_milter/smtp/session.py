@@ -36,12 +36,16 @@ _STRANGER = b"554 5.7.1 This service is not for you"
 
 @dataclass(slots=True)
 class Setup:
-    """What all sessions of one listener share. peers: who is served; whoever reaches a unix socket is, too."""
+    """What all sessions of one listener share. peers: who is served; whoever reaches a unix socket is, too.
+
+    xforward_peers: those of whom the client is whom they name with XFORWARD, and nobody where they name none.
+    """
 
     flow: MailFlow
     peers: tuple[IPv4Network | IPv6Network, ...]
     hostname: str
     limits: Limits
+    xforward_peers: tuple[IPv4Network | IPv6Network, ...] = ()
     sessions: "dict[asyncio.Task[object], Session]" = field(default_factory=dict)
     closing: bool = False
 

@@ -2,12 +2,14 @@
 
 import asyncio
 import itertools
+from ipaddress import ip_network
 
 import pytest
 
-from notes2conf_milter.smtp.server import Limits
-from tests.smtp.door import DEFER, Flow, door, dotted
-from tests.smtp.nexthop import VANISH, NextHop, Wait
+from notes2conf_milter.address import InetAddress
+from notes2conf_milter.smtp.server import Limits, SmtpServer
+from tests.smtp.door import DEFER, Flow, connected, door, dotted
+from tests.smtp.nexthop import KEYWORDS, VANISH, NextHop, Wait
 
 MAIL = b"Subject: x\r\n\r\nbody\r\n"
 OK = b"250 2.0.0 Ok: queued as 4711"
@@ -356,3 +358,52 @@ def test_a_next_hop_that_does_not_answer() -> None:
             assert hop.messages == []
 
     asyncio.run(run())
+
+
+ANYBODY = (ip_network("127.0.0.0/8"),)
+FACTS = b"XFORWARD NAME=domino.example ADDR=192.0.2.10 IDENT=4Xy9"
+
+
+def forwarding(keywords: tuple[bytes, ...], trusted: bool, *said: bytes) -> tuple[list[bytes], NextHop, Flow]:
+    """Say these to a door that trusts loopback with XFORWARD, or does not."""
+
+    async def run() -> tuple[list[bytes], NextHop, Flow]:
+        flow = Flow()
+        async with NextHop(keywords=keywords) as hop:
+            server = SmtpServer()
+            trust = ANYBODY if trusted else ()
+            await server.start(ADDRESS, hop.address, flow, hostname="door.example", xforward_peers=trust)
+            async with connected(server.address) as client:
+                await client.reply()
+                replies = [await client.ask(command) for command in said]
+            await server.close(0)
+            return replies, hop, flow
+
+    return asyncio.run(run())
+
+
+ADDRESS = InetAddress("127.0.0.1", 0)
+ONE = (FROM, TO, b"DATA", TEXT.replace(b"Subject", b"Content-Type: multipart/mixed; boundary=b\r\nSubject"))
+
+
+def test_a_trusted_peer_says_who_the_client_is() -> None:
+    """Of one message; what the next hop wants of it is passed on (law 9)."""
+    keywords = (*KEYWORDS, b"XFORWARD NAME ADDR")
+    replies, hop, flow = forwarding(keywords, True, EHLO, FACTS, *ONE, *ONE)
+    assert b"250-XFORWARD NAME ADDR PORT PROTO HELO IDENT SOURCE" in replies[0]
+    assert [str(envelope.client) for envelope, _ in flow.asked] == ["192.0.2.10", "None"]
+    assert [envelope.queue_id for envelope, _ in flow.asked] == ["4Xy9", ""]
+    assert [one for one in hop.commands if one.startswith(b"XFORWARD")] == [
+        b"XFORWARD NAME=domino.example ADDR=192.0.2.10"
+    ]
+
+
+def test_nobody_else_does() -> None:
+    """Then the client is whoever is connected; and a next hop that wants none gets none."""
+    replies, hop, flow = forwarding(KEYWORDS, False, EHLO, FACTS, *ONE)
+    assert b"XFORWARD" not in replies[0]
+    assert replies[1].startswith(b"550 5.7.0 ")
+    assert [str(envelope.client) for envelope, _ in flow.asked] == ["127.0.0.1"]
+    replies, hop, _ = forwarding(KEYWORDS, True, EHLO, b"XFORWARD nothing", FACTS, FROM, FACTS)
+    assert [reply[:3] for reply in replies[1:]] == [b"501", b"250", b"250", b"503"]
+    assert not any(command.startswith(b"XFORWARD") for command in hop.commands)
