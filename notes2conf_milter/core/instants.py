@@ -50,6 +50,13 @@ class Moment:
         """Return another local time of the same kind in the same zone."""
         return Moment(local, self.zone, self.all_day)
 
+    def on_clock(self, zone: Zone) -> "Moment":
+        """Return the same time on the clocks of `zone`; itself where they do not tell it (the second of two equal hours)."""
+        if zone is self.zone or zone.floating or self.zone.floating:
+            return self
+        found = Moment(on_clock(self.local - timedelta(seconds=self.zone.offset_at(self.local)), zone), zone)
+        return found if found.seconds() == self.seconds() else self
+
 
 def seconds(local: datetime) -> int:
     """Return the seconds from 1970 to `local`, as if it were UTC."""
@@ -59,6 +66,12 @@ def seconds(local: datetime) -> int:
 def local_time(instant: int) -> datetime:
     """Return the date and time in UTC, without zone, of seconds since 1970; the years 997 to 9904 are the ends."""
     return EPOCH + timedelta(seconds=min(max(instant, EARLIEST), LATEST))
+
+
+def on_clock(utc: datetime, zone: Zone) -> datetime:
+    """Return the local time in `zone` at a time in UTC, both without tzinfo."""
+    offset = zone.offset_at(utc)
+    return utc + timedelta(seconds=zone.offset_at(utc + timedelta(seconds=offset)))
 
 
 def moment(line: ContentLine, zones: Zones, beside: Moment | None = None) -> Moment | None:

@@ -202,6 +202,22 @@ def test_series(lines: str, times: str, over: str) -> None:
     assert found.exact
 
 
+def test_dates_in_utc_are_told_on_the_clocks_of_the_series() -> None:
+    """Notes lists a rescheduled series in UTC: its pages show one zone, and an excluded day is a day of that zone."""
+    lines = "DTSTART;TZID=Australia/Sydney:20260105T080000\nDURATION:PT1H\nRDATE:20260106T210000Z,20260107T210000Z"
+    found = told(lines)
+    assert starts(found) == ["01-04 21:00", "01-06 21:00", "01-07 21:00"]
+    assert {(time.zone, time.offset) for time in found.times} == {("Australia/Sydney", 11 * 3600)}
+    assert starts(told(lines + "\nEXDATE;VALUE=DATE:20260107")) == ["01-04 21:00", "01-07 21:00"]
+
+
+def test_a_date_in_utc_that_local_time_cannot_tell_stays_in_utc() -> None:
+    lines = "DTSTART;TZID=Europe/Berlin:20261001T023000\nRDATE:20261025T003000Z,20261025T013000Z"
+    found = told(lines)
+    assert starts(found) == ["10-01 00:30", "10-25 00:30", "10-25 01:30"]
+    assert [time.zone for time in found.times] == ["Europe/Berlin", "Europe/Berlin", "UTC"]
+
+
 def test_until_is_local_where_dtstart_is() -> None:
     lines = "DTSTART;TZID=America/New_York:20260105T183000\nRRULE:FREQ=WEEKLY;UNTIL=20260119T183000"
     assert len(told(lines).times) == 3
