@@ -4,6 +4,7 @@ In:  content lines, and the zones of their calendar. Out: `Moment`s (local time 
 Fails: never; what cannot be read is None. Years 1000 to 9900 only, so that no arithmetic on them passes datetime's ends.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
@@ -15,6 +16,8 @@ from notes2conf_milter.core.zones import FLOATING, UTC, Zone, Zones
 EPOCH = datetime(1970, 1, 1)
 EARLIEST = -30_700_000_000  # seconds since 1970, in the year 997
 LATEST = 250_400_000_000  # in the year 9904
+_IN_DAYS = re.compile(r"([0-9]+)([DW])")
+_DAYS = {"D": 1, "W": 7}
 WHERE_DAYS_END_LAST = 12 * 3600  # seconds west of UTC; somebody may read a floating time or a date there
 
 
@@ -111,7 +114,8 @@ def _duration(text: str) -> Length | None:
     found = values.read(text)
     if not isinstance(found, timedelta) or found <= timedelta(0):
         return None
-    return Length(found.days * 86_400, found.seconds)
+    days = sum(int(number) * _DAYS[unit] for number, unit in _IN_DAYS.findall(text.partition("T")[0]))
+    return Length(days * 86_400, found // timedelta(seconds=1) - days * 86_400)  # PT36H is no day and twelve hours
 
 
 def between(start: Moment, end: Moment) -> Length | None:

@@ -170,6 +170,16 @@ def test_a_meeting_ends_at_the_hour_it_names_also_in_the_night_of_the_change() -
     assert [time.end - time.start for time in told(lines, head=BERLIN).times] == [7 * 3600, 7 * 3600]
 
 
+def test_hours_of_a_duration_are_hours_in_the_night_of_the_change_however_many() -> None:
+    """RFC 5545 §3.3.6: a day is a day on the calendar, 24 hours are 24 hours."""
+    lines = "DTSTART;TZID=W. Europe:20261024T220000\nDURATION:{}"
+    lasts = dict.fromkeys(("P1D", "PT24H", "P1DT2H", "PT26H", "PT1560M"), 0)
+    for text in lasts:
+        (time,) = told(lines.format(text), head=BERLIN).times
+        lasts[text] = (time.end - time.start) // 3600
+    assert lasts == {"P1D": 25, "PT24H": 24, "P1DT2H": 27, "PT26H": 26, "PT1560M": 26}
+
+
 # series
 
 
