@@ -54,12 +54,13 @@ function length(event) {
   const start = event.getFirstPropertyValue("dtstart");
   const end = event.getFirstPropertyValue("dtend");
   const duration = event.getFirstPropertyValue("duration");
-  return (end && between(start, end)) || (duration && ofDuration(duration)) || (start.isDate ? [86400, 0] : [3600, 0]);
+  return (end && between(start, end)) || (duration && ofDuration(duration)) || (start.isDate ? [86400, 0] : [0, 3600]);
 }
 
 function taking(start, [onTheWall, exactly]) {
   const begin = start.toUnixTime();
-  const end = wall(start, onTheWall).toUnixTime() + exactly;
+  let end = wall(start, onTheWall).toUnixTime() + exactly;
+  if (end <= begin) end = begin + onTheWall + exactly; // in an hour that is skipped
   return [begin, end, end + (start.isDate || start.zone === FLOATING ? HALF_A_DAY : 0)];
 }
 

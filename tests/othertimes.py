@@ -5,6 +5,7 @@ See occurrences.mjs for what is the library's and what is our own rule.
 
 import json
 import subprocess
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,7 +23,7 @@ class Taking:
 
 @dataclass(frozen=True, slots=True)
 class Times:
-    """All occurrences by start, of two with the same start the longer one; of a series without an end those of five years."""
+    """All occurrences by start, of two with the same start the longer one; of a series without an end those of some years."""
 
     taking: tuple[Taking, ...]
     endless: bool
@@ -46,7 +47,7 @@ def times_by_ical_js(texts: list[str]) -> list[list[dict[str, Times | str]] | No
         input=json.dumps(texts).encode(),
         capture_output=True,
         check=True,
-        timeout=300,
+        timeout=60,
     )
     return [
         None
@@ -59,8 +60,13 @@ def times_by_ical_js(texts: list[str]) -> list[list[dict[str, Times | str]] | No
 def _times(meeting: dict[str, object]) -> Times | str:
     if "problem" in meeting:
         return str(meeting["problem"])
-    longest: dict[int, Taking] = {}
-    for start, end, over in meeting["times"]:  # type: ignore[attr-defined]
-        if start not in longest or longest[start].over < over:
-            longest[start] = Taking(start, end, over)
-    return Times(tuple(sorted(longest.values(), key=lambda one: one.start)), bool(meeting["endless"]))
+    return Times(longest(Taking(*one) for one in meeting["times"]), bool(meeting["endless"]))  # type: ignore[attr-defined]
+
+
+def longest(taking: Iterable[Taking]) -> tuple[Taking, ...]:
+    """Return what takes place in order, of two with the same start the one that is over later."""
+    found: dict[int, Taking] = {}
+    for one in taking:
+        if one.start not in found or found[one.start].over < one.over:
+            found[one.start] = one
+    return tuple(found[start] for start in sorted(found))
