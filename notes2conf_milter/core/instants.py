@@ -4,6 +4,7 @@ In:  content lines, and the zones of their calendar. Out: `Moment`s (local time 
 Fails: never; what cannot be read is None. Years 1000 to 9900 only, so that no arithmetic on them passes datetime's ends.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
@@ -15,6 +16,8 @@ from notes2conf_milter.core.zones import FLOATING, UTC, Zone, Zones
 EPOCH = datetime(1970, 1, 1)
 EARLIEST = -30_700_000_000  # seconds since 1970, in the year 997
 LATEST = 250_400_000_000  # in the year 9904
+_IN_DAYS = re.compile(r"([0-9]+)([DW])")
+_DAYS = {"D": 1, "W": 7}
 WHERE_DAYS_END_LAST = 12 * 3600  # seconds west of UTC; somebody may read a floating time or a date there
 
 
@@ -50,6 +53,13 @@ class Moment:
         """Return another local time of the same kind in the same zone."""
         return Moment(local, self.zone, self.all_day)
 
+    def on_clock(self, zone: Zone) -> "Moment":
+        """Return the same time on the clocks of `zone`; itself where they do not tell it (the second of two equal hours)."""
+        if zone is self.zone or zone.floating or self.zone.floating:
+            return self
+        found = Moment(on_clock(self.local - timedelta(seconds=self.zone.offset_at(self.local)), zone), zone)
+        return found if found.seconds() == self.seconds() else self
+
 
 def seconds(local: datetime) -> int:
     """Return the seconds from 1970 to `local`, as if it were UTC."""
@@ -59,6 +69,12 @@ def seconds(local: datetime) -> int:
 def local_time(instant: int) -> datetime:
     """Return the date and time in UTC, without zone, of seconds since 1970; the years 997 to 9904 are the ends."""
     return EPOCH + timedelta(seconds=min(max(instant, EARLIEST), LATEST))
+
+
+def on_clock(utc: datetime, zone: Zone) -> datetime:
+    """Return the local time in `zone` at a time in UTC, both without tzinfo."""
+    offset = zone.offset_at(utc)
+    return utc + timedelta(seconds=zone.offset_at(utc + timedelta(seconds=offset)))
 
 
 def moment(line: ContentLine, zones: Zones, beside: Moment | None = None) -> Moment | None:
@@ -98,7 +114,8 @@ def _duration(text: str) -> Length | None:
     found = values.read(text)
     if not isinstance(found, timedelta) or found <= timedelta(0):
         return None
-    return Length(found.days * 86_400, found.seconds)
+    days = sum(int(number) * _DAYS[unit] for number, unit in _IN_DAYS.findall(text.partition("T")[0]))
+    return Length(days * 86_400, found // timedelta(seconds=1) - days * 86_400)  # PT36H is no day and twelve hours
 
 
 def between(start: Moment, end: Moment) -> Length | None:

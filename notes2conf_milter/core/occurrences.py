@@ -26,6 +26,7 @@ from notes2conf_milter.core.instants import (
     local_time,
     moment,
     moments,
+    on_clock,
 )
 from notes2conf_milter.core.meeting import Occurrence
 from notes2conf_milter.core.recurrence import Budget, Ending
@@ -276,9 +277,9 @@ def _dates(
 
 
 def _like(start: Moment, other: Moment) -> Moment:
-    """Return `other`, a date among times or a time among dates, as the series has it."""
+    """Return `other` as the series has it: on its clocks; a date among times as a time, a time among dates as a date."""
     if other.all_day == start.all_day:
-        return other
+        return other.on_clock(start.zone)
     if other.all_day:
         return start.at(datetime.combine(other.local.date(), start.local.time()))
     nearest = other.local + timedelta(hours=12)  # Exchange: the day's midnight, in some zone or UTC
@@ -316,5 +317,4 @@ def _until(until: date | datetime, start: Moment) -> datetime:
     local = until.replace(tzinfo=None)
     if until.tzinfo is None or start.zone.floating:
         return local
-    offset = start.zone.offset_at(local)
-    return local + timedelta(seconds=start.zone.offset_at(local + timedelta(seconds=offset)))
+    return on_clock(local, start.zone)

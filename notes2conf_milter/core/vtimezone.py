@@ -22,7 +22,7 @@ from notes2conf_milter.core.values import LAST_YEAR
 
 _MOST_MONTHS = 2  # of one rule; more is no time zone
 MAX_RULE = 500  # octets
-_OFFSET = re.compile(r"([+-]?)([0-9]{2}):?([0-5][0-9]):?([0-5][0-9])?")
+_OFFSET = re.compile(r"([+-]?)([0-9]{2}|[0-9](?=:|..$)):?([0-5][0-9]):?([0-5][0-9])?")  # WebEx: -700
 _WEEKDAY = re.compile(r"([+-]?[0-9]{1,2})?(MO|TU|WE|TH|FR|SA|SU)")
 _WEEKDAYS = ("MO", "TU", "WE", "TH", "FR", "SA", "SU")
 _LEAP_CYCLE = 8  # years: the longest wait for a 29 February

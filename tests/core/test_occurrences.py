@@ -170,6 +170,16 @@ def test_a_meeting_ends_at_the_hour_it_names_also_in_the_night_of_the_change() -
     assert [time.end - time.start for time in told(lines, head=BERLIN).times] == [7 * 3600, 7 * 3600]
 
 
+def test_hours_of_a_duration_are_hours_in_the_night_of_the_change_however_many() -> None:
+    """RFC 5545 §3.3.6: a day is a day on the calendar, 24 hours are 24 hours."""
+    lines = "DTSTART;TZID=W. Europe:20261024T220000\nDURATION:{}"
+    lasts = dict.fromkeys(("P1D", "PT24H", "P1DT2H", "PT26H", "PT1560M"), 0)
+    for text in lasts:
+        (time,) = told(lines.format(text), head=BERLIN).times
+        lasts[text] = (time.end - time.start) // 3600
+    assert lasts == {"P1D": 25, "PT24H": 24, "P1DT2H": 27, "PT26H": 26, "PT1560M": 26}
+
+
 # series
 
 
@@ -200,6 +210,22 @@ def test_series(lines: str, times: str, over: str) -> None:
     assert found.over_at == at(f"2026-{over}")
     assert found.recurring
     assert found.exact
+
+
+def test_dates_in_utc_are_told_on_the_clocks_of_the_series() -> None:
+    """Notes lists a rescheduled series in UTC: its pages show one zone, and an excluded day is a day of that zone."""
+    lines = "DTSTART;TZID=Australia/Sydney:20260105T080000\nDURATION:PT1H\nRDATE:20260106T210000Z,20260107T210000Z"
+    found = told(lines)
+    assert starts(found) == ["01-04 21:00", "01-06 21:00", "01-07 21:00"]
+    assert {(time.zone, time.offset) for time in found.times} == {("Australia/Sydney", 11 * 3600)}
+    assert starts(told(lines + "\nEXDATE;VALUE=DATE:20260107")) == ["01-04 21:00", "01-07 21:00"]
+
+
+def test_a_date_in_utc_that_local_time_cannot_tell_stays_in_utc() -> None:
+    lines = "DTSTART;TZID=Europe/Berlin:20261001T023000\nRDATE:20261025T003000Z,20261025T013000Z"
+    found = told(lines)
+    assert starts(found) == ["10-01 00:30", "10-25 00:30", "10-25 01:30"]
+    assert [time.zone for time in found.times] == ["Europe/Berlin", "Europe/Berlin", "UTC"]
 
 
 def test_until_is_local_where_dtstart_is() -> None:

@@ -51,6 +51,17 @@ def test_every_hour_of_some_years_is_that_of_berlin(rule: str) -> None:
         local += timedelta(hours=1, minutes=30) if local.day > 24 else timedelta(days=1)
 
 
+@pytest.mark.parametrize(
+    ("written", "seconds"),
+    [("-0700", -25_200), ("-700", -25_200), ("700", 25_200), ("+0530", 19_800), ("-07:00", -25_200), ("+010000", 3600)],
+)
+def test_offsets_as_producers_write_them(written: str, seconds: int) -> None:
+    """WebEx leaves out the zero that RFC 5545 §3.3.14 wants."""
+    found = zone(f"STANDARD|DTSTART:19700101T000000|TZOFFSETTO:{written}")
+    assert found is not None
+    assert found(datetime(2026, 1, 1)) == seconds
+
+
 def test_the_south_has_its_summer_over_new_year() -> None:
     found = zone(
         observance("STANDARD", "19700405T030000", "+1100", "+1000", "RRULE:FREQ=YEARLY;BYMONTH=4;BYDAY=1SU"),
@@ -106,6 +117,7 @@ def test_listed_onsets_that_end_are_continued_by_the_zone_data() -> None:
         "STANDARD|DTSTART:x|TZOFFSETTO:+0100",
         "STANDARD|DTSTART:19700101T000000|TZOFFSETTO:+01",
         "STANDARD|DTSTART:19700101T000000|TZOFFSETTO:+2500",
+        "STANDARD|DTSTART:19700101T000000|TZOFFSETTO:+01000",
         "STANDARD|DTSTART:20010101T000000|TZOFFSETTO:+023017",  # Apple's Moscow: local mean time
         "OTHER|DTSTART:19700101T000000|TZOFFSETTO:+0100",
     ],

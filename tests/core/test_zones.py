@@ -50,6 +50,44 @@ def test_names(name: str, zone: str, summer: int) -> None:
     assert (found.name, found.offset_at(SUMMER)) == (zone, summer)
 
 
+# Each zone as IANA, Windows and Notes name it: hours ahead of UTC in January and in July.
+@pytest.mark.parametrize(
+    ("names", "january", "july"),
+    [
+        ("Europe/London|GMT Standard Time", 0, 1),
+        ("Europe/Berlin|W. Europe Standard Time|W. Europe", 1, 2),
+        ("Europe/Paris|Romance Standard Time|Romance", 1, 2),
+        ("Europe/Budapest|Central Europe Standard Time|Central Europe", 1, 2),
+        ("Europe/Kiev|FLE Standard Time|FLE", 2, 3),
+        ("Africa/Cairo|Egypt Standard Time|Egypt", 2, 3),
+        ("Africa/Johannesburg|South Africa Standard Time|South Africa", 2, 2),
+        ("Asia/Jerusalem|Israel Standard Time|Jerusalem", 2, 3),
+        ("Europe/Moscow|Russian Standard Time|Russian", 3, 3),
+        ("Asia/Kolkata|India Standard Time|India", 5.5, 5.5),
+        ("Asia/Kathmandu|Nepal Standard Time|Nepal", 5.75, 5.75),
+        ("Asia/Shanghai|China Standard Time|Beijing", 8, 8),
+        ("Asia/Tokyo|Tokyo Standard Time|Tokyo", 9, 9),
+        ("Australia/Adelaide|Cen. Australia Standard Time|Cen. Australia", 10.5, 9.5),
+        ("Australia/Sydney|AUS Eastern Standard Time|Sydney", 11, 10),
+        ("Pacific/Auckland|New Zealand Standard Time|New Zealand", 13, 12),
+        ("America/St_Johns|Newfoundland Standard Time|Newfoundland", -3.5, -2.5),
+        ("America/Halifax|Atlantic Standard Time|Atlantic", -4, -3),
+        ("America/New_York|Eastern Standard Time|Eastern", -5, -4),
+        ("America/Chicago|Central Standard Time|Central", -6, -5),
+        ("America/Phoenix|US Mountain Standard Time|US Mountain", -7, -7),
+        ("America/Denver|Mountain Standard Time|Mountain", -7, -6),
+        ("America/Los_Angeles|Pacific Standard Time|Pacific", -8, -7),
+        ("America/Anchorage|Alaskan Standard Time|Alaskan", -9, -8),
+        ("Pacific/Honolulu|Hawaiian Standard Time|Hawaiian", -10, -10),
+    ],
+)
+def test_three_names_of_a_zone_tell_the_same_time_in_summer_and_winter(names: str, january: float, july: float) -> None:
+    for name in names.split("|"):
+        found = named(name)
+        assert found is not None, name
+        assert (found.offset_at(WINTER) / 3600, found.offset_at(SUMMER) / 3600) == (january, july), name
+
+
 @pytest.mark.parametrize(
     "name",
     """
