@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any
 
 from notes2conf_milter.core.envelope import Door, Envelope
-from notes2conf_milter.core.meeting import Instance, Person, Revision
+from notes2conf_milter.core.meeting import Person, Revision
 from notes2conf_milter.core.verdict import Outcome, Reason, Verdict
 from notes2conf_milter.core.work import Judged
 from notes2conf_milter.ownmail import Links, OwnMail
@@ -91,10 +91,10 @@ class Announcer:
         """Send the REPLY of each conference address that was written to."""
         if self._own_mail is None or not self._reply:
             return None
-        instance = Instance(found.revision, found.replaced, found.page.times) if found.replaced else None
+        date = None if found.whole or len(found.dates) != 1 else (found.dates[0][0], found.page.times[0].all_day)
         for recipient in envelope.recipients:
             address = recipient.decode("utf-8", "replace").lower()
-            handed = await self._own_mail.accept(_links(claim), address, found.uid, found.revision, instance)
+            handed = await self._own_mail.accept(_links(claim), address, found.uid, found.revision, date)
             if handed is Handed.DEFERRED:
                 return _LATER
         return None

@@ -14,7 +14,7 @@ import traceback
 from collections.abc import AsyncIterator, Callable, Coroutine
 from concurrent.futures import Executor
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, TypeVar
 from weakref import WeakValueDictionary
@@ -29,7 +29,7 @@ from notes2conf_milter.core.skips import Skipped, may_be_skipped
 from notes2conf_milter.core.verdict import Outcome, Reason, Verdict
 from notes2conf_milter.core.work import Cancelled, Judged, WorkSettings
 from notes2conf_milter.ownmail import HandOver, OwnMail
-from notes2conf_milter.store import Cancelling, Claim, MeetingStore, Refusal, StoreError, UnreadableError
+from notes2conf_milter.store import Cancelling, Claim, MeetingStore, News, Refusal, StoreError, UnreadableError
 from notes2conf_milter.workers import OverBudget, Sitting, Work, WorkFailed
 
 log = logging.getLogger("notes2conf.mail")
@@ -252,8 +252,8 @@ class MailFlow:
             found.addresses,
             found.revision,
             self._clock(),
-            recurrence_id=found.instance,
-            replaced=found.replaced,
+            dates=found.dates,
+            onward=found.onward,
             conference=policy.conference_addresses,
             internal=policy.internal,
         )
@@ -307,18 +307,11 @@ class MailFlow:
             # Until the organizer has the start link, the row may yet go: nobody else gets its join link.
             claim = known if known is not None and known.start_mail_sent else None
         else:
-            claim = self._store.claim(
-                organizer,
-                found.uid,
-                found.page,
-                found.attendees,
-                found.revision,
-                found.instance,
-                expires_at,
-                now,
-                replaced=found.replaced,
-                only_known=decision.claim is not None or full,
-            )
+            grace = self._settings.grace_seconds
+            dates = tuple((at, replace(one, over_at=one.over_at + grace)) for at, one in found.dates)
+            said = (found.page, found.attendees, found.revision, expires_at, found.whole, dates, found.lag + grace)
+            news = News(*said, complete=found.complete)
+            claim = self._store.claim(organizer, found.uid, news, now, only_known=decision.claim is not None or full)
         if claim is Refusal.CANCELLED:
             return Reason.CANCELLED_BEFORE
         if claim is not None and claim.new:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from notes2conf_milter.core.joinlink import join_url, start_url
 from notes2conf_milter.core.joinmail import JoinMail, join_mail
-from notes2conf_milter.core.meeting import Instance, Occurrence, Page, Person, Revision
+from notes2conf_milter.core.meeting import Occurrence, Page, Person, Revision
 from notes2conf_milter.core.reply import Reply, reply_message
 from notes2conf_milter.core.skipmail import SkipMail, skip_mail
 from notes2conf_milter.core.skips import Skipped
@@ -118,18 +118,21 @@ class OwnMail:
         return done, Handed.ACCEPTED if len(done) == len(results) else Handed.DEFERRED
 
     async def accept(
-        self, links: Links, attendee: str, uid: str, revision: Revision, instance: Instance | None
+        self, links: Links, attendee: str, uid: str, revision: Revision, date: tuple[int, bool] | None
     ) -> Handed:
-        """Send the organizer a REPLY in the name of a conference address. instance: the one date that was invited to."""
+        """Send the organizer a REPLY in the name of a conference address.
+
+        date: the one that was invited to, as the series has it, and whether that is a whole day; None for the whole.
+        """
         organizer = links.page.organizer.address
-        start = None if instance is None else instance.replaced[0]
+        start, whole_day = date or (None, False)
         said = f"{links.start_token} reply {revision.sequence} {revision.dtstamp} {start}"
         reply = Reply(
             uid,
             organizer,
             revision.sequence,
             start,
-            instance is not None and instance.times[0].all_day,
+            whole_day,
             attendee,
             self._message_id("reply", links.page, said, attendee),
             self._clock(),

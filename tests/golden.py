@@ -28,7 +28,7 @@ from notes2conf_milter.core.transfer import decode
 from notes2conf_milter.core.verdict import Outcome
 from notes2conf_milter.mailflow import FlowSettings, MailFlow
 from notes2conf_milter.milter.server import MilterServer
-from notes2conf_milter.store import Claim, EpochFile, MeetingStore, load_mail_key, new_keys
+from notes2conf_milter.store import Claim, EpochFile, MeetingStore, News, load_mail_key, new_keys
 from notes2conf_milter.store.keys import EPOCH_NAME, MAIL_KEY_NAME
 from tests.inthread import InThread
 from tests.milter.mta import MilterClient
@@ -138,7 +138,7 @@ def _claim(store: MeetingStore, case: Case) -> None:
     assert organizer is not None
     address = organizer.value.decode().partition(":")[2]
     page = Page("known before", Person(address), (Occurrence(case.now + 3600, case.now + 7200),))
-    known = store.claim(address, uid.value.strip().decode(), page, (), Revision(), None, case.now + 7200, case.now)
+    known = store.claim(address, uid.value.strip().decode(), News(page, (), Revision(), case.now + 7200), case.now)
     assert isinstance(known, Claim)
     assert store.mark_start_mail_sent(known.meeting, case.now)
 

@@ -235,8 +235,8 @@ def test_who_is_uninvited_is_told(at: House) -> None:
     assert mails(at) == [(CARLA, "Cancelled, video conference: Secret plan")]
 
 
-def test_internal_attendees_need_not_be_named_when_the_address_is_cancelled(at: House) -> None:
-    """Their cancellations never come by. Domino writes one message for each domain, in any order."""
+def test_internal_attendees_need_not_be_named(at: House) -> None:
+    """Until the address is cancelled, too, they stay. Domino writes one message for each domain, in any order."""
     bob = cancel()
     meet = bob.replace(b"bob@example.net", MEET)
     for first, second in ((bob, meet), (meet, bob)):
@@ -248,6 +248,14 @@ def test_internal_attendees_need_not_be_named_when_the_address_is_cancelled(at: 
         assert mails(at) == []
         assert at.process(second) == Outcome(Verdict.FORGET, Reason.MEETING_CANCELLED)
         assert mails(at) == [(CARLA, "Cancelled, video conference: Secret plan")]
+
+
+def test_a_cancellation_that_names_all_whose_mail_comes_by(at: House) -> None:
+    """Domino's for those outside; of those inside none ever comes by, and they are told."""
+    at.process(invitation(SUMMARY, attendee(CARLA)))
+    mails(at)
+    assert at.process(cancel()) == Outcome(Verdict.FORGET, Reason.MEETING_CANCELLED)
+    assert mails(at) == [(CARLA, "Cancelled, video conference: Secret plan")]
 
 
 def test_while_others_are_invited_they_stay(at: House) -> None:

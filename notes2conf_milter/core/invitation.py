@@ -14,6 +14,7 @@ from notes2conf_milter.core.contentlines import CalendarError, Component, Conten
 from notes2conf_milter.core.meeting import Person, Revision
 from notes2conf_milter.core.message import MessageTooComplex, Part, parse
 from notes2conf_milter.core.octets import holds_any
+from notes2conf_milter.core.revision import revision_of
 from notes2conf_milter.core.transfer import decode
 from notes2conf_milter.core.verdict import Reason
 
@@ -51,7 +52,7 @@ class Invitation:
     """An iTIP REQUEST (RFC 5546 §3.2.2).
 
     root: the whole message. copies: every calendar part with this UID, the one that was read first. uid: as it stands.
-    sent_by: the SENT-BY address or "". instance: RECURRENCE-ID as it stands, when every event has one, else None.
+    sent_by: the SENT-BY address or "". whole: False when every event has a RECURRENCE-ID: it is about some dates alone.
     things: which of the attendees are rooms and resources, by address in lower case.
     """
 
@@ -63,16 +64,16 @@ class Invitation:
     attendees: tuple[Person, ...]
     summary: str
     revision: Revision
-    instance: str | None
+    whole: bool
     things: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
 class Cancellation:
-    """An iTIP CANCEL of a whole event or of one date (RFC 5546 §3.2.5), for all or for some of those invited.
+    """An iTIP CANCEL of a whole event or of some dates (RFC 5546 §3.2.5), for all or for some of those invited.
 
     attendees: those whom it names; producers name all of them, or the one whom they write to, or nobody. calendar: what was
-    read. instance: RECURRENCE-ID as it stands, when it is about one date, else None.
+    read. whole: False when it is about dates. onward: about one, and all that follow (RANGE=THISANDFUTURE, RFC 5545 §3.2.13).
     """
 
     calendar: Component
@@ -81,7 +82,8 @@ class Cancellation:
     sent_by: str
     attendees: tuple[Person, ...]
     revision: Revision
-    instance: str | None
+    whole: bool
+    onward: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,10 +197,13 @@ def _cancellation(root: Part, candidates: list[_Candidate]) -> Cancellation | Re
         return Reason.METHOD_CANCEL
     copy = found.copies[0]
     instances = [line for event in copy.events for line in event.all(b"RECURRENCE-ID")]
-    if any(line.params().get(b"RANGE") for line in instances) or (instances and found.instance is None):
-        return Reason.METHOD_CANCEL  # from one date on, or some dates beside the whole: what is left is not clear
+    ranges = {line.params().get(b"RANGE", b"").upper() for line in instances} - {b""}
+    onward = ranges == {b"THISANDFUTURE"} and len(instances) == 1
+    if (ranges and not onward) or (instances and found.whole):
+        return Reason.METHOD_CANCEL  # several ranges, or some dates beside the whole: what is left is not clear
+    revision = max(revision_of(event) for event in copy.events)
     return Cancellation(
-        copy.calendar, uid, found.organizer, found.sent_by, found.attendees, found.revision, found.instance
+        copy.calendar, uid, found.organizer, found.sent_by, found.attendees, revision, found.whole, onward
     )
 
 
@@ -285,8 +290,8 @@ def _read_events(root: Part, copies: tuple[Copy, ...], uid: bytes) -> Invitation
         sent_by=sent_by or "",
         attendees=tuple(attendees.values()),
         summary=text_value(master.first(b"SUMMARY"), charset),
-        revision=_revision(master),
-        instance=None if None in instances else _ascii(instances[0]),
+        revision=revision_of(master),
+        whole=None in instances,
         things=frozenset(things),
     )
 
@@ -336,14 +341,3 @@ def mail_address(address: str) -> str | None:
         return f"{local}@{domain.lower().encode('idna').decode('ascii') if not domain.isascii() else domain.lower()}"
     except UnicodeError:
         return None
-
-
-def _revision(event: Component) -> Revision:
-    """Return SEQUENCE (0 when absent, RFC 5545 §3.8.7.4) and the digits of DTSTAMP."""
-    sequence, stamp = _ascii(event.first(b"SEQUENCE")), _ascii(event.first(b"DTSTAMP"))
-    number = int(sequence) if sequence and sequence.isdigit() and len(sequence) < 10 else 0
-    return Revision(number, re.sub(r"\D", "", stamp or "")[:14])
-
-
-def _ascii(line: ContentLine | None) -> str | None:
-    return None if line is None else line.value.strip().decode("ascii", "replace")

@@ -100,23 +100,42 @@ class Revision:
 class Instance:
     """What messages about one instance of a series said last (RFC 5545 §3.8.4.4).
 
-    replaced: the starts at which the series does not take place, seconds since 1970 UTC. times: when it does instead; none
-    when it was cancelled. expires_at: when it is over, seconds since 1970 UTC.
+    times: when it takes place, instead of when the series has it; none when it was cancelled. over_at: when it is over, seconds
+    since 1970 UTC.
     """
 
     revision: Revision
-    replaced: tuple[int, ...] = ()
     times: tuple[Occurrence, ...] = ()
-    expires_at: int = 0
+    over_at: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """By which message somebody (an address in lower case) was invited last, and by which uninvited; None: by none."""
+
+    address: str
+    invited: Revision | None = None
+    withdrawn: Revision | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """The newest revision seen of the series, and what is known of each instance by its RECURRENCE-ID.
+    """What decides which message is newer: of the series, of each of its instances, of each person.
 
-    withdrawn: for whom the meeting was cancelled while it stays for others (addresses in lower case), and by which revision.
+    series: the newest revision seen of the whole, Revision() when none was. instances: by the start that the series has for
+    each, seconds since 1970 UTC; a date is midnight UTC. people: who was invited or uninvited by what. own: when the series
+    takes place by itself, bounded. over_at: when it is over, as it says itself; lag: seconds that it is over after its last
+    occurrence has ended (floating times, grace); complete: its occurrences are all known, so that the end follows from them.
+    cuts: starts from which on it was cancelled, and by which revision. partly: dates that were cancelled for some and stay for
+    others, each alone or (True) with all that follow, by which revision and for whom.
     """
 
     series: Revision
-    instances: tuple[tuple[str, Instance], ...] = ()
-    withdrawn: tuple[tuple[str, Revision], ...] = ()
+    instances: tuple[tuple[int, Instance], ...] = ()
+    people: tuple[Named, ...] = ()
+    own: tuple[Occurrence, ...] = ()
+    over_at: int = 0
+    lag: int = 0
+    complete: bool = True
+    cuts: tuple[tuple[int, Revision], ...] = ()
+    partly: tuple[tuple[int, bool, Revision, tuple[str, ...]], ...] = ()

@@ -45,6 +45,20 @@ class ScheduleError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
+class Apart:
+    """An instance of which a message speaks apart.
+
+    original: the start that the series has for it, seconds since 1970 UTC; a date is midnight UTC. time: when it takes place
+    instead, None when it is cancelled. over_at: when it is over, seconds since 1970 UTC. event: the VEVENT.
+    """
+
+    original: int
+    time: Occurrence | None
+    over_at: int
+    event: Component
+
+
+@dataclass(frozen=True, slots=True)
 class Schedule:
     """When a meeting takes place, as one message tells it.
 
@@ -54,8 +68,9 @@ class Schedule:
 
     For messages that change single instances of a series, and for those that cancel some:
     exact: False where over_at is a bound (no end, a cap, a rule not expanded). partial: the message holds only instances
-    (RECURRENCE-ID), so that times and over_at are theirs and not the series'. replaced: the original starts (seconds since 1970
-    UTC) of those instances, moved or cancelled; a date counts as midnight UTC.
+    (RECURRENCE-ID), so that times and over_at are theirs and not the series'. apart: those instances, moved or cancelled. lag:
+    seconds from the end of the last occurrence that is listed until it is over wherever it is read. complete: all that come are
+    listed.
     """
 
     times: tuple[Occurrence, ...]
@@ -63,7 +78,14 @@ class Schedule:
     recurring: bool
     exact: bool
     partial: bool = False
-    replaced: tuple[int, ...] = ()
+    apart: tuple[Apart, ...] = ()
+    lag: int = 0
+    complete: bool = True
+
+    @property
+    def replaced(self) -> tuple[int, ...]:
+        """The starts that the series has for those instances, seconds since 1970 UTC."""
+        return tuple(one.original for one in self.apart)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,12 +114,15 @@ class _Gathered:
 
     def add(self, start: Moment, length: Length) -> None:
         """Add an occurrence; of two with the same start the longer one counts."""
-        offset = start.zone.offset_at(start.local)
-        begin, end = start.seconds(), end_of(start, length)
-        shown = Occurrence(begin, end, start.zone.name_at(start.local), offset, start.all_day)
-        found = _Taking(shown, end + late(start))
-        if begin not in self.taking or self.taking[begin].over < found.over:
-            self.taking[begin] = found
+        shown = _occurrence(start, length)
+        found = _Taking(shown, shown.end + late(start))
+        if shown.start not in self.taking or self.taking[shown.start].over < found.over:
+            self.taking[shown.start] = found
+
+
+def _occurrence(start: Moment, length: Length) -> Occurrence:
+    offset, zone = start.zone.offset_at(start.local), start.zone.name_at(start.local)
+    return Occurrence(start.seconds(), end_of(start, length), zone, offset, start.all_day)
 
 
 @dataclass(slots=True)
@@ -141,9 +166,8 @@ def schedule(
     instances = _instances(events, zones, first)
     if first is None and not any(instance.start for instance in instances):
         raise ScheduleError("no DTSTART that can be read")
-    originals = [instance.original for instance in instances]
     gone = _Gone()
-    gone.add(originals, first)
+    gone.add((instance.original for instance in instances), first)
     for event, start in starts[:MAX_MASTERS]:
         if not _cancelled(event):
             _gather_series(event, start, zones, gathered, gone)
@@ -151,10 +175,10 @@ def schedule(
     for instance in instances:
         _gather_instance(instance, gathered)
     recurring = any(event.first(name) for event in events for name in (b"RRULE", b"RDATE", b"RECURRENCE-ID"))
-    return _schedule(gathered, recurring, partial=first is None, originals=originals)
+    return _schedule(gathered, recurring, partial=first is None, apart=[_apart(one) for one in instances])
 
 
-def _schedule(found: _Gathered, recurring: bool, *, partial: bool, originals: list[Moment]) -> Schedule:
+def _schedule(found: _Gathered, recurring: bool, *, partial: bool, apart: list[Apart]) -> Schedule:
     taking = sorted(found.taking.values(), key=lambda one: (one.shown.start, one.over))
     coming = [one for one in taking if one.over > found.now]
     exact = found.exact and not found.open_end
@@ -166,9 +190,13 @@ def _schedule(found: _Gathered, recurring: bool, *, partial: bool, originals: li
         over = max(ends) + found.later_by if ends else found.now  # none: every event is cancelled or excluded
     if not coming and taking:
         coming = [max(taking, key=lambda one: (one.over, one.shown.start))]
-    times = tuple(one.shown for one in coming[: found.want])
-    replaced = tuple(sorted(original.seconds() for original in originals))
-    return Schedule(times, min(over, LATEST), recurring, exact and over < LATEST, partial, replaced)
+    listed = coming[: found.want]
+    lag = max((one.over - one.shown.end for one in listed), default=0)
+    times = tuple(one.shown for one in listed)
+    exact = exact and over < LATEST
+    apart = sorted(apart, key=lambda one: one.original)
+    complete = exact and len(coming) <= found.want
+    return Schedule(times, min(over, LATEST), recurring, exact, partial, tuple(apart), lag, complete)
 
 
 def _value(event: Component, name: bytes) -> bytes:
@@ -208,6 +236,15 @@ class _Instance:
     length: Length
     onward: bool
     cancelled: bool
+    event: Component
+
+
+def _apart(instance: _Instance) -> Apart:
+    original, start = instance.original.seconds(), instance.start
+    if instance.cancelled or start is None:
+        return Apart(original, None, original, instance.event)
+    shown = _occurrence(start, instance.length)
+    return Apart(original, shown, shown.end + late(start), instance.event)
 
 
 def _instances(events: Iterable[Component], zones: Zones, master: Moment | None) -> list[_Instance]:
@@ -229,7 +266,7 @@ def _instances(events: Iterable[Component], zones: Zones, master: Moment | None)
             original = _like(master, original)
         length = _ONE_HOUR if start is None else _length(event, start, zones)[0]
         onward = line.params().get(b"RANGE", b"").upper() == b"THISANDFUTURE"  # RFC 5545 §3.2.13
-        found[original.seconds()] = _Instance(original, start, length, onward, _cancelled(event))
+        found[original.seconds()] = _Instance(original, start, length, onward, _cancelled(event), event)
     return list(found.values())
 
 

@@ -13,9 +13,10 @@ from notes2conf_milter.core.edits import Changes
 from notes2conf_milter.core.envelope import Envelope
 from notes2conf_milter.core.invitation import Cancellation, Invitation, read
 from notes2conf_milter.core.joinlink import own_join_link
-from notes2conf_milter.core.meeting import Page, Person, Revision
-from notes2conf_milter.core.occurrences import ScheduleError, schedule
+from notes2conf_milter.core.meeting import Instance, Page, Person, Revision
+from notes2conf_milter.core.occurrences import Apart, ScheduleError, schedule
 from notes2conf_milter.core.policy import Decision, PolicySettings, Trigger, decide, guests_apart, obeyed
+from notes2conf_milter.core.revision import revision_of
 from notes2conf_milter.core.rewrite import Job, changes, meant
 from notes2conf_milter.core.selfcheck import check
 from notes2conf_milter.core.skips import Skipped, skipped
@@ -40,8 +41,8 @@ class WorkSettings:
 class Judged:
     """An invitation that may get a link, as the store needs it. over_at: seconds since 1970 UTC.
 
-    replaced: where it is about an instance, the start that the series has for it, seconds since 1970 UTC. apart: attendees
-    whose invitations never come by.
+    whole: it is about the whole meeting, not about some dates alone. dates: those of which it speaks apart, by the start that
+    the series has for each. lag, complete: as in `Schedule`. apart: attendees whose invitations never come by.
     """
 
     decision: Decision
@@ -49,9 +50,11 @@ class Judged:
     page: Page
     attendees: tuple[Person, ...]
     revision: Revision
-    instance: str | None
+    whole: bool
     over_at: int
-    replaced: tuple[int, ...] = ()
+    dates: tuple[tuple[int, Instance], ...] = ()
+    lag: int = 0
+    complete: bool = True
     apart: tuple[Person, ...] = ()
 
 
@@ -59,15 +62,16 @@ class Judged:
 class Cancelled:
     """A cancellation that is obeyed, as the store needs it. addresses: of those for whom it is cancelled, in lower case.
 
-    instance: RECURRENCE-ID of the date that is cancelled, None for the whole. replaced: the date's start in the series.
+    dates: the starts that the series has for the dates that are cancelled, seconds since 1970 UTC; none for the whole. onward:
+    those that follow, too.
     """
 
     organizer: str
     uid: str
     addresses: frozenset[str]
     revision: Revision
-    instance: str | None
-    replaced: tuple[int, ...]
+    dates: tuple[int, ...]
+    onward: bool
 
 
 def judge(
@@ -110,9 +114,11 @@ def judge(
         Page(invitation.summary, invitation.organizer, times.times, times.recurring),
         invitation.attendees,
         invitation.revision,
-        invitation.instance,
+        invitation.whole,
         times.over_at,
-        times.replaced if times.partial else (),
+        tuple((one.original, _instance(one)) for one in times.apart),
+        times.lag,
+        times.complete,
         guests_apart(envelope, invitation, settings.policy),
     )
 
@@ -126,7 +132,7 @@ def _cancelled(
     # Where nobody is named it is cancelled for those who get the message.
     addresses = named or frozenset(_text(recipient).lower() for recipient in envelope.recipients)
     try:
-        replaced = () if found.instance is None else schedule(found.calendar, found.uid, now, max_times=1).replaced
+        dates = () if found.whole else schedule(found.calendar, found.uid, now, max_times=1).replaced
     except ScheduleError:
         return Reason.METHOD_CANCEL
     own = settings.policy.conference_addresses
@@ -136,9 +142,13 @@ def _cancelled(
         _text(found.uid),
         addresses | (reached & own),
         found.revision,
-        found.instance,
-        replaced,
+        dates,
+        found.onward,
     )
+
+
+def _instance(one: Apart) -> Instance:
+    return Instance(revision_of(one.event), () if one.time is None else (one.time,), one.over_at)
 
 
 def _text(octets: bytes) -> str:

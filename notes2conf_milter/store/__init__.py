@@ -9,6 +9,7 @@ from notes2conf_milter.store.epoch import EpochFile
 from notes2conf_milter.store.errors import StoreError, StoreSetupError, UnreadableError
 from notes2conf_milter.store.keys import MailKey, load_mail_key, new_keys
 from notes2conf_milter.store.links import LinkStore, OpenedMeeting
+from notes2conf_milter.store.merge import News
 from notes2conf_milter.store.purge import PurgeResult, purge
 from notes2conf_milter.store.sqlite import Cancelled, Claim, MeetingStore, Refusal
 
@@ -20,6 +21,7 @@ __all__ = [
     "LinkStore",
     "MailKey",
     "MeetingStore",
+    "News",
     "OpenedMeeting",
     "PurgeResult",
     "Refusal",

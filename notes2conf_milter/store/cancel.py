@@ -12,7 +12,8 @@ from dataclasses import replace
 from enum import Enum
 
 from notes2conf_milter.core.meeting import Revision
-from notes2conf_milter.store.merge import MAX_ATTENDEES, Known, News, merged
+from notes2conf_milter.store import dates, people
+from notes2conf_milter.store.merge import Known, others
 
 TOMBSTONE_SECONDS = 6 * 86_400  # longer than a mail server tries to deliver a message (RFC 5321 §4.5.4.1: 4 to 5 days)
 
@@ -27,38 +28,45 @@ class Cancelling(Enum):
 
 
 def after_cancel(known: Known, addresses: frozenset[str], revision: Revision) -> Known | None:
-    """Return what to store after a cancellation; `known` itself when it is late or says nothing new; None: delete it all.
+    """Return what to store after a cancellation of the whole; `known` itself when it says nothing new; None: delete it all.
 
-    addresses: of those for whom it is cancelled, in lower case.
+    addresses: of those for whom it is cancelled, in lower case. One that an update to the others has overtaken counts for those
+    whom the update does not name.
     """
-    if revision < known.version.series:
-        return known
-    invited = tuple(one for one in known.record.attendees if one.address.lower() not in addresses)
-    organizer = known.page.organizer.address.lower()
-    if all(one.address.lower() == organizer for one in invited):
+    version = people.withdrawn(known.version, addresses, revision)
+    invited = people.present(version, known.record.attendees)
+    changed = invited != known.record.attendees
+    left = others(known.page, invited)
+    if not left and (changed or revision >= known.version.series):
         return None
-    withdrawn = dict(known.version.withdrawn)
-    withdrawn |= {address: max(revision, withdrawn.get(address, revision)) for address in addresses}
-    version = replace(known.version, withdrawn=tuple(sorted(withdrawn.items())[:MAX_ATTENDEES]))
-    after = replace(known, record=replace(known.record, attendees=invited), version=version)
-    return known if after == known else after
+    page, version = dates.settled(known.page, people.trimmed(version, invited), left)
+    after = replace(known, page=page, record=replace(known.record, attendees=invited), version=version)
+    return known if after == known else _ending(after)
 
 
-def after_cancelled_date(
-    known: Known, addresses: frozenset[str], revision: Revision, recurrence_id: str, replaced: tuple[int, ...]
+def after_cancelled_dates(
+    known: Known, addresses: frozenset[str], revision: Revision, starts: tuple[int, ...], *, onward: bool
 ) -> Known:
-    """Return what to store after a cancellation of one date; `known` itself when it is late, says nothing new, or does not name
-    everybody who is known to be invited.
+    """Return what to store after a cancellation of dates; `known` itself when it is late or says nothing new.
 
-    replaced: the date's start in the series, seconds since 1970 UTC.
+    A date goes when everybody who is invited has been named, in one message or several. starts: as the series has them, seconds
+    since 1970 UTC. onward: those that follow are cancelled, too.
+    expires_at of what is returned is 0 when no date is left.
     """
-    organizer = known.page.organizer.address.lower()
-    others = {one.address.lower() for one in known.record.attendees} - {organizer}
-    if not others <= addresses:
-        return known
-    return merged(
-        known, News(replace(known.page, times=()), (), revision, recurrence_id, 0, replaced)
-    )  # at no other time
+    page, version = known.page, known.version
+    invited = others(page, known.record.attendees)
+    for start in starts:
+        version = dates.without(version, start, revision, addresses, onward=onward)
+    page, version = dates.settled(page, version, invited)
+    after = replace(known, page=page, version=version)
+    return known if after == known else _ending(after)
+
+
+def _ending(known: Known) -> Known:
+    left = dates.end(known.version)
+    if known.version.series == Revision() and not left:
+        return known  # of the series nothing has been seen but what is cancelled now
+    return replace(known, expires_at=left)
 
 
 def revives(news: Revision, cancelled: Revision) -> bool:

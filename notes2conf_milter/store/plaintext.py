@@ -12,12 +12,13 @@ places (zone, offset, whole days) beside them: a daily series of two years is a 
 """
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 from notes2conf_milter.core.meeting import (
     Instance,
     MailRecord,
+    Named,
     Occurrence,
     Page,
     Person,
@@ -143,33 +144,50 @@ def to_label(plain: bytes) -> str:
 def from_version(version: Version) -> bytes:
     """Return the plaintext of the column `version`."""
     instances = [
-        [name, one.revision.sequence, one.revision.dtstamp, one.replaced, one.expires_at, *_from_times(one.times)]
-        for name, one in version.instances
+        [start, *_from_revision(one.revision), one.over_at, *_from_times(one.times)] for start, one in version.instances
     ]
-    withdrawn = [[name, one.sequence, one.dtstamp] for name, one in version.withdrawn]
-    return _padded([version.series.sequence, version.series.dtstamp, instances, withdrawn])
+    people = [
+        [one.address, one.invited and _from_revision(one.invited), one.withdrawn and _from_revision(one.withdrawn)]
+        for one in version.people
+    ]
+    cuts = [[start, _from_revision(revision)] for start, revision in version.cuts]
+    partly = [[start, on, _from_revision(revision), names] for start, on, revision, names in version.partly]
+    ends = [*_from_times(version.own), version.over_at, version.lag, version.complete]
+    return _padded([*_from_revision(version.series), instances, people, ends, cuts, partly])
 
 
 def to_version(plain: bytes) -> Version:
     """Read the column `version`; raises Unsealable."""
 
     def read() -> Version:
-        sequence, dtstamp, instances, *more = json.loads(plain)
-        (withdrawn,) = more or ([],)  # an earlier state of this version wrote none
+        sequence, dtstamp, instances, people, (*own, over_at, lag, complete), cuts, partly = json.loads(plain)
         return Version(
             Revision(sequence, dtstamp),
-            tuple((name, _to_instance(*one)) for name, *one in _list(instances)),
-            tuple((name, Revision(*one)) for name, *one in _list(withdrawn)),
+            tuple((start, _to_instance(*one)) for start, *one in _list(instances)),
+            tuple(Named(address, *map(_to_revision, both)) for address, *both in _list(people)),
+            _to_times(*own),
+            over_at,
+            lag,
+            complete,
+            tuple((start, Revision(*revision)) for start, revision in _list(cuts)),
+            tuple(
+                (start, on, Revision(*revision), tuple(_list(names))) for start, on, revision, names in _list(partly)
+            ),
         )
 
     return _reading(read)
 
 
-def _to_instance(
-    sequence: int, dtstamp: str, replaced: Iterable[int] = (), expires_at: int = 0, *times: Any
-) -> Instance:
-    revision = Revision(sequence, dtstamp)
-    return Instance(revision, tuple(replaced), _to_times(*times) if times else (), expires_at)
+def _from_revision(revision: Revision) -> list[Any]:
+    return [revision.sequence, revision.dtstamp]
+
+
+def _to_revision(values: list[Any] | None) -> Revision | None:
+    return None if values is None else Revision(*values)
+
+
+def _to_instance(sequence: int, dtstamp: str, over_at: int, *times: Any) -> Instance:
+    return Instance(Revision(sequence, dtstamp), _to_times(*times), over_at)
 
 
 def _list(value: object) -> list[Any]:

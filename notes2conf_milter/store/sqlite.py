@@ -16,8 +16,8 @@ from enum import Enum
 from pathlib import Path
 
 from notes2conf_milter.core.joinlink import TOKEN_OCTETS, token_from
-from notes2conf_milter.core.meeting import LinkKind, MailRecord, Occurrence, Page, Person, Revision
-from notes2conf_milter.store.cancel import Cancelling, after_cancel, after_cancelled_date, revives
+from notes2conf_milter.core.meeting import LinkKind, MailRecord, Occurrence, Page, Revision
+from notes2conf_milter.store.cancel import Cancelling, after_cancel, after_cancelled_dates, revives
 from notes2conf_milter.store.database import BUSY_SECONDS, failures, open_database, writing
 from notes2conf_milter.store.epoch import EpochFile
 from notes2conf_milter.store.keys import MailKey
@@ -101,18 +101,7 @@ class MeetingStore:
         self._db.close()
 
     def claim(
-        self,
-        organizer: str,
-        uid: str,
-        page: Page,
-        attendees: tuple[Person, ...],
-        revision: Revision,
-        recurrence_id: str | None,
-        expires_at: int,
-        now: int,
-        *,
-        replaced: tuple[int, ...] = (),
-        only_known: bool = False,
+        self, organizer: str, uid: str, news: News, now: int, *, only_known: bool = False
     ) -> Claim | Refusal | None:
         """Return the links of a meeting that a message of its organizer invites to; durable before it returns.
 
@@ -120,18 +109,16 @@ class MeetingStore:
         Refusal.CANCELLED, and nothing written, when it was cancelled and the message is not newer. A newer one makes a
         new meeting, with links of its own.
 
-        A known meeting keeps its links. A message that is not older than what is known changes what is known
-        (merge.py); an older one, or one that says nothing new, writes nothing. recurrence_id: of the one instance the
-        message is about, as the calendar spells it; replaced: its start in the series. expires_at, now, replaced:
-        seconds since 1970 UTC; raises ValueError when the meeting is over already. Raises StoreError.
+        A known meeting keeps its links, and what the message says is merged into what is known (merge.py); one that says
+        nothing new writes nothing. now: seconds since 1970 UTC; raises ValueError when the meeting is over already.
+        Raises StoreError.
         """
-        if expires_at <= now:
+        if news.expires_at <= now:
             raise ValueError("a meeting that is over gets no link")
         name = uid_hash(self._uid_key, organizer, uid)
-        news = News(page, attendees, revision, recurrence_id, expires_at, replaced)
         with writing(self._db):
             opened = self._shelf.open(BY_UID, name, now)
-            if isinstance(opened, Tombstone) and not revives(revision, opened.revision):
+            if isinstance(opened, Tombstone) and not revives(news.revision, opened.revision):
                 return Refusal.CANCELLED
             if not isinstance(opened, Opened):
                 if only_known:
@@ -141,11 +128,11 @@ class MeetingStore:
                 row = self._shelf.insert(name, known)
                 return replace(_claim(row.id, row.changed, known), new=True)
             before = opened.known
-            after = _noted(before, merged(before, news), now)
+            after = _alive(_noted(before, merged(before, news), now), news, now)
             if after is not before:
                 self._shelf.rewrite(opened, after)
             unchanged = before.page == after.page and before.record.attendees == after.record.attendees
-            unchanged &= recurrence_id is None and revision >= before.version.series
+            unchanged &= news.whole and news.revision >= before.version.series
             return replace(_claim(opened.row.id, opened.row.changed, after), unchanged=unchanged)
 
     def find(self, organizer: str, uid: str, now: int) -> Claim | None:
@@ -224,8 +211,8 @@ class MeetingStore:
         revision: Revision,
         now: int,
         *,
-        recurrence_id: str | None = None,
-        replaced: tuple[int, ...] = (),
+        dates: tuple[int, ...] = (),
+        onward: bool = False,
         conference: frozenset[str] = frozenset(),
         internal: Callable[[str], bool] = lambda _: False,
         only_look: bool = False,
@@ -234,22 +221,26 @@ class MeetingStore:
 
         Then its hash, the revision and an end stay, so that an older invitation that comes late does not bring it back. An
         attendee's own link is dead as soon as it is cancelled for the attendee.
-        addresses: in lower case. recurrence_id, replaced: as for `claim`, when one date is cancelled. conference: the
-        conference addresses; when they have been named, those need not be whose address is `internal`: no message to them
-        ever comes by. only_look: say what it would do; nothing is written. now: seconds since 1970 UTC. Raises StoreError.
+        addresses: in lower case. dates: when some dates are cancelled, their starts in the series; onward: those that follow,
+        too. When no date is left the meeting is deleted. conference: the conference addresses; when none of them is invited,
+        those need not be named whose address is `internal`: no message to them ever comes by. only_look: say what it would
+        do; nothing is written. now: seconds since 1970 UTC. Raises StoreError.
         """
         with writing(self._db):
             opened = self._shelf.open(BY_UID, uid_hash(self._uid_key, organizer, uid), now)
             if not isinstance(opened, Opened):
                 return Cancelled(Cancelling.NOTHING)
             known, record = opened.known, opened.known.record
-            if recurrence_id is None:
-                after = after_cancel(known, addresses, revision)
-                if after is not None and _conference_left(after, conference):
-                    apart = frozenset(one.address.lower() for one in record.attendees if internal(one.address))
-                    after = None if after_cancel(known, addresses | apart, revision) is None else after
+            after: Known | None
+            if dates:
+                after = after_cancelled_dates(known, addresses, revision, dates, onward=onward)
+                after = None if after.expires_at <= now else after
             else:
-                after = after_cancelled_date(known, addresses, revision, recurrence_id, replaced)
+                after = after_cancel(known, addresses, revision)
+                left = set() if after is None else {one.address.lower() for one in after.record.attendees}
+                if after is not None and after is not known and conference.isdisjoint(left):
+                    apart = frozenset(one for one in left if internal(one))
+                    after = None if after_cancel(known, addresses | apart, revision) is None else after
             if after is known:
                 return Cancelled(Cancelling.NOTHING)
             about = (known.page, record.start_token)
@@ -257,10 +248,13 @@ class MeetingStore:
                 if not only_look:
                     self._shelf.bury(opened, revision, now)
                 return Cancelled(Cancelling.MEETING, record.told, *about)
-            if recurrence_id is not None:
+            if dates:
                 if not only_look:
                     self._shelf.rewrite(opened, after)
-                return Cancelled(Cancelling.DATE, (), *about)
+                gone = (
+                    Cancelling.DATE if after.page != known.page else Cancelling.NOTHING
+                )  # noted for some, or for later
+                return Cancelled(gone, (), *about)
             invited = {one.address.lower() for one in after.record.attendees}
             uninvited = addresses - invited
             if not only_look:
@@ -281,13 +275,6 @@ class MeetingStore:
             return self._shelf.delete(uid_hash(self._uid_key, organizer, uid))
 
 
-def _conference_left(after: Known, conference: frozenset[str]) -> bool:
-    """Say whether a conference address was invited, and none is any more."""
-    withdrawn = {address for address, _ in after.version.withdrawn}
-    invited = {one.address.lower() for one in after.record.attendees}
-    return not conference.isdisjoint(withdrawn) and conference.isdisjoint(invited)
-
-
 def _claim(meeting: int, changed: int, known: Known) -> Claim:
     record = known.record
     return Claim(
@@ -303,6 +290,11 @@ def _claim(meeting: int, changed: int, known: Known) -> Claim:
         frozenset(record.told),
         frozenset(one.address.lower() for one in record.attendees),
     )
+
+
+def _alive(after: Known, news: News, now: int) -> Known:
+    """Return `after`, never over when a message goes out with its link: in doubt the later end counts."""
+    return after if after.expires_at > now else replace(after, expires_at=max(after.expires_at, news.expires_at))
 
 
 def _noted(before: Known, after: Known, now: int) -> Known:

@@ -33,7 +33,7 @@ def test_what_is_read() -> None:
     assert found.attendees == (Person("bob@example.net", "Bob"), Person("Clara@example.net", "Clara, C."))
     assert found.summary == "a, b\nc"
     assert found.revision == Revision(3, "20260302073000")
-    assert found.instance is None
+    assert found.whole
     assert found.sent_by == ""
 
 
@@ -85,23 +85,33 @@ def test_a_cancellation_of_a_whole_event() -> None:
         Revision(2, "20260302073000"),
     )
     assert [one.address for one in found.attendees] == ["bob@example.net"]
-    assert found.instance is None
+    assert (found.whole, found.onward) == (True, False)
     one_date = of(b"RECURRENCE-ID:20260312T090000Z", method=b"CANCEL", content_type=CANCEL)
     assert isinstance(one_date, Cancellation)
-    assert one_date.instance == "20260312T090000Z"
+    assert (one_date.whole, one_date.onward) == (False, False)
+    onward = of(b"RECURRENCE-ID;RANGE=THISANDFUTURE:20260312T090000Z", method=b"CANCEL", content_type=CANCEL)
+    assert isinstance(onward, Cancellation)
+    assert (onward.whole, onward.onward) == (False, True)
 
 
 @pytest.mark.parametrize(
     "properties",
     [
-        (b"RECURRENCE-ID;RANGE=THISANDFUTURE:20260312T090000Z",),
+        (b"RECURRENCE-ID;RANGE=THISANDPRIOR:20260312T090000Z",),
+        (
+            b"END:VEVENT",
+            b"BEGIN:VEVENT",
+            b"UID:uid-1",
+            b"RECURRENCE-ID:20260312T090000Z",
+            b"ORGANIZER:mailto:anna@example.org",
+        ),
         (b"ORGANIZER:mailto:other@example.org",),
         (b"END:VEVENT", b"BEGIN:VEVENT", b"UID:uid-2"),
         (b"END:VEVENT", b"BEGIN:VEVENT"),
     ],
 )
 def test_cancellations_of_less_or_in_doubt(properties: tuple[bytes, ...]) -> None:
-    """All dates from one on, two organizers, several meetings: nothing is done."""
+    """All dates up to one, a date beside the whole, two organizers, several meetings: nothing is done."""
     assert of(*properties, method=b"CANCEL", content_type=CANCEL) is Reason.METHOD_CANCEL
 
 

@@ -29,7 +29,7 @@ def test_what_the_store_is_told() -> None:
         "Plan, big",
         Person("anna@example.org", "Anna"),
     )
-    assert (found.revision, found.instance, found.over_at) == (Revision(3, "20260302073000"), None, 1_773_309_600)
+    assert (found.revision, found.whole, found.over_at) == (Revision(3, "20260302073000"), True, 1_773_309_600)
     assert [person.address for person in found.attendees] == ["bob@example.net"]
     assert (found.decision.claim, found.decision.update) == (None, True)
 
@@ -50,12 +50,15 @@ CANCEL = message(part(calendar(b"SEQUENCE:1", method=b"CANCEL"), b"text/calendar
 def test_a_cancellation() -> None:
     """It names whom it is for; where nobody is named it is for those who get it."""
     assert judged(CANCEL) == Cancelled(
-        "anna@example.org", "uid-1", frozenset({"bob@example.net"}), Revision(1, "20260302073000"), None, ()
+        "anna@example.org", "uid-1", frozenset({"bob@example.net"}), Revision(1, "20260302073000"), (), False
     )
     one_date = CANCEL.replace(b"SEQUENCE:1", b"SEQUENCE:1\r\nRECURRENCE-ID:20260312T090000Z")
     found = judged(one_date)
     assert isinstance(found, Cancelled)
-    assert (found.instance, found.replaced) == ("20260312T090000Z", (1_773_306_000,))
+    assert (found.dates, found.onward) == ((1_773_306_000,), False)
+    onward = judged(one_date.replace(b"RECURRENCE-ID:", b"RECURRENCE-ID;RANGE=THISANDFUTURE:"))
+    assert isinstance(onward, Cancelled)
+    assert (onward.dates, onward.onward) == ((1_773_306_000,), True)
     nobody = CANCEL.replace(b"ATTENDEE;CN=Bob:mailto:bob@example.net\r\n", b"")
     found = judge(nobody, replace(ANNA, recipients=(b"Carl@example.net", b"dora@example.net")), SETTINGS, BEFORE)
     assert isinstance(found, Cancelled)

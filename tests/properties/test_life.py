@@ -61,6 +61,8 @@ class Row:
 
     end: int
     series: int | None
+    own: int = 0  # the end of the whole, without the instances
+    invited: int = 0  # the highest SEQUENCE that has named the guest
     instances: dict[str, tuple[int, int]] = field(default_factory=dict)  # SEQUENCE and end of each
     join: str | None = None  # once a message has carried it
     start: str | None = None
@@ -275,24 +277,53 @@ class Life(RuleBasedStateMachine):
         assert (again.verdict, again.edits) == (Verdict.REWRITE, ())  # law 3, by the other door
 
     def _merged(self, row: Row | None, one: Message) -> Row:
-        if row is None:
-            return Row(
-                one.end,
-                None if one.instance else one.sequence,
-                {one.instance: (one.sequence, one.end)} if one.instance else {},
-            )
-        row = replace(row, instances=dict(row.instances))
+        row = Row(0, None) if row is None else replace(row, instances=dict(row.instances))
+        row.invited = max(row.invited, one.sequence)
         if one.instance:
             seen = row.instances.get(one.instance)
-            old = one.sequence < (row.series or 0) if seen is None else one.sequence < seen[0]
-            if not old:
-                row.instances[one.instance], row.end = (one.sequence, one.end), max(row.end, one.end)
-        elif one.sequence == row.series:
-            row.end = max(row.end, one.end)
+            if not self._late(row, one, seen):
+                row.instances[one.instance] = (one.sequence, one.end)
         elif row.series is None or one.sequence > row.series:
             row.instances = {name: seen for name, seen in row.instances.items() if seen[0] >= one.sequence}
-            row.series, row.end = one.sequence, max([one.end, *(end for _, end in row.instances.values())])
+            row.series, row.own = one.sequence, one.end
+        elif one.sequence == row.series:
+            row.own = max(row.own, one.end)
+        row.end = max([row.own, *(end for _, end in row.instances.values())])
+        if row.end <= self.now:
+            row.end = one.end  # its last date was moved to the past, and this message carries the link all the same
         return row
+
+    def _late(self, row: Row, one: Message, seen: tuple[int, int] | None) -> bool:
+        """Whether a message about a date is older than what is known; a cancellation (end 0) counts at the same SEQUENCE."""
+        if seen is None:
+            return one.sequence < (row.series or 0)
+        return one.sequence < seen[0] or (one.sequence == seen[0] and not seen[1])
+
+    @rule(one=MESSAGES, instance=st.sampled_from(["20260312T090000Z", "20260319T090000Z"]), known=st.booleans())
+    def the_organizer_cancels_a_date(self, one: Message, instance: str, known: bool) -> None:
+        """It goes, and the end comes forward; with the last one the meeting goes."""
+        one = replace(
+            self.of_a_known_meeting(one) if known else one, instance=instance, sent_by=False, encoding=b"8bit"
+        )
+        row = self.living(one.uid)
+        octets = one.octets().replace(b"REQUEST", b"CANCEL")
+        outcome = asyncio.run(self.flow.process(Envelope(Door.MILTER, ANNA.encode(), (), INSIDE), octets))
+        self.note_values()
+        assert outcome.edits == ()
+        if row is None or self._late(row, one, row.instances.get(instance)):
+            assert (outcome.verdict, outcome.reason) == (Verdict.PASS, Reason.METHOD_CANCEL)
+            return
+        before = row.end
+        row.instances = row.instances | {instance: (one.sequence, 0)}
+        end = max(row.own, *(end for _, end in row.instances.values()))
+        if row.series is not None or end:
+            row.end = end
+        if row.end > self.now:
+            assert outcome.verdict is Verdict.PASS
+            return
+        assert (outcome.verdict, outcome.reason) == (Verdict.FORGET, Reason.MEETING_CANCELLED)
+        self.rows[one.uid] = Row(min(before, self.now + 6 * DAY), None, cancelled=one.sequence)
+        self.cancelled = True
 
     @rule(one=MESSAGES, sender=st.sampled_from([ANNA] * 3 + ["carla@example.org", ""]), known=st.booleans())
     def somebody_cancels(self, one: Message, sender: str, known: bool) -> None:
@@ -303,7 +334,7 @@ class Life(RuleBasedStateMachine):
             Envelope(Door.MILTER, sender.encode(), (), INSIDE),
             one.octets().replace(b"REQUEST", b"CANCEL"),
         )
-        if sender != ANNA or row is None or one.sequence < (row.series or 0):
+        if sender != ANNA or row is None or one.sequence < row.invited:
             with self.nothing_written():
                 header = octets[: octets.index(b"\r\n\r\n") + 4]
                 outcome = self.flow.before_body(envelope, header) or asyncio.run(self.flow.process(envelope, octets))

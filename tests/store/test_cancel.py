@@ -6,17 +6,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from notes2conf_milter.core.meeting import LinkKind, MailRecord, Occurrence, Person, Revision, Version
-from notes2conf_milter.store.cancel import TOMBSTONE_SECONDS, Cancelling, after_cancel, after_cancelled_date, revives
-from notes2conf_milter.store.merge import Known, News, first, merged
+from notes2conf_milter.core.meeting import LinkKind, Occurrence, Person, Revision
+from notes2conf_milter.store.cancel import TOMBSTONE_SECONDS, Cancelling, after_cancel, after_cancelled_dates, revives
+from notes2conf_milter.store.merge import Known, first, merged
 from notes2conf_milter.store.purge import purge
 from notes2conf_milter.store.sqlite import Claim, Refusal
-from tests.store.vault import BERT, CLARA, DAY, END, FIRST, HOUR, NOW, ORGANIZER, PAGE, SECOND, UID, Vault, claim
+from tests.store.vault import BERT, CLARA, DAY, END, FIRST, HOUR, NOW, ORGANIZER, PAGE, SECOND, UID, Vault, claim, news
 
 ANNA, DORA = Person(ORGANIZER), Person("dora@example.com")
 EVERYBODY = frozenset({BERT.address, CLARA.address})
 LINKS = (LinkKind.JOIN, LinkKind.START)
-KNOWN = Known(PAGE, MailRecord(UID, (ANNA, BERT, CLARA), "join", "start"), Version(FIRST), END)
+KNOWN = first(UID, news(PAGE, (ANNA, BERT, CLARA)), "join", "start")
 THIRD = Revision(2, "20260503T080000Z")
 
 
@@ -46,20 +46,22 @@ def test_whom_it_names_beyond_those_who_are_known() -> None:
 
 
 def test_a_meeting_without_attendees_is_its_organizers() -> None:
-    alone = replace(KNOWN, record=replace(KNOWN.record, attendees=()))
+    alone = first(UID, news(PAGE, ()), "join", "start")
     assert after_cancel(alone, frozenset(), FIRST) is None
 
 
 def test_a_late_cancellation_is_no_more() -> None:
     """The organizer has invited anew since."""
-    anew = merged(KNOWN, News(PAGE, (BERT, CLARA), SECOND, None, END))
-    assert after_cancel(anew, EVERYBODY, FIRST) is anew
+    anew = merged(KNOWN, news(PAGE, (BERT, CLARA), SECOND, END))
+    late = after_cancel(anew, EVERYBODY, FIRST)
+    assert late is not None
+    assert (late.page, late.record) == (anew.page, anew.record)
 
 
 def test_messages_that_name_only_the_one_they_are_for() -> None:
     """Google's, where guests do not see each other: written one after the other, and each knows of one guest alone."""
-    known = first(UID, News(PAGE, (BERT,), Revision(0, "20260501T080000Z"), None, END), "join", "start")
-    known = merged(known, News(PAGE, (CLARA,), Revision(0, "20260501T080001Z"), None, END))
+    known = first(UID, news(PAGE, (BERT,), Revision(0, "20260501T080000Z"), END), "join", "start")
+    known = merged(known, news(PAGE, (CLARA,), Revision(0, "20260501T080001Z"), END))
     assert invited(after_cancel(known, only(CLARA), SECOND)) == [BERT]  # he still holds the link
 
 
@@ -67,55 +69,120 @@ def test_who_was_uninvited_does_not_come_back_with_old_mail() -> None:
     """But does with a newer invitation."""
     less = after_cancel(KNOWN, only(BERT), SECOND)
     assert less is not None
-    assert merged(less, News(PAGE, (BERT, CLARA), FIRST, None, END)) is less
-    assert invited(merged(less, News(PAGE, (BERT, CLARA), THIRD, None, END))) == [BERT, CLARA]
+    assert merged(less, news(PAGE, (BERT, CLARA), FIRST, END)) is less
+    assert invited(merged(less, news(PAGE, (BERT, CLARA), THIRD, END))) == [CLARA, BERT]
 
 
 def test_an_update_that_is_older_than_the_uninvitation() -> None:
     """Tells the others of the new time, and Bert stays uninvited."""
     less = after_cancel(KNOWN, only(BERT), THIRD)
     assert less is not None
-    after = merged(less, News(PAGE, (BERT, CLARA), SECOND, None, END + DAY))
+    after = merged(less, news(PAGE, (BERT, CLARA), SECOND, END + DAY))
     assert (invited(after), after.expires_at) == ([CLARA], END + DAY)
 
 
 WEEKLY = tuple(Occurrence(NOW + week * 7 * DAY, NOW + week * 7 * DAY + HOUR) for week in range(3))
-SERIES = replace(KNOWN, page=replace(PAGE, times=WEEKLY, recurring=True))
+LAST = WEEKLY[2].end
+SERIES = first(
+    UID, news(replace(PAGE, times=WEEKLY, recurring=True), (ANNA, BERT, CLARA), FIRST, LAST), "join", "start"
+)
 MIDDLE = (WEEKLY[1].start,)
+
+
+def without(
+    known: Known, who: frozenset[str], revision: Revision, dates: tuple[int, ...] = MIDDLE, *, onward: bool = False
+) -> Known:
+    return after_cancelled_dates(known, who, revision, dates, onward=onward)
 
 
 def test_a_cancelled_date() -> None:
     """Is gone, with the series' message again, too; the life of the meeting is the same."""
-    less = after_cancelled_date(SERIES, EVERYBODY, SECOND, "i", MIDDLE)
-    assert (less.page.times, less.expires_at, invited(less)) == ((WEEKLY[0], WEEKLY[2]), END, [ANNA, BERT, CLARA])
-    assert after_cancelled_date(less, EVERYBODY, SECOND, "i", MIDDLE) is less
-    assert merged(less, News(SERIES.page, (ANNA, BERT, CLARA), FIRST, None, END)) is less
-    back = merged(less, News(replace(PAGE, times=WEEKLY[1:2]), (BERT,), THIRD, "i", END, MIDDLE))
+    less = without(SERIES, EVERYBODY, SECOND)
+    assert (less.page.times, less.expires_at, invited(less)) == ((WEEKLY[0], WEEKLY[2]), LAST, [ANNA, BERT, CLARA])
+    assert without(less, EVERYBODY, SECOND) is less
+    assert merged(less, news(SERIES.page, (ANNA, BERT, CLARA), FIRST, LAST)) is less
+    back = merged(less, news(replace(PAGE, times=WEEKLY[1:2]), (BERT,), THIRD, LAST, MIDDLE[0]))
     assert back.page.times == WEEKLY
+
+
+def test_the_last_date_takes_the_end_along() -> None:
+    """And a copy of the series does not put it back. When no date is left nothing is."""
+    less = without(SERIES, EVERYBODY, SECOND, (WEEKLY[2].start,))
+    assert less.expires_at == WEEKLY[1].end
+    assert merged(less, news(SERIES.page, (BERT,), FIRST, LAST)).expires_at == WEEKLY[1].end
+    none = without(less, EVERYBODY, THIRD, (WEEKLY[0].start, WEEKLY[1].start))
+    assert (none.page.times, none.expires_at) == ((), 0)
+
+
+def test_a_series_of_which_not_all_dates_are_known_keeps_its_end() -> None:
+    """In doubt the later end counts."""
+    endless = first(
+        UID, replace(news(SERIES.page, (BERT,), FIRST, END + 900 * DAY), complete=False, lag=0), "join", "start"
+    )
+    assert without(endless, only(BERT), SECOND, (WEEKLY[2].start,)).expires_at == END + 900 * DAY
+
+
+def test_all_dates_from_one_on() -> None:
+    """RFC 5545 §3.2.13. The end comes forward, though the series had none; a later instance stands."""
+    less = without(SERIES, EVERYBODY, SECOND, MIDDLE, onward=True)
+    assert (less.page.times, less.expires_at) == (WEEKLY[:1], WEEKLY[0].end)
+    assert merged(less, news(SERIES.page, (BERT,), FIRST, LAST)).page.times == WEEKLY[:1]
+    half = without(SERIES, only(BERT), SECOND, MIDDLE, onward=True)
+    assert half.page == SERIES.page  # Clara is not named
+    assert without(half, only(CLARA), SECOND, MIDDLE, onward=True).page.times == WEEKLY[:1]
+    endless = first(
+        UID, replace(news(SERIES.page, (BERT,), FIRST, END + 900 * DAY), complete=False, lag=0), "join", "start"
+    )
+    assert without(endless, only(BERT), SECOND, MIDDLE, onward=True).expires_at == WEEKLY[0].end
+    beyond = without(endless, only(BERT), SECOND, (LAST + 99 * DAY,), onward=True)
+    assert beyond.expires_at == END + 900 * DAY  # where that date lies among those not listed, nobody knows
+    again = merged(less, news(replace(PAGE, times=WEEKLY[1:2]), (BERT,), THIRD, LAST, MIDDLE[0]))
+    assert (again.page.times, again.expires_at) == (WEEKLY[:2], LAST)
+    anew = merged(less, news(SERIES.page, (BERT, CLARA), THIRD, LAST))
+    assert anew.page.times == WEEKLY
 
 
 def test_a_cancelled_date_does_not_lengthen_a_life() -> None:
     """A series that was shortened before and comes later has its own end."""
-    less = after_cancelled_date(SERIES, EVERYBODY, Revision(0, "20260509T080000Z"), "i", MIDDLE)
-    shorter = merged(less, News(replace(PAGE, times=WEEKLY[:1]), (BERT, CLARA), SECOND, None, END - HOUR))
+    less = without(SERIES, EVERYBODY, Revision(0, "20260509T080000Z"))
+    shorter = merged(less, news(replace(PAGE, times=WEEKLY[:1]), (BERT, CLARA), SECOND, END - HOUR))
     assert (shorter.page.times, shorter.expires_at) == (WEEKLY[:1], END - HOUR)
 
 
 def test_a_date_that_was_moved_and_then_cancelled() -> None:
     other = Occurrence(NOW + DAY, NOW + 2 * DAY)
-    moved = merged(SERIES, News(replace(PAGE, times=(other,)), (BERT,), SECOND, "i", END, MIDDLE))
+    moved = merged(SERIES, news(replace(PAGE, times=(other,)), (BERT,), SECOND, END, MIDDLE[0]))
     assert other in moved.page.times
-    assert after_cancelled_date(moved, EVERYBODY, THIRD, "i", MIDDLE).page.times == (WEEKLY[0], WEEKLY[2])
-    assert after_cancelled_date(moved, EVERYBODY, FIRST, "i", MIDDLE) is moved  # late
+    assert without(moved, EVERYBODY, THIRD).page.times == (WEEKLY[0], WEEKLY[2])
+    assert without(moved, EVERYBODY, FIRST) is moved  # late
 
 
-def test_a_date_that_is_cancelled_for_some() -> None:
-    """Stays."""
-    assert after_cancelled_date(SERIES, only(BERT), SECOND, "i", MIDDLE) is SERIES
+def test_a_date_that_is_cancelled_for_one_after_the_other() -> None:
+    """Domino writes one message for each domain: it goes with the last; nobody else's is cancelled by that."""
+    half = without(SERIES, only(BERT), SECOND)
+    assert half.page == SERIES.page
+    assert without(half, only(BERT), SECOND) is half
+    assert without(half, only(CLARA), SECOND).page.times == (WEEKLY[0], WEEKLY[2])
+    uninvited = after_cancel(half, only(CLARA), THIRD)
+    assert uninvited is not None
+    assert uninvited.page.times == (WEEKLY[0], WEEKLY[2])  # for all who are left it was cancelled
+
+
+def test_a_cancellation_that_an_update_has_overtaken() -> None:
+    """Counts for those whom the update does not name."""
+    update = merged(KNOWN, news(PAGE, (CLARA,), Revision(0, "20260503T080000Z"), END))
+    assert invited(update) == [ANNA, BERT, CLARA]
+    overtaken = Revision(0, "20260502T080000Z")
+    assert invited(after_cancel(update, only(BERT), overtaken)) == [ANNA, CLARA]
+    assert after_cancel(update, only(CLARA), overtaken) == replace(
+        update,
+        version=after_cancel(update, only(CLARA), overtaken).version,  # type: ignore[union-attr]
+    )
+    assert invited(after_cancel(update, EVERYBODY, overtaken)) == [ANNA, CLARA]
 
 
 @pytest.mark.parametrize(
-    ("news", "comes_back"),
+    ("revision", "comes_back"),
     [
         (FIRST, False),
         (SECOND, False),
@@ -126,8 +193,8 @@ def test_a_date_that_is_cancelled_for_some() -> None:
         (Revision(2, ""), True),
     ],
 )
-def test_what_brings_a_cancelled_meeting_back(news: Revision, comes_back: bool) -> None:
-    assert revives(news, SECOND) is comes_back
+def test_what_brings_a_cancelled_meeting_back(revision: Revision, comes_back: bool) -> None:
+    assert revives(revision, SECOND) is comes_back
 
 
 PEOPLE = tuple(Person(f"p{number}@example.com") for number in range(4))
@@ -139,12 +206,12 @@ CUTS = st.permutations(PEOPLE).flatmap(
 @given(CUTS.flatmap(lambda cuts: st.permutations([*cuts, None, None])))
 def test_in_whatever_order_and_how_often(messages: list[list[Person] | None]) -> None:
     """Cancellations that name everybody end the meeting, with the old invitation (None) between them or not."""
-    known: Known | None = replace(KNOWN, record=replace(KNOWN.record, attendees=PEOPLE))
+    known: Known | None = first(UID, news(PAGE, PEOPLE), "join", "start")
     for people in messages:
         if known is None:
             return
         if people is None:
-            known = merged(known, News(PAGE, PEOPLE, FIRST, None, END))
+            known = merged(known, news(PAGE, PEOPLE, FIRST, END))
         else:
             known = after_cancel(known, only(*people), SECOND)
     assert known is None
@@ -163,9 +230,9 @@ def test_a_cancelled_meeting_is_gone_at_once(vault: Vault) -> None:
     assert store.find(ORGANIZER, UID, NOW) is None
     assert not store.mark_start_mail_sent(got.meeting, NOW)
     for revision in (FIRST, SECOND):
-        old = store.claim(ORGANIZER, UID, PAGE, (BERT,), revision, None, END, NOW)
+        old = store.claim(ORGANIZER, UID, news(PAGE, (BERT,), revision, END), NOW)
         assert old is Refusal.CANCELLED
-    assert store.claim(ORGANIZER, UID, PAGE, (BERT,), THIRD, None, END, NOW, only_known=True) is None
+    assert store.claim(ORGANIZER, UID, news(PAGE, (BERT,), THIRD, END), NOW, only_known=True) is None
     new = claim(store, revision=THIRD)
     assert new.new
     assert {new.join_token, new.start_token}.isdisjoint({got.join_token, got.start_token})
@@ -201,8 +268,8 @@ def test_what_is_left_of_it(vault: Vault, end: int, left: int) -> None:
     found = purge(vault.database, vault.epoch, NOW, force_rotate=True)
     assert (found.deleted, found.damaged, found.truncated) == (0, 0, True)
     assert not any(value[at : at + 12] in vault.octets() for value in sealed for at in range(0, len(value) - 12, 12))
-    old = store.claim(ORGANIZER, UID, PAGE, (BERT,), FIRST, None, end, NOW)
+    old = store.claim(ORGANIZER, UID, news(PAGE, (BERT,), FIRST, end), NOW)
     assert old is Refusal.CANCELLED  # after the salts were sealed anew, too
     assert purge(vault.database, vault.epoch, left).deleted == 1
     if left < end:
-        assert isinstance(store.claim(ORGANIZER, UID, PAGE, (BERT,), FIRST, None, end, left), Claim)
+        assert isinstance(store.claim(ORGANIZER, UID, news(PAGE, (BERT,), FIRST, end), left), Claim)

@@ -1,24 +1,25 @@
-"""What messages do to a known meeting: newer ones change it, equal ones complete it, older ones do nothing."""
+"""What messages do to a known meeting: the state is what the newest message about each thing says, whatever the order."""
 
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from notes2conf_milter.core.meeting import Instance, Occurrence, Page, Person, Revision
 from notes2conf_milter.store import merge
+from notes2conf_milter.store.cancel import after_cancel, after_cancelled_dates
 from notes2conf_milter.store.merge import Known, News, first, merged
-from tests.store.vault import BERT, CLARA, DAY, END, FIRST, HOUR, NOW, PAGE, SECOND, UID
+from tests.store.vault import BERT, CLARA, DAY, END, FIRST, HOUR, NOW, PAGE, SECOND, UID, news
 
 MOVED = replace(PAGE, subject="Budget, moved", times=(Occurrence(NOW + DAY, NOW + DAY + HOUR),))
-NEWS = News(PAGE, (BERT,), FIRST, None, END)
+NEWS = news()
 KNOWN = first(UID, NEWS, "join", "start")
 
 PEOPLE = st.lists(st.builds(Person, st.sampled_from("abc"), st.sampled_from(["", "A"])), max_size=3).map(tuple)
-TIMES = st.lists(st.builds(Occurrence, st.integers(0, 5), st.integers(5, 9)), max_size=3).map(tuple)
+TIMES = st.lists(st.builds(Occurrence, st.integers(0, 5), st.integers(5, 9)), min_size=1, max_size=3).map(tuple)
 PAGES = st.builds(Page, st.sampled_from("xy"), st.just(BERT), TIMES, st.booleans())
 REVISIONS = st.builds(Revision, st.integers(0, 2), st.sampled_from(["", "1", "2"]))
-MESSAGES = st.builds(News, PAGES, PEOPLE, REVISIONS, st.sampled_from([None, "i1", "i2"]), st.integers(1, 9))
+MESSAGES = st.builds(news, PAGES, PEOPLE, REVISIONS, st.integers(9, 12), st.sampled_from([None, 1, 2]))
 
 
 def known_after(messages: list[News]) -> Known:
@@ -34,15 +35,6 @@ def test_the_same_message_again_changes_nothing(messages: list[News]) -> None:
     assert merged(known, messages[-1]) is known
 
 
-@given(st.lists(MESSAGES, min_size=1, max_size=5), MESSAGES)
-def test_only_a_newer_message_of_the_series_shortens_the_life(messages: list[News], last: News) -> None:
-    known = known_after(messages)
-    after = merged(known, last)
-    if after.expires_at < known.expires_at:
-        assert last.recurrence_id is None
-        assert last.revision > known.version.series
-
-
 @given(st.lists(MESSAGES, min_size=1, max_size=6))
 def test_uid_and_tokens_stay(messages: list[News]) -> None:
     record = known_after(messages).record
@@ -50,13 +42,15 @@ def test_uid_and_tokens_stay(messages: list[News]) -> None:
 
 
 def test_a_newer_message_replaces() -> None:
-    after = merged(KNOWN, News(MOVED, (CLARA,), SECOND, None, END - 1))
-    assert (after.page, after.record.attendees, after.expires_at) == (MOVED, (CLARA,), END - 1)
+    """Times, people and the end, which may come forward."""
+    earlier = replace(PAGE, times=(Occurrence(NOW, NOW + HOUR),))
+    after = merged(KNOWN, news(earlier, (CLARA,), SECOND, NOW + HOUR))
+    assert (after.page, after.record.attendees, after.expires_at) == (earlier, (CLARA,), NOW + HOUR)
     assert after.version.series == SECOND
 
 
 def test_an_older_message_changes_nothing() -> None:
-    newer = merged(KNOWN, News(MOVED, (CLARA,), SECOND, None, END))
+    newer = merged(KNOWN, news(MOVED, (CLARA,), SECOND, END + DAY))
     assert merged(newer, NEWS) is newer
 
 
@@ -70,142 +64,171 @@ def test_the_same_message_for_another_domain_adds_its_attendees() -> None:
     assert after.record.attendees == (BERT, CLARA)
 
 
+def test_the_first_message_for_another_domain_after_an_update_for_one() -> None:
+    """Adds its attendees: they hold the link, and the SEQUENCE did not rise."""
+    update = merged(KNOWN, news(PAGE, (BERT,), Revision(FIRST.sequence, "20260503T080000Z")))
+    assert merged(update, replace(NEWS, attendees=(CLARA,))).record.attendees == (BERT, CLARA)
+
+
 def test_a_name_that_was_missing_is_taken() -> None:
     nameless = first(UID, replace(NEWS, attendees=(Person(BERT.address),)), "join", "start")
     assert merged(nameless, NEWS).record.attendees == (BERT,)
 
 
 def test_an_instance_adds_its_time_and_lengthens_the_life() -> None:
-    after = merged(KNOWN, News(MOVED, (CLARA,), SECOND, "20260505T080000Z", END + DAY))
+    after = merged(KNOWN, news(MOVED, (CLARA,), SECOND, END + DAY, NOW + 9 * DAY))
     assert after.page.times == PAGE.times + MOVED.times
     assert (after.page.subject, after.page.recurring, after.expires_at) == (PAGE.subject, True, END + DAY)
     assert after.record.attendees == (BERT, CLARA)
     assert (after.version.series, after.version.instances) == (
         FIRST,
-        (("20260505T080000Z", Instance(SECOND, (), MOVED.times, END + DAY)),),
+        ((NOW + 9 * DAY, Instance(SECOND, MOVED.times, END + DAY)),),
     )
 
 
-WEEKLY = replace(
-    PAGE,
-    recurring=True,
-    times=tuple(Occurrence(NOW + week * 7 * DAY, NOW + week * 7 * DAY + HOUR) for week in range(3)),
-)
-SERIES = first(UID, replace(NEWS, page=WEEKLY), "join", "start")
-MIDDLE = WEEKLY.times[1]
-
-
-def moved(to: int, revision: Revision = SECOND) -> News:
-    """The second of three weeks, moved to another time."""
-    page = replace(PAGE, times=(Occurrence(to, to + HOUR),))
-    return News(page, (BERT,), revision, "i", to + HOUR, replaced=(MIDDLE.start,))
-
-
-def starts(known: Known) -> list[int]:
-    return [one.start for one in known.page.times]
-
-
-def test_an_instance_takes_the_place_of_its_date() -> None:
-    """Once, twice, and when a copy of the series comes late."""
-    once = merged(SERIES, moved(NOW + 8 * DAY))
-    assert starts(once) == [NOW, NOW + 8 * DAY, NOW + 14 * DAY]
-    twice = merged(once, moved(NOW + 9 * DAY, Revision(2, "20260503T080000Z")))
-    assert starts(twice) == [NOW, NOW + 9 * DAY, NOW + 14 * DAY]
-    assert merged(twice, moved(NOW + 8 * DAY)) is twice
-    assert merged(twice, replace(NEWS, page=WEEKLY)) is twice
-
-
 def test_an_instance_that_came_before_its_series() -> None:
-    """Whatever the order: the same times and the same end."""
-    early = first(UID, moved(NOW + 30 * DAY), "join", "start")
-    after = merged(early, replace(NEWS, page=WEEKLY))
-    assert starts(after) == [NOW, NOW + 14 * DAY, NOW + 30 * DAY]
-    assert after.expires_at == NOW + 30 * DAY + HOUR
+    """Whatever the order: the same times, guests and end."""
+    early = first(UID, news(MOVED, (CLARA,), SECOND, END + DAY, PAGE.times[0].start), "join", "start")
+    assert (early.page.recurring, early.expires_at) == (True, END + DAY)
+    after = merged(early, NEWS)
+    late = merged(KNOWN, news(MOVED, (CLARA,), SECOND, END + DAY, PAGE.times[0].start))
+    assert (after.page.times, after.expires_at) == (late.page.times, late.expires_at) == (MOVED.times, END + DAY)
+    assert set(after.record.attendees) == set(late.record.attendees)
+
+
+def test_in_doubt_it_is_over_later() -> None:
+    """A series of which not all dates are known has its own end; of two copies of a message the later one."""
+    endless = first(UID, replace(NEWS, complete=False, expires_at=END + 99 * DAY), "join", "start")
+    assert endless.expires_at == END + 99 * DAY
+    assert merged(endless, replace(NEWS, complete=False, expires_at=END + 98 * DAY)).expires_at == END + 99 * DAY
+
+
+# --- an organizer's history, and what arrives of it ---
+
+ALL = tuple(Person(f"p{number}@example.com") for number in range(3))
+WEEK = 7 * DAY
+
+
+@dataclass
+class Calendar:
+    """The organizer's own calendar: what it holds in the end is what is to be known here."""
+
+    start: int = NOW
+    sequence: int = 0
+    stamp: int = 0
+    apart: dict[int, int | None] = field(default_factory=dict)  # which week -> where it was moved to, None: off
+    weeks: int = 3
+    invited: set[int] = field(default_factory=lambda: {0, 1, 2})
+
+    def revision(self, rises: bool = False) -> Revision:
+        self.sequence += rises
+        self.stamp += 1
+        return Revision(self.sequence, f"202605{self.stamp:02}T080000Z")
+
+    def original(self, week: int) -> int:
+        return self.start + week * WEEK
+
+    def times(self) -> tuple[Occurrence, ...]:
+        at = [self.apart.get(week, self.original(week)) for week in range(self.weeks)]
+        return tuple(Occurrence(one, one + HOUR) for one in sorted({one for one in at if one is not None}))
+
+    def names(self) -> tuple[Person, ...]:
+        return tuple(ALL[number] for number in sorted(self.invited))
+
+    def request(self, revision: Revision, names: tuple[Person, ...]) -> News:
+        """A message about the whole, with the changed dates in it."""
+        apart = tuple(
+            (self.original(week), _instance(revision, to))
+            for week, to in sorted(self.apart.items())
+            if week < self.weeks
+        )
+        page = replace(PAGE, times=self.times(), recurring=True)
+        return News(page, names, revision, page.times[-1].end if page.times else self.start, True, apart)
+
+
+def _instance(revision: Revision, to: int | None) -> Instance:
+    return Instance(revision) if to is None else Instance(revision, (Occurrence(to, to + HOUR),), to + HOUR)
+
+
+def _apply(known: Known, message: object) -> Known:
+    if isinstance(message, News):
+        return merged(known, message)
+    assert isinstance(message, tuple)
+    addresses, revision, dates, onward = message
+    if dates:
+        return after_cancelled_dates(known, addresses, revision, dates, onward=onward)
+    after = after_cancel(known, addresses, revision)
+    assert after is not None  # somebody is always left
+    return after
 
 
 @st.composite
-def histories(draw: st.DrawFn) -> tuple[list[News], list[News]]:
-    """What an organizer sends, and what arrives of it: all of it, in another order, some twice."""
-    sent: list[News] = []
-    sequence, start = 0, NOW
-    for number, kind in enumerate(
-        ["series", *draw(st.lists(st.sampled_from(["series", "i0", "i1", "i2"]), max_size=6))]
-    ):
-        sequence, stamp = sequence + (kind == "series"), f"202605{number + 1:02}T080000Z"
-        if kind == "series":
-            start = NOW + number * HOUR
-            times = tuple(Occurrence(start + week * 7 * DAY, start + week * 7 * DAY + HOUR) for week in range(3))
-            sent.append(News(replace(WEEKLY, times=times), (BERT,), Revision(sequence, stamp), None, times[-1].end))
-            continue
-        original = start + int(kind[1:]) * 7 * DAY
-        off, to = draw(st.booleans()), original + draw(st.integers(1, 40)) * DAY + number
-        times = () if off else (Occurrence(to, to + HOUR),)
-        page = replace(WEEKLY, times=times)
-        end = original if off else to + HOUR
-        sent.append(News(page, (BERT,), Revision(sequence, stamp), kind, end, (original,)))
-    arriving = draw(st.permutations(sent + draw(st.lists(st.sampled_from(sent), max_size=3))))
-    return sent, arriving
+def histories(draw: st.DrawFn) -> tuple[Calendar, list[object]]:
+    """What an organizer does, and what arrives: all of it, in another order, some twice; the first invitation first."""
+    calendar = Calendar()
+    sent: list[object] = [calendar.request(calendar.revision(), ALL)]
+    for _ in range(draw(st.integers(0, 7))):
+        kind = draw(
+            st.sampled_from(["move", "info", "instance", "instance", "off", "off", "cut", "uninvite", "invite"])
+        )
+        week = draw(st.integers(0, 2))
+        alive = week < calendar.weeks and calendar.apart.get(week, 0) is not None
+        if kind == "move":
+            calendar.start += HOUR
+            calendar.apart, calendar.weeks = {}, 3
+            sent.append(calendar.request(calendar.revision(rises=True), calendar.names()))
+        elif kind == "info":
+            names = calendar.names()
+            told = draw(st.sampled_from([names, names[:1]]))  # all, or whom it is for
+            sent.append(calendar.request(calendar.revision(), told))
+        elif kind == "instance" and alive:
+            calendar.apart[week] = to = calendar.original(week) + draw(st.integers(1, 40)) * DAY + week
+            revision = calendar.revision()
+            one = ((calendar.original(week), _instance(revision, to)),)
+            page = replace(PAGE, times=one[0][1].times)
+            sent.append(News(page, calendar.names(), revision, to + HOUR, False, one))
+        elif kind == "off" and alive and len(calendar.times()) > 1:
+            calendar.apart[week] = None
+            revision, everybody = calendar.revision(), frozenset(one.address for one in calendar.names())
+            named = [everybody]
+            if draw(st.booleans()) and len(everybody) > 1:  # one message for each domain
+                named = [frozenset({sorted(everybody)[0]}), everybody - {sorted(everybody)[0]}]
+            sent += [(some, revision, (calendar.original(week),), False) for some in named]
+        elif (
+            kind == "cut"
+            and 0 < week < calendar.weeks
+            and any(calendar.apart.get(at, 0) is not None for at in range(week))
+        ):
+            calendar.weeks = week
+            calendar.apart = {at: to for at, to in calendar.apart.items() if at < week}
+            everybody = frozenset(one.address for one in calendar.names())
+            sent.append((everybody, calendar.revision(), (calendar.original(week),), True))
+        elif kind == "uninvite" and len(calendar.invited) > 1:
+            number = draw(st.sampled_from(sorted(calendar.invited)))
+            calendar.invited.discard(number)
+            sent.append((frozenset({ALL[number].address}), calendar.revision(), (), False))
+        elif kind == "invite" and len(calendar.invited) < 3:
+            number = min({0, 1, 2} - calendar.invited)
+            calendar.invited.add(number)
+            sent.append(calendar.request(calendar.revision(), (ALL[number],)))
+    later = draw(st.permutations(sent[1:] + draw(st.lists(st.sampled_from(sent), max_size=3))))
+    return calendar, [sent[0], *later]
 
 
 @given(histories())
-def test_in_whatever_order_a_series_and_its_instances_come(history: tuple[list[News], list[News]]) -> None:
-    """The times are those that the organizer's calendar has in the end."""
-    sent, arriving = history
-    wanted = known_after(sent)
-    series = [at for at, one in enumerate(sent) if one.recurrence_id is None][-1]
-    latest = {one.recurrence_id: one for one in sent[series:]}
-    gone = {start for name, one in latest.items() if name for start in one.replaced}
-    stays = [one for one in sent[series].page.times if one.start not in gone]
-    assert set(wanted.page.times) == {
-        *stays,
-        *(time for name, one in latest.items() if name for time in one.page.times),
-    }
-    known = known_after(arriving)
-    assert known.page == wanted.page
-    assert known.version.series == wanted.version.series
-    assert known.expires_at >= max([one.end for one in known.page.times], default=0)
-
-
-def test_a_newer_series_speaks_for_its_instances_but_the_newest() -> None:
-    last, later = Revision(1, "20260504T080000Z"), Revision(2, "20260503T080000Z")
-    changed = merged(SERIES, moved(NOW + 30 * DAY))
-    assert starts(merged(changed, replace(NEWS, page=WEEKLY, revision=later))) == starts(SERIES)
-    changed = merged(SERIES, moved(NOW + 30 * DAY, last))
-    after = merged(changed, replace(NEWS, page=WEEKLY, revision=later))
-    assert (starts(after), after.expires_at) == ([NOW, NOW + 14 * DAY, NOW + 30 * DAY], NOW + 30 * DAY + HOUR)
-
-
-def test_an_instance_never_shortens_the_life() -> None:
-    assert merged(KNOWN, News(MOVED, (), SECOND, "20260505T080000Z", END - HOUR)).expires_at == END
-
-
-def test_an_older_message_about_an_instance_changes_nothing() -> None:
-    newer = merged(KNOWN, News(PAGE, (), SECOND, "i", END))
-    assert merged(newer, News(MOVED, (CLARA,), FIRST, "i", END + DAY)) is newer
-
-
-def test_an_instance_older_than_the_series_changes_nothing() -> None:
-    newer = merged(KNOWN, replace(NEWS, revision=Revision(5, "20260503T080000Z")))
-    assert merged(newer, News(MOVED, (CLARA,), FIRST, "i", END + DAY)) is newer
-
-
-def test_an_instance_may_count_for_itself() -> None:
-    newer = merged(KNOWN, replace(NEWS, revision=Revision(5, "20260503T080000Z")))
-    later = merged(newer, News(MOVED, (), Revision(0, "20260504T080000Z"), "i", END + DAY))
-    assert later.expires_at == END + DAY
-
-
-def test_a_late_copy_of_the_series_keeps_what_an_instance_brought() -> None:
-    grown = merged(KNOWN, News(MOVED, (), SECOND, "i", END + DAY))
-    after = merged(grown, NEWS)
-    assert (after.page.times, after.expires_at) == (grown.page.times, END + DAY)
-
-
-def test_the_series_after_its_instance_keeps_the_instance() -> None:
-    instance = first(UID, News(MOVED, (CLARA,), FIRST, "i", END + DAY), "join", "start")
-    after = merged(instance, NEWS)
-    assert (after.page.subject, after.expires_at) == (PAGE.subject, END + DAY)
-    assert after.page.times == PAGE.times + MOVED.times
+@settings(max_examples=400, deadline=None)
+def test_in_whatever_order_messages_come_the_state_is_the_organizers(history: tuple[Calendar, list[object]]) -> None:
+    """Times, end and people are those of the calendar that sent them."""
+    calendar, arriving = history
+    assert isinstance(arriving[0], News)
+    known = first(UID, arriving[0], "join", "start")
+    for message in arriving[1:]:
+        known = _apply(known, message)
+    assert known.page.times == calendar.times()
+    assert known.expires_at == max(one.end for one in calendar.times())
+    assert {one.address for one in known.record.attendees} == {one.address for one in calendar.names()}
+    for message in arriving:
+        assert _apply(known, message) is known
 
 
 def test_a_row_stays_bounded() -> None:
@@ -213,9 +236,9 @@ def test_a_row_stays_bounded() -> None:
     for step in range(3):
         times = tuple(Occurrence(n, n + 1) for n in range(step * 700, step * 700 + 700))
         people = tuple(Person(f"{step}.{n}@example.com") for n in range(900))
-        known = merged(known, News(replace(PAGE, times=times), people, FIRST, None, END))
+        known = merged(known, News(replace(PAGE, times=times), people, FIRST, END))
     for number in range(merge.MAX_INSTANCES + 5):
-        known = merged(known, News(PAGE, (), FIRST, f"{number:05}", END))
+        known = merged(known, news(PAGE, (), FIRST, END, number))
     assert len(known.page.times) == merge.MAX_TIMES
     assert PAGE.times[0] in known.page.times  # the latest stay
     assert len(known.record.attendees) == merge.MAX_ATTENDEES

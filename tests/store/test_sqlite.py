@@ -27,6 +27,7 @@ from tests.store.vault import (
     Vault,
     claim,
     claim_at_once,
+    news,
     numbered_tokens,
 )
 
@@ -127,7 +128,7 @@ def test_an_older_message_changes_nothing_but_gets_the_link(vault: Vault) -> Non
 def test_an_instance_lengthens_the_life(vault: Vault) -> None:
     store = vault.mail()
     got = claim(store)
-    claim(store, page=MOVED, recurrence_id="20260505T080000Z", revision=SECOND, expires_at=END + DAY)
+    claim(store, page=MOVED, instance=NOW + DAY, revision=SECOND, expires_at=END + DAY)
     shown = vault.web().open(got.join_token, LINKS, END)
     assert shown is not None
     assert shown.page.times == PAGE.times + MOVED.times
@@ -214,7 +215,7 @@ def test_only_a_known_meeting_is_claimed_where_no_new_one_is_wanted(vault: Vault
     store = vault.mail()
 
     def known_only(now: int) -> Claim | None:
-        return store.claim(ORGANIZER, UID, MOVED, (), SECOND, None, END + DAY, now, only_known=True)
+        return store.claim(ORGANIZER, UID, news(MOVED, (), SECOND, END + DAY), now, only_known=True)
 
     assert known_only(NOW) is None
     got = claim(store)

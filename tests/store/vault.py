@@ -8,10 +8,11 @@ from itertools import count
 from pathlib import Path
 
 from notes2conf_milter.core.joinlink import token_from
-from notes2conf_milter.core.meeting import Occurrence, Page, Person, Revision, Room, RoomState
+from notes2conf_milter.core.meeting import Instance, Occurrence, Page, Person, Revision, Room, RoomState
 from notes2conf_milter.store.epoch import EpochFile
 from notes2conf_milter.store.keys import EPOCH_NAME, MAIL_KEY_NAME, load_mail_key, new_keys
 from notes2conf_milter.store.links import LinkStore
+from notes2conf_milter.store.merge import News
 from notes2conf_milter.store.sqlite import Claim, MeetingStore
 
 NOW = 1_777_881_600  # 2026-05-04 08:00 UTC
@@ -87,6 +88,21 @@ class Vault:
         return b"".join(path.read_bytes() for path in sorted(self.folder.glob("meetings.db*")))
 
 
+def news(
+    page: Page = PAGE,
+    attendees: tuple[Person, ...] = (BERT,),
+    revision: Revision = FIRST,
+    expires_at: int = END,
+    instance: int | None = None,
+) -> News:
+    """What a message says: of the whole, or of one instance, by the start that the series has for it."""
+    lag = max(0, expires_at - max((one.end for one in page.times), default=expires_at))
+    if instance is None:
+        return News(page, attendees, revision, expires_at, lag=lag)
+    apart = ((instance, Instance(revision, page.times, expires_at)),)
+    return News(page, attendees, revision, expires_at, False, apart)
+
+
 def claim(
     store: MeetingStore,
     uid: str = UID,
@@ -94,12 +110,12 @@ def claim(
     page: Page = PAGE,
     attendees: tuple[Person, ...] = (BERT,),
     revision: Revision = FIRST,
-    recurrence_id: str | None = None,
+    instance: int | None = None,
     expires_at: int = END,
     now: int = NOW,
 ) -> Claim:
     """Claim the usual meeting, but for what the test says."""
-    got = store.claim(organizer, uid, page, attendees, revision, recurrence_id, expires_at, now)
+    got = store.claim(organizer, uid, news(page, attendees, revision, expires_at, instance), now)
     assert isinstance(got, Claim)
     return got
 

@@ -15,9 +15,10 @@ from notes2conf_milter.services.jitsi import Jitsi
 from notes2conf_milter.store.epoch import EpochFile
 from notes2conf_milter.store.keys import EPOCH_NAME, MAIL_KEY_NAME, load_mail_key, new_keys
 from notes2conf_milter.store.links import LinkStore, OpenedMeeting
-from notes2conf_milter.store.sqlite import MeetingStore
+from notes2conf_milter.store.sqlite import Claim, MeetingStore
 from notes2conf_milter.web.forms import OpenForm, open_form
 from notes2conf_milter.web.server import WebServer, WebSettings, create_app
+from tests.store.vault import news
 
 MONDAY = 1777881600  # 2026-05-04 08:00 UTC, 10:00 in Berlin
 HOUR = 3600
@@ -118,8 +119,8 @@ class House:
     def _claim(self, uid: str, page: Page, sequence: int, kept: int = DAY) -> Links:
         revision = Revision(sequence, f"20260401T1000{sequence:02}Z")
         expires_at = page.times[-1].end + kept
-        claim = self.mail.claim(ORGANIZER, uid, page, (), revision, None, expires_at, self.clock())
-        assert claim is not None
+        claim = self.mail.claim(ORGANIZER, uid, news(page, (), revision, expires_at), self.clock())
+        assert isinstance(claim, Claim)
         return Links(claim.join_token, claim.start_token)
 
     @contextmanager

@@ -1,0 +1,150 @@
+"""When a meeting takes place, and when it is over, after messages about the whole and about single dates of it.
+
+In:  what the pages show, what is known of the versions, what a message says. Out: both anew. Pure.
+Fails: never. Bounded: MAX_TIMES, MAX_INSTANCES.
+
+The pages show the series' own dates without those of which a message was written apart (moved or cancelled), and those where
+they are now. A newer message about the whole speaks for its instances, but for those of which a message was written after it.
+"""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from operator import itemgetter
+
+from notes2conf_milter.core.meeting import Instance, Occurrence, Page, Revision, Version
+
+MAX_TIMES = 1000
+MAX_INSTANCES = 1000
+MAX_CUTS = 20
+Apart = tuple[tuple[int, Instance], ...]
+
+
+def after_series(page: Page, version: Version, news: Page, revision: Revision, apart: Apart) -> tuple[Page, Version]:
+    """Return page and version after a message about the whole. apart: the instances that it has besides."""
+    if revision < version.series:
+        return after_instances(page, version, apart)
+    own = set(news.times) - {time for _, one in apart for time in one.times}
+    if revision == version.series:
+        # The same message for other recipients (Notes: one for each destination domain): what it does not name stays.
+        own |= set(version.own)
+    standing = tuple(one for one in version.instances if not _spoken_for(one[1].revision, revision))
+    cuts = tuple(one for one in version.cuts if not _spoken_for(one[1], revision))
+    partly = tuple(one for one in version.partly if not _spoken_for(one[2], revision))
+    version = replace(version, series=revision, instances=standing, cuts=cuts, partly=partly)
+    # What the message says of an instance is as new as the message.
+    apart = tuple((start, replace(one, revision=max(one.revision, revision))) for start, one in apart)
+    version = _with(replace(version, own=_bounded(own)), apart)
+    return replace(news, times=_shown(version)), version
+
+
+def after_instances(page: Page, version: Version, apart: Apart) -> tuple[Page, Version]:
+    """Return page and version after a message about single dates."""
+    after = _with(version, apart)
+    if after == version:
+        return page, version
+    return replace(page, times=_shown(after), recurring=True), after
+
+
+def without(version: Version, start: int, revision: Revision, addresses: frozenset[str], *, onward: bool) -> Version:
+    """Return the version after a date was cancelled for some; `settled` does the rest.
+
+    onward: all dates from it on (RFC 5545 §3.2.13). addresses: in lower case.
+    """
+    known = dict(version.instances).get(start)
+    if onward or known is None:
+        late = _spoken_for(revision, version.series)
+    else:
+        late = revision < known.revision or (revision == known.revision and not known.times)
+    if late or _cut(version, start, Instance(revision)):
+        return version
+    partly = {(at, on): (newest, named) for at, on, newest, named in version.partly}
+    newest, named = partly.get((start, onward), (revision, ()))
+    partly[start, onward] = max(newest, revision), tuple(sorted(addresses | set(named)))
+    return replace(version, partly=tuple((*one, *said) for one, said in sorted(partly.items()))[-MAX_INSTANCES:])
+
+
+def settled(page: Page, version: Version, invited: set[str]) -> tuple[Page, Version]:
+    """Return page and version without the dates that have been cancelled for everybody. invited: addresses, in lower case."""
+    off = [one for one in version.partly if invited <= set(one[3])]
+    if not off:
+        return page, version
+    for start, onward, revision, _ in off:
+        version = _without_from(version, start, revision) if onward else _with(version, ((start, Instance(revision)),))
+    version = replace(version, partly=tuple(one for one in version.partly if one not in off))
+    return replace(page, times=_shown(version), recurring=True), version
+
+
+def _without_from(version: Version, start: int, revision: Revision) -> Version:
+    complete = version.complete or any(time.start >= start for time in version.own)
+    cuts = [*version.cuts, (start, revision)]
+    cuts = [one for one in cuts if not any(one != it and it[0] <= one[0] and it[1] >= one[1] for it in cuts)]
+    version = replace(version, cuts=tuple(sorted(set(cuts))[:MAX_CUTS]), complete=complete)
+    return replace(version, instances=tuple(one for one in version.instances if not _cut(version, *one)))
+
+
+def end(version: Version) -> int:
+    """Return when all is over, seconds since 1970 UTC; 0 when nothing is left of it. In doubt the later end counts."""
+    own = _staying(version)
+    ends = [one.over_at for _, one in version.instances if one.times]
+    if not version.complete:
+        ends.append(version.over_at)
+    elif own:
+        ends.append(max(time.end for time in own) + version.lag)
+    return max(ends, default=0)
+
+
+def known_to_the_last(version: Version, listed: Iterable[Occurrence], *, complete: bool) -> bool:
+    """Say whether the dates that are listed are all there are: because they are, or because those behind were cancelled."""
+    cut = min((start for start, _ in version.cuts), default=None)
+    return complete or (cut is not None and any(time.start >= cut for time in listed))
+
+
+def _spoken_for(instance: Revision, series: Revision) -> bool:
+    """Say whether the series has told of an instance since; one with a later DTSTAMP has a SEQUENCE of its own."""
+    return instance < series and instance.dtstamp <= series.dtstamp
+
+
+def _cut(version: Version, start: int, one: Instance) -> bool:
+    """Say whether an instance was cancelled since, with all that follow some date."""
+    return any(start >= at and one.revision <= revision for at, revision in version.cuts)
+
+
+def _with(version: Version, apart: Apart) -> Version:
+    """Return the version with what is newer of some instances."""
+    known = dict(version.instances)
+    partly = {one[0]: one for one in version.partly if not one[1]}
+    for start, one in apart:
+        before = known.get(start)
+        old = _spoken_for(one.revision, version.series) if before is None else one.revision < before.revision
+        if old or _cut(version, start, one):
+            continue
+        if before is not None and before.revision == one.revision and not before.times:
+            continue  # of two of the same revision the cancellation counts
+        known[start] = one
+        if start in partly and partly[start][2] <= one.revision:
+            del partly[start]
+    instances = tuple(
+        sorted(known.items(), key=itemgetter(0))[-MAX_INSTANCES:]
+    )  # too many: the earliest are over first
+    left = tuple(one for one in version.partly if one[1] or one[0] in partly)
+    return replace(version, instances=instances, partly=left)
+
+
+def _shown(version: Version) -> tuple[Occurrence, ...]:
+    """Return when it takes place: the instances where they are now, the other dates where the series has them."""
+    return _bounded({*_staying(version), *(time for _, one in version.instances for time in one.times)})
+
+
+def _staying(version: Version) -> list[Occurrence]:
+    """Return the dates of the series that are as it has them."""
+    apart = dict(version.instances)
+    cut = min((start for start, _ in version.cuts), default=None)
+    return [time for time in version.own if time.start not in apart and (cut is None or time.start < cut)]
+
+
+def _bounded(times: Iterable[Occurrence]) -> tuple[Occurrence, ...]:
+    return tuple(sorted(times, key=_order)[-MAX_TIMES:])  # too many: the earliest are over first
+
+
+def _order(one: Occurrence) -> tuple[int, int, str, int, bool]:
+    return (one.start, one.end, one.zone, one.offset, one.all_day)
