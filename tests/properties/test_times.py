@@ -74,12 +74,11 @@ PARTLY = ("BYSETPOS", "BYWEEKNO", "BYYEARDAY", "BYHOUR")
 
 
 def rule_parts(one: Series) -> bool:
-    """It has some parts in part only; BYMONTHDAY only alone in a month and with BYMONTH in a year."""
+    """It has some parts in part only; BYMONTHDAY only alone in a month."""
     for rule in one.rules:
         freq = rule.parts.partition(";")[0].removeprefix("FREQ=")
         others = {part.partition("=")[0] for part in rule.parts.split(";")} & {"BYMONTH", "BYDAY"}
-        fully = {"MONTHLY": set[str](), "YEARLY": {"BYMONTH"}}
-        if any(part in rule.parts for part in PARTLY) or ("BYMONTHDAY" in rule.parts and others != fully.get(freq)):
+        if any(part in rule.parts for part in PARTLY) or ("BYMONTHDAY" in rule.parts and (others or freq != "MONTHLY")):
             return True
     return False
 
