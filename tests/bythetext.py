@@ -81,26 +81,31 @@ def month(year: int, number: int) -> date:
 
 def fits(day: date, parts: Parts) -> bool:
     """Tell whether a day is what every part of the rule asks for."""
-    year, next_year = date(day.year, 1, 1), date(day.year + 1, 1, 1)
-    first, next_month = day.replace(day=1), month(day.year, day.month + 1)
     return (
-        day.month in numbers(parts, "BYMONTH", day.month)
-        and counted(day, first, next_month, parts, "BYMONTHDAY")
-        and counted(day, year, next_year, parts, "BYYEARDAY")
-        and in_week(day, parts)
-        and on_weekday(day, parts)
+        ("BYMONTH" not in parts or day.month in numbers(parts, "BYMONTH"))
+        and ("BYMONTHDAY" not in parts or counted(day, *month_of(day), numbers(parts, "BYMONTHDAY")))
+        and ("BYYEARDAY" not in parts or counted(day, *year_of(day), numbers(parts, "BYYEARDAY")))
+        and ("BYWEEKNO" not in parts or in_week(day, parts))
+        and ("BYDAY" not in parts or on_weekday(day, parts))
     )
 
 
-def counted(day: date, first: date, after: date, parts: Parts, name: str) -> bool:
+def month_of(day: date) -> tuple[date, date]:
+    """Return the first day of a day's month, and the day after its last."""
+    return day.replace(day=1), month(day.year, day.month + 1)
+
+
+def year_of(day: date) -> tuple[date, date]:
+    """Return the first day of a day's year, and the day after its last."""
+    return date(day.year, 1, 1), date(day.year + 1, 1, 1)
+
+
+def counted(day: date, first: date, after: date, places: list[int]) -> bool:
     """Tell whether a day is one of those that count from `first`, or back from the day before `after`."""
-    places = ((day - first).days + 1, (day - after).days)
-    return name not in parts or any(number in places for number in numbers(parts, name))
+    return (day - first).days + 1 in places or (day - after).days in places
 
 
 def in_week(day: date, parts: Parts) -> bool:
-    if "BYWEEKNO" not in parts:
-        return True
     wkst = DAYS.index(parts.get("WKST", ["MO"])[0])
     week = day - DAY * ((day.weekday() - wkst) % 7)
     year = (week + 3 * DAY).year  # a week is of the year that has four of its days
@@ -115,8 +120,10 @@ def first_week(year: int, wkst: int) -> date:
 
 def on_weekday(day: date, parts: Parts) -> bool:
     """BYDAY; its ordinals count in the month, in a YEARLY rule without BYMONTH in the year."""
+    ordinals = [one[:-2] for one in parts["BYDAY"] if one[-2:] == DAYS[day.weekday()]]
+    if not any(ordinals):
+        return bool(ordinals)
     in_year = parts["FREQ"] == ["YEARLY"] and "BYMONTH" not in parts
-    first = date(day.year, 1, 1) if in_year else day.replace(day=1)
-    after = date(day.year + 1, 1, 1) if in_year else month(day.year, day.month + 1)
+    first, after = year_of(day) if in_year else month_of(day)
     places = {"", str((day - first).days // 7 + 1), str(-(((after - day).days + 6) // 7))}
-    return "BYDAY" not in parts or any(one[-2:] == DAYS[day.weekday()] and one[:-2] in places for one in parts["BYDAY"])
+    return bool(places & set(ordinals))
