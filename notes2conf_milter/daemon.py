@@ -64,6 +64,7 @@ def flow_settings(settings: Settings) -> FlowSettings:
         grace_seconds=settings.retention_grace_seconds,
         start_mail_from=settings.start_mail_from,
         defer_without_store=settings.defer_without_store,
+        repairs=settings.repairs,
     )
 
 

@@ -4,7 +4,7 @@ In:  a door's envelope and octets. Out: an `Outcome`: pass with a reason, rewrit
 Order (laws 1 and 5): the invitation is read and judged; the meeting is claimed and committed; the message is rewritten and
 checked; the organizer's start mail is handed over; only then does the answer leave. Whatever fails before that defers the
 message, or lets the original pass where a link would have nothing behind it.
-Logs: one line for each message: queue id, door, verdict, reason. No personal data, no token.
+Logs: one line for each message: queue id, door, verdict, reason, and repairs where there are any. No personal data, no token.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ import traceback
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Executor
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeVar
 from weakref import WeakValueDictionary
@@ -24,6 +24,7 @@ from notes2conf_milter.core.invitation import may_hold_calendar
 from notes2conf_milter.core.joinlink import join_url, start_url
 from notes2conf_milter.core.message import MessageTooComplex
 from notes2conf_milter.core.policy import PolicySettings, before_body, plainly_no_calendar
+from notes2conf_milter.core.repairs import Repairs
 from notes2conf_milter.core.startmail import StartMail, compose
 from notes2conf_milter.core.verdict import Outcome, Reason, Verdict
 from notes2conf_milter.core.work import Cancelled, Judged, WorkSettings
@@ -58,7 +59,7 @@ class FlowSettings:
 
     series_seconds: how long a series without an end is kept. grace_seconds: how long a meeting is kept after its end.
     start_mail_from: From of start mails, None for no-reply@ the organizer's domain. defer_without_store: invitations wait
-    while the store cannot be used; else they go on without a link.
+    while the store cannot be used; else they go on without a link. repairs: what else is looked for in invitations.
     """
 
     base_url: str
@@ -69,10 +70,11 @@ class FlowSettings:
     grace_seconds: int = 0
     start_mail_from: str | None = None
     defer_without_store: bool = True
+    repairs: Repairs = field(default_factory=Repairs)
 
     def work(self) -> WorkSettings:
         """Return what core.work needs of them."""
-        return WorkSettings(self.base_url, self.policy, self.language, self.series_seconds)
+        return WorkSettings(self.base_url, self.policy, self.language, self.series_seconds, self.repairs)
 
 
 class MailFlow:
@@ -149,6 +151,8 @@ class MailFlow:
     def _answer(self, envelope: Envelope, outcome: Outcome) -> Outcome:
         verdict, reason = outcome.verdict.value, outcome.reason.value
         said = f"queue_id={envelope.queue_id or '-'} door={envelope.door.value} verdict={verdict} reason={reason}"
+        if outcome.repairs:
+            said += f" repairs={','.join(map(str, outcome.repairs))}"
         self._note(log, said)
         return outcome
 
@@ -194,7 +198,7 @@ class MailFlow:
             return refusal
         edits = changes.edits(message)
         reason = Reason.LINK_PRESENT if not edits else Reason.LINK_ADDED if claim.new else Reason.LINK_KEPT
-        return Outcome(Verdict.REWRITE, reason, edits)
+        return Outcome(Verdict.REWRITE, reason, edits, changes.repairs)
 
     def _claim(self, found: Judged) -> Claim | Reason:
         """Return the meeting's links, committed, or the Reason why the message gets none. In the store's thread."""
