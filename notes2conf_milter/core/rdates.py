@@ -3,7 +3,7 @@
 In:  an invitation. Out: the edits of its calendars, all with the same rule, or the sentence that says why there are none; None
      where no event has RDATE without RRULE.
 The times are compared on the clock of DTSTART's zone. Notes writes them in UTC: then the calendar must define the zone, what
-its name means elsewhere must agree, and a time that comes twice in a night is no time for a rule.
+its name means elsewhere must agree, and of a time that comes twice in a night only the first has a rule (RFC 5545 §3.3.5).
 Fails: never. At most MAX_COUNT dates are looked at.
 """
 

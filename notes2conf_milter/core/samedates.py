@@ -180,9 +180,9 @@ class _Clock:
         self._offsets = {east for _, east in self._settings}
 
     def local(self, utc: datetime) -> datetime:
-        """Return the local time at `utc`, if that local time comes only once."""
+        """Return the local time at `utc`; of one that comes twice the first is meant (RFC 5545 §3.3.5)."""
         local = utc + self._east(utc)
-        if sum(self._east(local - east) == east for east in self._offsets) != 1:
+        if any(local - east < utc and self._east(local - east) == east for east in self._offsets):
             raise _Unknown
         return local
 
