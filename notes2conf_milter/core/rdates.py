@@ -4,7 +4,7 @@ In:  an invitation. Out: the edits of its calendars, all with the same rule, or 
      where no event has RDATE without RRULE.
 The times are compared on the clock of DTSTART's zone. Notes writes them in UTC: then the calendar must define the zone, what
 its name means elsewhere must agree, and of a time that comes twice in a night only the first has a rule (RFC 5545 §3.3.5).
-Fails: never. At most MAX_COUNT dates are looked at.
+Fails: never. Bounded: _MOST_DATES.
 """
 
 from collections.abc import Iterator
@@ -19,6 +19,7 @@ from notes2conf_milter.core.transfer import Splice
 from notes2conf_milter.core.zones import UTC, Zones
 
 _BESIDE = (b"EXDATE", b"EXRULE", b"RECURRENCE-ID")
+_MOST_DATES = 2 * MAX_COUNT  # of all copies
 _YEARS = range(1970, 2200)
 _UNLIKE = "The copies of the calendar in the message do not say the same."
 _SEVERAL = "More than one event has such a list, or there is EXDATE, EXRULE or RECURRENCE-ID beside it."
@@ -46,6 +47,8 @@ def ruled(invitation: Invitation) -> Ruled | str | None:
         return None
     if any(len(events) != 1 for _, events in lists):
         return _SEVERAL if all(events for _, events in lists) else _UNLIKE
+    if sum(_size(event) for _, events in lists for event in events) > _MOST_DATES:
+        return _NO_RULE
     try:
         rules = {_Series(copy, events[0]).rule() for copy, events in lists}
     except _No as no:
@@ -58,6 +61,11 @@ def ruled(invitation: Invitation) -> Ruled | str | None:
 
 def _list_alone(event: Component) -> bool:
     return bool(event.first(b"RDATE")) and not event.first(b"RRULE")
+
+
+def _size(event: Component) -> int:
+    """Return how many values the lists have."""
+    return sum(line.value.count(b",") + 1 for line in event.all(b"RDATE"))
 
 
 def _splices(copy: Copy, event: Component, rule: bytes) -> tuple[Splice, ...]:
@@ -85,7 +93,7 @@ class _Series:
     def rule(self) -> str:
         """Return the value of the RRULE. Raises _No."""
         start, lines = self._start, self._event.all(b"RDATE")
-        if sum(line.value.count(b",") + 1 for line in lines) >= MAX_COUNT:
+        if _size(self._event) > MAX_COUNT:
             raise _No(_NO_RULE)
         kinds = {line.params().get(b"VALUE", b"DATE-TIME").upper() for line in lines}
         if len(kinds) > 1 or (b"DATE" in kinds) != start.all_day:

@@ -6,7 +6,7 @@ Only the word changes. `type` and `start` (RFC 2387 §3) stay: to multipart/alte
 recognizes, and those are ignored (RFC 2046 §1). Nothing is put in another order: a reader shows the last alternative
 that it understands (RFC 2046 §5.1.4), so the calendar must stand last already; where it does, the readers that know
 calendars take it, Outlook among them, and the others take the text before it.
-Fails: never.
+Fails: never. Bounded: _MOST wrappings, and _MOST_HTML octets of HTML where it could show another part.
 """
 
 import re
@@ -20,11 +20,15 @@ from notes2conf_milter.core.message import Field, Part
 from notes2conf_milter.core.transfer import Splice, decode
 
 RELATED, ALTERNATIVE = b"multipart/related", b"multipart/alternative"
+_MOST = 4
+_MOST_HTML = 1_048_576
+_CID = re.compile(rb"cid:([^\s\"'<>()&]+)", re.IGNORECASE)
 _WORD = re.compile(rb"\s*multipart/(related)(?=[\s;]|\Z)", re.IGNORECASE)
 _NESTED = "The calendar stands in an alternative inside of it, beside further text; as one more alternative that would hide it."
 _NOT_LAST = "The calendar is not the last part in it, so that as an alternative it would be hidden (RFC 2046 §5.1.4)."
 _OTHERS = "It holds more than texts and one calendar; as alternatives to the calendar the rest would be hidden."
-_NAMED = "The HTML shows another part of it by its Content-ID; as an alternative that would be hidden."
+_NAMED = "The HTML shows another part of it by its Content-ID, or may do so; as an alternative that would be hidden."
+_MANY = "There are more of them than are edited."
 _HEADER = "Its Content-Type is written in a form that is not edited."
 
 
@@ -48,6 +52,8 @@ def unwrap(message: bytes, invitation: Invitation) -> Unwrapped | str | None:
             found.append(part)
         elif _nested(part, calendars):
             return _NESTED
+    if len(found) > _MOST:
+        return _MANY
     why = next(filter(None, (_hindrance(message, part) for part in found)), None)
     return why if why or not found else _edit(message, invitation.root, found)
 
@@ -76,7 +82,8 @@ def _hindrance(message: bytes, part: Part) -> str | None:
         return _NOT_LAST if all(_speaks(child) or _is_text(child) for child in part.children) else _OTHERS
     if not all(map(_is_text, texts)):
         return _OTHERS
-    if any(_shows(message, text, part.children) for child in texts for text in child.walk()):
+    names = {_bare(child.content_id) for child in part.children} - {b""}
+    if names and _shown(message, [leaf for child in texts for leaf in child.walk()], names):
         return _NAMED
     return None if _word(message, part) else _HEADER
 
@@ -100,16 +107,24 @@ def _is_picture(part: Part) -> bool:
     return part.media_type.startswith(b"image/") and part.disposition != b"attachment"
 
 
-def _shows(message: bytes, text: Part, children: tuple[Part, ...]) -> bool:
-    """Say whether an HTML part shows one of `children` by its Content-ID (RFC 2392), or may do so."""
-    names = [child.content_id.strip(b"<> \t").lower() for child in children if child.content_id]
-    if text.media_type != b"text/html" or not names:
-        return False
-    octets = decode(message[text.header.body_start : text.body_end], text.encoding)
-    if octets is None or b"\0" in octets:  # not decoded, or UTF-16
-        return True
-    plain = unquote_to_bytes(octets).lower()
-    return any(b"cid:" + name in plain for name in names)
+def _shown(message: bytes, parts: list[Part], names: set[bytes]) -> bool:
+    """Say whether HTML among the parts shows one of `names` by its Content-ID (RFC 2392), or may do so."""
+    left = _MOST_HTML
+    for part in parts:
+        if part.media_type != b"text/html":
+            continue
+        body = message[part.header.body_start : part.body_end]
+        left -= len(body)
+        octets = decode(body, part.encoding) if left >= 0 else None
+        if octets is None or b"\0" in octets:  # not decoded, or UTF-16
+            return True
+        if any(_bare(name) in names for name in set(_CID.findall(octets))):
+            return True
+    return False
+
+
+def _bare(content_id: bytes) -> bytes:
+    return unquote_to_bytes(content_id.strip(b"<> \t")).lower()
 
 
 def _field(part: Part) -> Field:

@@ -9,10 +9,11 @@ Fails: never; where anything is in doubt the word stays, and the ordinary check 
 import re
 from collections.abc import Callable, Iterator
 from email.message import Message
-from urllib.parse import unquote_to_bytes
+from urllib.parse import unquote
 
 _KIND = re.compile(r"\A\s*multipart/(related|alternative)(?=[\s;]|\Z)", re.IGNORECASE)
 _NAME = re.compile(rb"(?:\A|\n)content-type[ \t]*:[ \t]*\Z", re.IGNORECASE)
+_SHOWN = re.compile(r"cid:([^\s\"'<>()&]+)", re.IGNORECASE)
 _LONGEST_NAME = 100  # octets, with the blanks around the colon
 
 Decoded = Callable[[Message], bytes]
@@ -55,10 +56,10 @@ def _may_go(wrapping: Message, decoded: Decoded) -> bool:
     *texts, last = children
     if last.get_content_type() != "text/calendar" or _attached(last) or not all(map(_text, texts)):
         return False
-    names = [name for child in children if (name := str(child.get("content-id", "")).strip().strip("<>").lower())]
-    html = [leaf for text in texts for leaf in text.walk() if leaf.get_content_type() == "text/html"]
-    shown = b"".join(unquote_to_bytes(decoded(leaf)).lower() for leaf in html) if names else b""
-    return not any(b"cid:" + name.encode("latin-1") in shown for name in names)
+    names = {unquote(str(child.get("content-id", "")).strip().strip("<>")).lower() for child in children} - {""}
+    html = [leaf for text in texts for leaf in text.walk() if leaf.get_content_type() == "text/html" and names]
+    shown = {name for leaf in html for name in _SHOWN.findall(decoded(leaf).decode("latin-1"))}
+    return not any(unquote(name).lower() in names for name in shown)
 
 
 def _text(part: Message) -> bool:
