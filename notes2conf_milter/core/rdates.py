@@ -47,6 +47,8 @@ def ruled(invitation: Invitation) -> Ruled | str | None:
         return None
     if any(len(events) != 1 for _, events in lists):
         return _SEVERAL if all(events for _, events in lists) else _UNLIKE
+    if any(b"\0" in copy.octets for copy in invitation.copies):  # nearer to the beginning it would look like UTF-16
+        return _FORM
     if sum(_size(event) for _, events in lists for event in events) > _MOST_DATES:
         return _NO_RULE
     try:

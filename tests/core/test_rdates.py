@@ -114,6 +114,7 @@ def test_a_list_becomes_a_rule(calendar: bytes, rule: bytes) -> None:
         ([series(LOCAL, b"RDATE;VALUE=DATE:20260324")], "form"),
         ([series(LOCAL, b"RDATE:20260324T100000Z", b"RDATE;VALUE=PERIOD:20260325T100000Z/PT45M")], "form"),
         ([series(LOCAL, b"RDATE:20260324T100000Z,soon")], "form"),
+        ([series(LOCAL, IN_UTC, b"COMMENT:" + b"x" * 900 + b"\0")], "form"),
         ([series(LOCAL, b"RDATE:20260324T100000Z,")], "form"),
         ([series(LOCAL, b"RDATE:20260324T100000Z/20260324T104500Z")], "form"),
         ([series(LOCAL, b"RDATE;VALUE=PERIOD:20260324T100000Z")], "form"),
