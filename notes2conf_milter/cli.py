@@ -25,6 +25,7 @@ from notes2conf_milter.config import SETTINGS, ConfigError, Settings, load
 from notes2conf_milter.core.edits import ChangeHeader, Edit, ReplaceBody, apply
 from notes2conf_milter.core.envelope import Door, Envelope
 from notes2conf_milter.core.message import header_fields
+from notes2conf_milter.core.repairs import Repair, State
 from notes2conf_milter.core.verdict import EXPLANATIONS, Outcome, Reason, Verdict
 from notes2conf_milter.journal import Journal
 from notes2conf_milter.mailflow import MailFlow
@@ -302,13 +303,19 @@ async def _rewrite(settings: Settings, message: bytes, clock: Callable[[], int])
 
 
 def explanation(outcome: Outcome) -> dict[str, Any]:
-    """Return what --explain prints: verdict, reason, a sentence, and the edits without their octets."""
+    """Return what --explain prints: verdict, reason, a sentence, the edits without their octets, and the repairs."""
     return {
         "verdict": outcome.verdict.value,
         "reason": outcome.reason.value,
         "explanation": EXPLANATIONS[outcome.reason],
         "edits": [_edit(edit) for edit in outcome.edits],
+        "repairs": [_repair(repair) for repair in outcome.repairs],
     }
+
+
+def _repair(repair: Repair) -> dict[str, Any]:
+    done = repair.state is State.DONE
+    return {"repair": repair.fault.value, "done": done, "explanation": repair.explanation}
 
 
 def _edit(edit: Edit) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from notes2conf_milter import readers as kind
 from notes2conf_milter.address import InetAddress, UnixAddress
 from notes2conf_milter.core.conferences import KNOWN, Conferences
 from notes2conf_milter.core.policy import PolicySettings, Trigger
+from notes2conf_milter.core.repairs import Mode, Repairs
 from notes2conf_milter.core.wording import WORDINGS
 from notes2conf_milter.store.keys import EPOCH_NAME, MAIL_KEY_NAME
 
@@ -43,6 +44,7 @@ class Setting:
     option: str = ""
 
 
+_MODES = tuple(mode.value for mode in Mode)
 _LOOPBACK = ["127.0.0.0/8", "::1/128"]
 
 SETTINGS: tuple[Setting, ...] = (
@@ -141,6 +143,18 @@ SETTINGS: tuple[Setting, ...] = (
         True,
         kind.flag,
         "Tell own organizers by mail when their invitation is signed, encrypted or unreadable, and so goes on without a link.",
+    ),
+    Setting(
+        "repairs.multipart_related",
+        "report",
+        kind.choice(*_MODES),
+        "A calendar that Domino wraps in multipart/related, so that Outlook shows its raw text: becomes multipart/alternative.",
+    ),
+    Setting(
+        "repairs.rdate",
+        "report",
+        kind.choice(*_MODES),
+        "A series that Notes sends as a list of dates (RDATE), which Outlook refuses: becomes a rule with the same dates.",
     ),
     Setting(
         "milter.listen",
@@ -271,6 +285,7 @@ class Settings:
     keys_mail: Path
     keys_epoch: Path
     policy: PolicySettings
+    repairs: Repairs
     milter_listen: tuple[UnixAddress | InetAddress, ...]
     milter_socket_mode: int | None
     smtp_listen: InetAddress | None
@@ -373,6 +388,7 @@ def _settings(values: dict[str, Any], source: str) -> Settings:
         keys_mail=values["keys.mail"] or state / MAIL_KEY_NAME,
         keys_epoch=values["keys.epoch"] or state / EPOCH_NAME,
         policy=_policy(values),
+        repairs=Repairs(Mode(values["repairs.multipart_related"]), Mode(values["repairs.rdate"])),
         milter_listen=values["milter.listen"],
         milter_socket_mode=values["milter.socket_mode"],
         smtp_listen=values["smtp.listen"],

@@ -67,6 +67,7 @@ def flow_settings(settings: Settings) -> FlowSettings:
         meetings_per_hour=settings.limits_meetings_per_hour,
         attendee_links=settings.attendee_links,
         reply=settings.conference_reply,
+        repairs=settings.repairs,
     )
 
 

@@ -5,7 +5,7 @@ In:  a door's envelope and octets. Out: an `Outcome`: pass with a reason, rewrit
 Order (laws 1 and 5): the invitation is read and judged; the meeting is claimed and committed; the message is rewritten and
 checked; the organizer's start mail and the mails to internal attendees are handed over; only then does the answer leave.
 Whatever fails before that defers the message, or lets the original pass where a link would have nothing behind it.
-Logs: one line for each message: queue id, door, verdict, reason. No personal data, no token.
+Logs: one line for each message: queue id, door, verdict, reason, and repairs where there are any. No personal data, no token.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ import traceback
 from collections.abc import AsyncIterator, Callable, Coroutine
 from concurrent.futures import Executor
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, TypeVar
 from weakref import WeakValueDictionary
@@ -25,6 +25,7 @@ from notes2conf_milter.core.invitation import may_hold_calendar
 from notes2conf_milter.core.message import MessageTooComplex, header_fields
 from notes2conf_milter.core.policy import PolicySettings, before_body, plainly_no_calendar
 from notes2conf_milter.core.quota import Quota
+from notes2conf_milter.core.repairs import Repairs
 from notes2conf_milter.core.skips import Skipped, may_be_skipped
 from notes2conf_milter.core.verdict import Outcome, Reason, Verdict
 from notes2conf_milter.core.work import Cancelled, Judged, WorkSettings
@@ -61,6 +62,7 @@ class FlowSettings:
     own_mail_from: From of start mails and the like, None for no-reply@ the organizer's domain. defer_without_store: invitations
     wait while the store cannot be used; else they go on without a link. meetings_per_hour: new ones of an organizer.
     attendee_links: each attendee's copy has an own link where there is a copy for each. reply: conference addresses accept.
+    repairs: what else is looked for in invitations.
     """
 
     base_url: str
@@ -74,10 +76,11 @@ class FlowSettings:
     meetings_per_hour: int = 100
     attendee_links: bool = False
     reply: bool = False
+    repairs: Repairs = field(default_factory=Repairs)
 
     def work(self) -> WorkSettings:
         """Return what core.work needs of them."""
-        return WorkSettings(self.base_url, self.policy, self.language, self.series_seconds)
+        return WorkSettings(self.base_url, self.policy, self.language, self.series_seconds, self.repairs)
 
 
 class MailFlow:
@@ -191,6 +194,8 @@ class MailFlow:
     def _answer(self, envelope: Envelope, outcome: Outcome) -> Outcome:
         verdict, reason = outcome.verdict.value, outcome.reason.value
         said = f"queue_id={envelope.queue_id or '-'} door={envelope.door.value} verdict={verdict} reason={reason}"
+        if outcome.repairs:
+            said += f" repairs={','.join(map(str, outcome.repairs))}"
         self._note(log, said)
         return outcome
 
@@ -283,7 +288,7 @@ class MailFlow:
             return refusal
         edits = changes.edits(message)
         reason = Reason.LINK_PRESENT if not edits else Reason.LINK_ADDED if claim.new else Reason.LINK_KEPT
-        return Outcome(Verdict.REWRITE, reason, edits)
+        return Outcome(Verdict.REWRITE, reason, edits, changes.repairs)
 
     async def _make_conference(self, envelope: Envelope, found: Judged) -> Outcome:
         claim = await self._in_store(lambda: self._claim(found))

@@ -24,6 +24,7 @@ from notes2conf_milter.core.invitation import is_calendar
 from notes2conf_milter.core.meeting import Occurrence, Page, Person, Revision
 from notes2conf_milter.core.message import header_fields, parse
 from notes2conf_milter.core.policy import PolicySettings, Trigger
+from notes2conf_milter.core.repairs import Mode, Repairs
 from notes2conf_milter.core.transfer import decode
 from notes2conf_milter.core.verdict import Outcome
 from notes2conf_milter.mailflow import FlowSettings, MailFlow
@@ -108,7 +109,8 @@ async def flow_for(case: Case, *, allowed: bool | None = None) -> AsyncIterator[
         trigger=Trigger(settings.get("trigger", "always")),
         keyword=settings.get("keyword", "@meet"),
     )
-    fixed = FlowSettings(BASE_URL, policy, settings.get("language", "en"))
+    repairs = Repairs(**{name: Mode(value) for name, value in settings.get("repairs", {}).items()})
+    fixed = FlowSettings(BASE_URL, policy, settings.get("language", "en"), repairs=repairs)
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(1) as thread:
         new_keys(Path(folder), case.now)
         tokens = iter((JOIN, START))

@@ -8,6 +8,7 @@ import base64
 import gzip
 import quopri
 from collections.abc import Callable
+from datetime import datetime, timedelta
 
 from tests.invitations import CALENDAR, calendar, invitation, message, part
 
@@ -510,6 +511,55 @@ def quoted_printable_text_of_25_mb() -> bytes:
     return message(part(text * 6_500, b"text/plain; charset=utf-8"), part(calendar(), CALENDAR)).replace(
         b"8bit", b"quoted-printable", 1
     )
+
+
+def listed(dates: int) -> bytes:
+    """An event with so many dates, in UTC, beside a zone of its own."""
+    days = [datetime(2026, 3, 12, 9) + timedelta(days=number) for number in range(1, dates + 1)]
+    zone = b"BEGIN:VTIMEZONE\r\nTZID:X\r\nBEGIN:STANDARD\r\nDTSTART:10010101T000000\r\nTZOFFSETFROM:+0000\r\n"
+    zone += b"TZOFFSETTO:+0000\r\nRRULE:FREQ=YEARLY;BYDAY=-1SU;BYMONTH=10\r\nEND:STANDARD\r\nEND:VTIMEZONE\r\n"
+    dated = calendar(b"RDATE:" + b",\r\n ".join(b"%sZ" % day.strftime("%Y%m%dT%H%M%S").encode() for day in days))
+    for name, hour in ((b"DTSTART", b"09"), (b"DTEND", b"10")):
+        time = b":20260312T" + hour + b"0000"
+        dated = dated.replace(name + time + b"Z", name + b";TZID=X" + time)
+    return dated.replace(b"BEGIN:VEVENT", zone + b"BEGIN:VEVENT")
+
+
+@hostile
+def dates_as_many_as_a_rule_has() -> bytes:
+    return message(part(listed(998), CALENDAR), part(listed(998), CALENDAR), kind=b"mixed")
+
+
+@hostile
+def dates_in_many_copies() -> bytes:
+    return message(*[part(listed(998), CALENDAR)] * 100, kind=b"mixed")
+
+
+@hostile
+def dates_by_the_million() -> bytes:
+    return invitation(b"RDATE:" + b"20260313T090000Z," * 100_000 + b"20260313T090000Z")
+
+
+def related(*texts: bytes) -> bytes:
+    return message(*texts, part(calendar(), CALENDAR), kind=b"related")
+
+
+@hostile
+def related_with_a_long_text() -> bytes:
+    return related(part(b"<p>So long.</p>\r\n" * MB, b"text/html", b"8bit", b"Content-ID: <1@x>"))
+
+
+@hostile
+def related_of_many_texts_that_show_nothing() -> bytes:
+    show = part(b"<img src=cid:%41%41%41@y>" * 2_000, b"text/html", b"8bit", b"Content-ID: <1@x>")
+    return related(*[show] * 400)
+
+
+@hostile
+def related_in_related() -> bytes:
+    inner = related(part(b"<p>x", b"text/html"))
+    inner = inner[inner.index(b"Content-Type: multipart") :]
+    return message(*[inner.replace(b"=_b", b"=_%d=" % number) for number in range(100)], kind=b"mixed")
 
 
 def charset(name: bytes, codec: str | None = None) -> Callable[[], bytes]:

@@ -7,7 +7,9 @@ import re
 from notes2conf_milter.core.edits import apply
 from notes2conf_milter.core.invitation import Invitation, read
 from notes2conf_milter.core.meant import Meant
-from notes2conf_milter.core.rewrite import Job, meant, rewrite
+from notes2conf_milter.core.mending import mend
+from notes2conf_milter.core.repairs import Mode, Repairs
+from notes2conf_milter.core.rewrite import Job, changes, meant, rewrite
 from notes2conf_milter.core.selfcheck import check
 from notes2conf_milter.core.wording import WORDINGS
 
@@ -103,6 +105,20 @@ def rewritten(octets: bytes, wanted: Job | None = None) -> bytes:
     assert check(octets, result, meant(found, wanted)) is None
     assert rewrite(result, read_ok(result), wanted) == ()
     return result
+
+
+ALL_ON = Repairs(Mode.ON, Mode.ON)
+
+
+def repaired(octets: bytes, wanted: Repairs = ALL_ON) -> tuple[bytes, list[str]]:
+    """A message with its link and its repairs, after the self-check, seen not to change again; and what is said of them."""
+    found = read_ok(octets)
+    mending = mend(octets, found, wanted)
+    result = changes(octets, found, job(), mending).applied(octets)
+    assert check(octets, result, meant(found, job(), mending)) is None
+    again = read_ok(result)
+    assert changes(result, again, job(), mend(result, again, wanted)).edits(result) == ()
+    return result, list(map(str, mending.repairs))
 
 
 def unfolded(octets: bytes) -> bytes:

@@ -121,6 +121,23 @@ def test_rewrite_adds_the_link_and_says_why(message: Path) -> None:
     assert found["edits"] == [{"edit": "replace-body", "octets": body}]
 
 
+def test_rewrite_says_what_could_be_repaired_and_repairs_it_where_it_is_wanted(tmp_path: Path) -> None:
+    """Before the setting is switched on, an administrator sees with real mail what it would do."""
+    wrapped = (Path(__file__).parent / "messages" / "127-related-and-rdate" / "in.eml").read_bytes()
+    arguments = ("rewrite", "--explain", *OWN, "--now", "2026-03-02T08:00:00Z")
+    settings = tmp_path / "on.toml"
+    settings.write_text('[repairs]\nmultipart_related = "on"\nrdate = "off"\n', "utf-8")
+    state = ("--config", str(settings), "--state", str(tmp_path / "state"))
+    reported, done = run(*arguments, stdin=wrapped), run(*arguments, *state, stdin=wrapped)
+    found, mended = explained(reported)["repairs"], explained(done)["repairs"]
+    assert isinstance(found, list)
+    assert isinstance(mended, list)
+    assert [(one["repair"], one["done"]) for one in found] == [("multipart-related", False), ("rdate", False)]
+    assert [(one["repair"], one["done"]) for one in mended] == [("multipart-related", True)]
+    assert all(one["explanation"].endswith(".") for one in (*found, *mended))
+    assert (reported.stdout.count(b"multipart/related"), done.stdout.count(b"multipart/related")) == (1, 0)
+
+
 def test_rewrite_reads_standard_input_as_it_reads_a_file(message: Path, tmp_path: Path) -> None:
     """In a pipe it does the same, octet for octet; `-` is standard input, too."""
     shared = (*OWN, *BEFORE, "--state", str(tmp_path / "state"))

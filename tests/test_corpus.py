@@ -15,13 +15,14 @@ import pytest
 
 from notes2conf_milter.core.edits import apply
 from notes2conf_milter.core.invitation import Cancellation, Invitation, read
+from notes2conf_milter.core.mending import mend
 from notes2conf_milter.core.rewrite import meant, rewrite
 from notes2conf_milter.core.selfcheck import check
 from notes2conf_milter.core.transfer import decode
 from notes2conf_milter.core.verdict import Reason
 from tests.corpus import CORPUS, case, in_every_encoding, messages, table
 from tests.golden import Case, through_core, through_milter_door, through_smtp_door
-from tests.invitations import job
+from tests.invitations import ALL_ON, job
 from tests.otherparsers import Properties, by_ical_js, by_libical
 
 INSERTED = {b"LOCATION", b"DESCRIPTION", b"CONFERENCE", b"X-ALT-DESC", b"STYLED-DESCRIPTION"}
@@ -88,6 +89,15 @@ def test_what_is_rewritten_differs_only_as_meant(language: str) -> None:
             if language == "en" and parses(one.octets) and not parses(other.octets):
                 wrong.append(f"{name}: no longer parsed")
     assert wrong == []
+
+
+@needed
+def test_nothing_is_repaired_that_nobody_would_call_broken() -> None:
+    """No invitation of the corpus has a fault: none of them is edited beyond its link with every repair switched on."""
+    found = {name: read(octets) for name, octets in messages().items()}
+    mendings = {name: mend(messages()[name], one, ALL_ON) for name, one in found.items() if isinstance(one, Invitation)}
+    assert {name: list(map(str, one.repairs)) for name, one in mendings.items() if one.repairs} == {}
+    assert len(mendings) > 100
 
 
 @needed

@@ -47,9 +47,10 @@ def compare(case: Case, got: bytes) -> None:
 
 @every
 def test_core_gives_the_verdict_and_the_octets(case: Case) -> None:
-    """Verdict, reason and octets are those that were reviewed."""
+    """Verdict, reason, what is said of repairs, and octets are those that were reviewed."""
     outcome, got = through_core(case, case.message)
     assert (outcome.verdict.value, outcome.reason.value) == (case.facts["verdict"], case.facts["reason"])
+    assert list(map(str, outcome.repairs)) == case.facts.get("repairs", [])
     if os.environ.get("UPDATE_GOLDEN") and outcome.edits:
         (MESSAGES / case.name / "out.eml").write_bytes(got)
         return

@@ -13,12 +13,14 @@ import pytest
 from notes2conf_milter.core.edits import Changes, apply
 from notes2conf_milter.core.envelope import Door, Envelope
 from notes2conf_milter.core.policy import PolicySettings, Trigger
+from notes2conf_milter.core.repairs import Mode, Repairs
 from notes2conf_milter.core.verdict import Reason
 from notes2conf_milter.core.work import WorkSettings
 from notes2conf_milter.workers import Budget, OverBudget, Workers
 from tests.hostile import HOSTILE
 from tests.invitations import BASE_URL, TOKEN, invitation
 
+REPAIRS = Repairs(Mode.ON, Mode.ON)  # they take the most
 POLICY = PolicySettings(frozenset({"example.org"}))
 BY_KEYWORD = PolicySettings(frozenset({"example.org"}), trigger=Trigger.KEYWORD)
 ANNA = Envelope(Door.MILTER, b"anna@example.org")
@@ -35,7 +37,7 @@ class Bench:
 
     def __init__(self, policy: PolicySettings) -> None:
         self.runner = asyncio.Runner()
-        self.workers = Workers(WorkSettings(BASE_URL, policy, "en", 730 * 86400), count=1)
+        self.workers = Workers(WorkSettings(BASE_URL, policy, "en", 730 * 86400, REPAIRS), count=1)
 
     def answer(self, octets: bytes) -> Answer:
         return self.runner.run(self._answer(octets))

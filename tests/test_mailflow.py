@@ -13,10 +13,11 @@ import pytest
 
 from notes2conf_milter import mailflow, ownmail
 from notes2conf_milter.core import work
-from notes2conf_milter.core.edits import apply
+from notes2conf_milter.core.edits import ChangeHeader, apply
 from notes2conf_milter.core.envelope import Envelope
 from notes2conf_milter.core.meeting import LinkKind, Room
 from notes2conf_milter.core.policy import Trigger
+from notes2conf_milter.core.repairs import Mode, Repairs
 from notes2conf_milter.core.verdict import Outcome, Reason, Verdict
 from notes2conf_milter.core.waitingroom import State, View, open_room, view
 from notes2conf_milter.mailflow import MailFlow
@@ -52,6 +53,40 @@ def test_a_new_meeting(house: House) -> None:
     assert token(first) == token(second)
     assert [recipient for recipient, _ in house.mails] == [b"anna@example.org"]
     assert house.rows() == 1
+
+
+@pytest.mark.parametrize(
+    ("wanted", "said"),
+    [
+        (Repairs(), " repairs=multipart-related:report"),
+        (Repairs(Mode.ON), " repairs=multipart-related:done"),
+        (Repairs(Mode.OFF), ""),
+    ],
+)
+def test_the_log_line_says_what_was_found_to_repair(
+    house: House, wanted: Repairs, said: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Behind the reason, and only where something was found."""
+    house.settings = replace(house.settings, repairs=wanted)
+    wrapped = MESSAGE.replace(b"multipart/alternative", b"multipart/related")
+    with caplog.at_level(logging.INFO):
+        outcome = house.process(wrapped)
+        house.process()
+    reasons = [line.partition(" reason=")[2] for line in caplog.messages]
+    assert reasons == ["link-added" + said, "link-kept"]
+    assert (b"multipart/related" in apply(wrapped, outcome.edits)) == (wanted.multipart_related is not Mode.ON)
+
+
+def test_an_invitation_with_its_link_is_repaired_too(house: House) -> None:
+    """Switched on later, the repair comes with the next message of a meeting that has its link."""
+    wrapped = MESSAGE.replace(b"multipart/alternative", b"multipart/related")
+    linked = apply(wrapped, house.process(wrapped).edits)
+    house.settings = replace(house.settings, repairs=Repairs(Mode.ON))
+    mended = house.process(linked)
+    assert word(mended) == (Verdict.REWRITE, Reason.LINK_KEPT)
+    assert [edit for edit in mended.edits if isinstance(edit, ChangeHeader)] == list(mended.edits)
+    again = house.process(apply(linked, mended.edits))
+    assert (again.edits, again.repairs) == ((), ())
 
 
 def cancellation(*properties: bytes) -> bytes:

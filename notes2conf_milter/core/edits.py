@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from notes2conf_milter.core.message import header_fields
+from notes2conf_milter.core.repairs import Repair
 from notes2conf_milter.core.transfer import Splice, splice
 
 
@@ -42,11 +43,15 @@ Edit = ChangeHeader | ReplaceBody
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """What to change in a message, without the octets that stay: splices of the message, and header fields."""
+    """What to change in a message, without the octets that stay: splices of the message, and header fields.
+
+    repairs: the faults that were found in it, beside the link, and what becomes of them.
+    """
 
     splices: tuple[Splice, ...]
     body_start: int
     fields: tuple[ChangeHeader, ...]
+    repairs: tuple[Repair, ...] = ()
 
     def edits(self, message: bytes) -> tuple[Edit, ...]:
         """Return the edits that make these changes in `message`, the one they were made for."""

@@ -22,7 +22,8 @@ class Meant:
 
     uid: the value of UID of the events that may change. insertions: every text put in, as it stands decoded in a body or
     unfolded in a calendar. lines: the whole properties that an event may gain, unfolded. own: finds any join link of ours,
-    group 1 the token. keyword: what may have been taken out, or None.
+    group 1 the token. keyword: what may have been taken out, or None. unwraps: a multipart/related around a calendar may have
+    become multipart/alternative. rule: the RRULE that may have come in the place of RDATE, the whole property, or None.
     """
 
     uid: bytes
@@ -30,6 +31,8 @@ class Meant:
     lines: tuple[bytes, ...]
     own: re.Pattern[bytes]
     keyword: re.Pattern[bytes] | None = None
+    unwraps: bool = False
+    rule: bytes | None = None
 
 
 def text_equal(before: bytes, after: bytes, meant: Meant) -> bool:

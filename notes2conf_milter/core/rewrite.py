@@ -1,6 +1,6 @@
 """The function both doors share: an invitation and its join link in, edits out.
 
-In:  the message, its invitation, the link, the wording; the keyword where one is to be taken out again.
+In:  the message, its invitation, the link, the wording; the keyword where one is to be taken out again; repairs, if any.
 Out: the edits (core.edits); none when the message already is as it should be.
 Every edit is a splice of octets: what is not spliced is not touched (law 2).
 Fails: never by itself; `selfcheck` looks at the result with other eyes.
@@ -20,6 +20,7 @@ from notes2conf_milter.core.invitation import Copy, Invitation
 from notes2conf_milter.core.joinlink import join_url, own_join_link
 from notes2conf_milter.core.keyword import cuts, folds_whole, without_keyword
 from notes2conf_milter.core.meant import Meant
+from notes2conf_milter.core.mending import Mending
 from notes2conf_milter.core.message import Part, header_fields
 from notes2conf_milter.core.transfer import Splice, encode, splice
 from notes2conf_milter.core.wording import FENCE, HTML_CLOSE, HTML_OPEN, Wording, html_block, plain_block
@@ -53,14 +54,18 @@ def rewrite(message: bytes, invitation: Invitation, job: Job) -> tuple[Edit, ...
     return changes(message, invitation, job).edits(message)
 
 
-def changes(message: bytes, invitation: Invitation, job: Job) -> Changes:
-    """Return the same as changes: splices of the message, and header fields."""
-    found: list[Splice] = []
+def changes(message: bytes, invitation: Invitation, job: Job, mending: Mending | None = None) -> Changes:
+    """Return the same as changes: splices of the message, and header fields. mending: what is repaired besides."""
+    mending = mending or Mending(invitation)
+    found = list(mending.splices)
     for copy in invitation.copies:
-        found += _in_message(message, copy.part, [one for event in copy.events for one in _event(copy, event, job)])
-    for body in bodies(message, invitation):
+        mended = mending.calendars.get(copy.part.header.body_start, ())
+        inserted = [one for event in copy.events for one in _event(copy, event, job)]
+        found += _in_message(message, copy.part, [*mended, *inserted])
+    for body in bodies(message, mending.invitation):  # where the calendar is unwrapped, more texts are shown
         found += _in_message(message, body.part, _body(body, job, _line_end(message)))
-    return Changes(tuple(found), header_fields(message).body_start, _subject(message, invitation, job))
+    fields = (*mending.fields, *_subject(message, invitation, job))
+    return Changes(tuple(found), header_fields(message).body_start, fields, mending.repairs)
 
 
 def _line_end(octets: bytes) -> bytes:
@@ -271,8 +276,8 @@ def _codecs(root: Part) -> set[str]:
     return {charset.codec for charset in charsets if charset is not None} | {"utf-8"}
 
 
-def meant(invitation: Invitation, job: Job) -> Meant:
-    """Return what `rewrite` may have put into a message, for core.selfcheck."""
+def meant(invitation: Invitation, job: Job, mending: Mending | None = None) -> Meant:
+    """Return what `changes` may have put into a message, for core.selfcheck."""
     link = job.link()
     insertions: list[bytes] = []
     lines: list[bytes] = []
@@ -288,4 +293,12 @@ def meant(invitation: Invitation, job: Job) -> Meant:
     insertions += [_html_lines(job, b"\n"), _html_lines(job, b"\r\n")]
     insertions += [escape(rich).encode("ascii"), b"\\; " + link.url, link.url]
     lines.append(b"LOCATION:" + link.url)
-    return Meant(invitation.uid, tuple(dict.fromkeys(insertions)), tuple(dict.fromkeys(lines)), link.own, job.keyword)
+    return Meant(
+        invitation.uid,
+        tuple(dict.fromkeys(insertions)),
+        tuple(dict.fromkeys(lines)),
+        link.own,
+        job.keyword,
+        unwraps=mending is not None and mending.unwraps,
+        rule=None if mending is None else mending.rule,
+    )

@@ -1,15 +1,17 @@
 """Whether a calendar differs from another in nothing but what was meant: the same lines, octet for octet, in the same order.
 
 In:  the decoded octets of two calendars, and what was meant to be put in. Out: None, or a word for the place.
-Only properties of an event with the meant UID that are on the insertion list may differ. Shares no parser with the edit.
+Only properties of an event with the meant UID that are on the insertion list may differ; and a rule may stand in the place of
+a list of dates, if it is the one that was meant and gives the same dates. Shares no parser with the edit.
 Fails: never.
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from notes2conf_milter.core.meant import Meant, text_equal
 from notes2conf_milter.core.octets import common
+from notes2conf_milter.core.samedates import same_dates
 
 _INSERTION_LIST = frozenset({b"LOCATION", b"DESCRIPTION", b"CONFERENCE", b"X-ALT-DESC", b"STYLED-DESCRIPTION"})
 _LOGICAL = re.compile(rb"[^\n]*\n(?:[ \t][^\n]*\n)*(?:[ \t][^\n]*\Z)?|[^\n]+\Z")
@@ -29,6 +31,8 @@ def calendar_complaint(before: bytes, after: bytes, meant: Meant) -> str | None:
     """Walk both calendars line by line: only properties of an event with the UID that are on the insertion list may differ."""
     old, uids = _rows(before)
     new, _ = _rows(after)
+    if meant.rule is not None:
+        old = _with_rule(old, new, {at for at, uid in enumerate(uids) if uid == meant.uid}, meant.rule)
     allowed = _INSERTION_LIST | ({b"SUMMARY"} if meant.keyword is not None else frozenset())
     at = 0
     gained: set[tuple[int, bytes]] = set()
@@ -49,6 +53,22 @@ def calendar_complaint(before: bytes, after: bytes, meant: Meant) -> str | None:
         else:
             return "calendar-new-line"
     return None if at == len(old) else "calendar-lost-line"
+
+
+def _with_rule(old: list[_Row], new: list[_Row], events: set[int], rule: bytes) -> list[_Row]:
+    """Return the old lines with the rule where it may stand: in the place of the first list of the same dates."""
+    lists = [at for at, row in enumerate(old) if row.event in events and _name(row.text) == b"RDATE"]
+    if not lists or any(old[at].event != old[lists[0]].event for at in lists):
+        return old
+    first = old[lists[0]]
+    own = [row.text for row in old if row.event == first.event]
+    put = [row.raw for row in new if row.event == first.event and row.text == rule]
+    if len(put) != 1 or not same_dates(own, [row.text for row in old], rule):
+        return old
+    ending = first.raw.removeprefix(first.raw.rstrip(b"\r\n"))
+    ruled = replace(first, raw=put[0].rstrip(b"\r\n") + ending, text=rule)
+    gone = set(lists[1:])
+    return [ruled if at == lists[0] else row for at, row in enumerate(old) if at not in gone]
 
 
 def _rows(calendar: bytes) -> tuple[list[_Row], list[bytes]]:

@@ -5,7 +5,8 @@ In:  the original, the result, and what was meant to be put in. Out: None when n
 The reader is the standard library's `email` for the MIME structure and a few regular expressions for calendars and texts.
 It asks of the result: the same parts; outside the bodies of the parts that changed, the same octets; of those parts, the same
 encoded lines around the edits, and decoded nothing new but the inserted text; in a calendar the same lines, octet for octet,
-but for the properties on the insertion list.
+but for the properties on the insertion list. Of the repairs that were meant it knows the two edits (core.samewrapping,
+core.samedates) and nothing more.
 What it cannot see: how a property is folded from which something was taken; how the lines between the first and the last edit
 of a quoted-printable part, and those behind the first of a base64 part, are encoded. What they say is compared all the same.
 Fails: never, want of memory aside; whatever else goes wrong in here is a failed check.
@@ -23,6 +24,7 @@ from email.utils import collapse_rfc2231_value
 from notes2conf_milter.core.meant import Meant, text_equal, without_keyword
 from notes2conf_milter.core.octets import common, common_end
 from notes2conf_milter.core.samecalendar import FOLDING, calendar_complaint
+from notes2conf_milter.core.samewrapping import wrapped_again
 from notes2conf_milter.core.shortened import shortened, whole
 
 _HEADER_END = re.compile(rb"\r?\n\r?\n")
@@ -46,6 +48,8 @@ def check(original: bytes, result: bytes, meant: Meant) -> str | None:
 
 
 def _check(original: bytes, result: bytes, meant: Meant) -> str | None:
+    if meant.unwraps:
+        result = _wrapped_again(original, result)
     (header, start), (header_other, start_other) = _header(original), _header(result)
     if header != header_other and (meant.keyword is None or not _header_equal(header, header_other, meant)):
         return "header"
@@ -60,6 +64,19 @@ def _check(original: bytes, result: bytes, meant: Meant) -> str | None:
     if not _rest_equal(original, result, start, start_other, bodies):
         return "outside"
     return next((found for found in (_leaf(*pair, meant) for pair in pairs) if found), None)
+
+
+def _wrapped_again(original: bytes, result: bytes) -> bytes:
+    """Return the result with every multipart/related that may be gone."""
+    short, short_other, runs = shortened(original, result)
+    before, after = (_read(_mime_alone(one, _header(one)[1])) for one in (short, short_other))
+    return wrapped_again(
+        result, before, after, lambda part: _decoded(whole(_body(part), original, runs), _encoding(part))
+    )
+
+
+def _encoding(part: Message) -> str:
+    return "".join(str(part.get("content-transfer-encoding", "")).split()).partition(";")[0].lower()
 
 
 def _read(message: bytes) -> Message:
@@ -151,7 +168,7 @@ def _rest_equal(one: bytes, other: bytes, at: int, at_other: int, changed: list[
 
 
 def _leaf(before: Message, body: bytes, body_other: bytes, meant: Meant) -> str | None:
-    encoding = "".join(str(before.get("content-transfer-encoding", "")).split()).partition(";")[0].lower()
+    encoding = _encoding(before)
     one, other = _decoded(body, encoding), _decoded(body_other, encoding)
     if encoding in ("base64", "quoted-printable") and not _lines_kept(body, body_other, one, other, encoding, meant):
         return "encoded-lines"

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from enum import Enum
 
 from notes2conf_milter.core.edits import Edit
+from notes2conf_milter.core.repairs import Repair
 
 
 class Verdict(Enum):
@@ -126,8 +127,9 @@ EXPLANATIONS: dict[Reason, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The answer to one message: the verdict, why, and the edits (for REWRITE alone)."""
+    """The answer to one message: the verdict, why, and the edits and repairs (for REWRITE alone)."""
 
     verdict: Verdict
     reason: Reason
     edits: tuple[Edit, ...] = ()
+    repairs: tuple[Repair, ...] = ()

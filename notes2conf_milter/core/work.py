@@ -7,15 +7,17 @@ Fails: never by itself. How much time and memory it may take is the business of 
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from notes2conf_milter.core.edits import Changes
 from notes2conf_milter.core.envelope import Envelope
 from notes2conf_milter.core.invitation import Cancellation, Invitation, read
 from notes2conf_milter.core.joinlink import own_join_link
 from notes2conf_milter.core.meeting import Instance, Page, Person, Revision
+from notes2conf_milter.core.mending import Mending, mend
 from notes2conf_milter.core.occurrences import Apart, ScheduleError, schedule
 from notes2conf_milter.core.policy import Decision, PolicySettings, Trigger, decide, guests_apart, obeyed
+from notes2conf_milter.core.repairs import Repairs
 from notes2conf_milter.core.revision import revision_of
 from notes2conf_milter.core.rewrite import Job, changes, meant
 from notes2conf_milter.core.selfcheck import check
@@ -35,6 +37,7 @@ class WorkSettings:
     policy: PolicySettings
     language: str
     series_seconds: int
+    repairs: Repairs = field(default_factory=Repairs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,12 +159,23 @@ def _text(octets: bytes) -> str:
 
 
 def change(message: bytes, invitation: Invitation, settings: WorkSettings, token: str) -> Changes | str:
-    """Return the changes that give `message` its link, or the self-check's complaint (law 2)."""
+    """Return the changes that give `message` its link and repair it, or the self-check's complaint (law 2).
+
+    A repair that the self-check does not agree with is left out: it never costs the link.
+    """
     policy = settings.policy
     keyword: re.Pattern[bytes] | None = policy.keyword_found if policy.trigger is Trigger.KEYWORD else None
     job = Job(settings.base_url, token, WORDINGS[settings.language], keyword)
-    found = changes(message, invitation, job)
+    mending = mend(message, invitation, settings.repairs)
+    found = _checked(message, invitation, job, mending)
+    if isinstance(found, str) and (mending.unwraps or mending.rule):
+        found = _checked(message, invitation, job, Mending(invitation, repairs=mending.failed()))
+    return found
+
+
+def _checked(message: bytes, invitation: Invitation, job: Job, mending: Mending) -> Changes | str:
+    found = changes(message, invitation, job, mending)
     if not found.splices and not found.fields:
         return found
-    complaint = check(message, found.applied(message), meant(invitation, job))
+    complaint = check(message, found.applied(message), meant(invitation, job, mending))
     return found if complaint is None else complaint

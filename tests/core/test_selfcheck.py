@@ -5,8 +5,12 @@ import re
 import pytest
 
 from notes2conf_milter.core.keyword import keyword_pattern
+from notes2conf_milter.core.meant import Meant
+from notes2conf_milter.core.mending import mend
+from notes2conf_milter.core.rewrite import changes, meant
 from notes2conf_milter.core.selfcheck import check
 from tests.invitations import (
+    ALL_ON,
     CALENDAR,
     LINK,
     calendar,
@@ -16,6 +20,7 @@ from tests.invitations import (
     meaning,
     message,
     part,
+    read_ok,
     rewritten,
     unfolded,
 )
@@ -48,6 +53,66 @@ def test_no_damage_goes_unseen() -> None:
         rest = iter(hurt)
         assert all(octet in rest for octet in SAMPLE)  # only the form of the inserted text was touched
         assert LINK in unfolded(hurt)
+
+
+def mended(octets: bytes) -> tuple[bytes, Meant]:
+    """A message with its repairs and its link, and what was meant."""
+    found = read_ok(octets)
+    mending = mend(octets, found, ALL_ON)
+    assert list(map(str, mending.repairs)) == ["multipart-related:done", "rdate:done"]
+    return changes(octets, found, job(), mending).applied(octets), meant(found, job(), mending)
+
+
+LISTED = calendar(b"RDATE:20260319T090000Z", b"DESCRIPTION:Talk", b"RDATE:20260326T090000Z")
+WRAPPED = message(part(b"<p>Hi", b"text/html; charset=us-ascii"), part(LISTED, CALENDAR), kind=b"related")
+RULED = (b"RDATE:20260319T090000Z\r\n", b"RRULE:FREQ=WEEKLY;COUNT=3;BYDAY=TH\r\n")
+
+
+def test_no_damage_goes_unseen_beside_the_repairs() -> None:
+    """Each octet that was in the original or came by a repair, changed, lost or doubled."""
+    result, what = mended(WRAPPED)
+    alone = WRAPPED.replace(b"multipart/related", b"multipart/alternative").replace(*RULED)
+    alone = alone.replace(b"RDATE:20260326T090000Z\r\n", b"")
+    for at in range(len(result)):
+        for new in (bytes((result[at] ^ 1,)), b"", result[at : at + 1] * 2):
+            hurt = result[:at] + new + result[at + 1 :]
+            if check(WRAPPED, hurt, what) is None:
+                rest = iter(hurt)
+                assert all(octet in rest for octet in alone), hurt  # only the form of the inserted text was touched
+                assert LINK in unfolded(hurt)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "word"),
+    [
+        (b"multipart/alternative", b"multipart/mixed", "header"),
+        (b"multipart/alternative", b"multipart/Alternative", "header"),
+        (b"multipart/alternative", b"multipart/alternative; type=x", "header"),
+        (b"text/html;", b"text/plain;", "part-header"),
+        (b"multipart/related", b"multipart/alternative", "part-header"),
+        (b"COUNT=3", b"COUNT=4", "calendar-line"),
+        (b"BYDAY=TH", b"BYDAY=TH;WKST=SU", "calendar-line"),
+        (RULED[1], b"", "calendar-new-line"),
+        (RULED[1], RULED[0], "calendar-line"),
+        (RULED[1], RULED[1] * 2, "calendar-line"),
+        (RULED[1], RULED[1] + b"RDATE:20260326T090000Z\r\n", "calendar-line"),
+        (RULED[1], RULED[1].replace(b"\r", b""), "calendar-line"),
+        (b"END:VEVENT\r\n", RULED[1] + b"END:VEVENT\r\n", "calendar-line"),
+        (b"DTSTART:20260312", b"DTSTART:20260305", "calendar-line"),
+    ],
+)
+def test_what_no_repair_is(old: bytes, new: bytes, word: str) -> None:
+    """Another word, another rule, another place, another multipart/related."""
+    picture = part(b"GIF89a", b"image/gif", b"base64", b"Content-ID: <1@x>")
+    shown = message(
+        part(b"<img src=cid:1@x>", b"text/html; charset=us-ascii"), picture, kind=b"related", boundary=b"=_i"
+    )
+    inner = shown[shown.index(b"Content-Type: multipart") :]
+    octets = message(inner, part(LISTED, CALENDAR), kind=b"related")
+    result, what = mended(octets)
+    assert check(octets, result, what) is None
+    assert result.count(old) == 1
+    assert check(octets, result.replace(old, new), what) == word
 
 
 @pytest.mark.parametrize(

@@ -2,10 +2,14 @@
 
 from dataclasses import replace
 
-from notes2conf_milter.core.edits import ChangeHeader, apply
+import pytest
+
+from notes2conf_milter.core import selfcheck, work
+from notes2conf_milter.core.edits import ChangeHeader, Changes, apply
 from notes2conf_milter.core.envelope import Door, Envelope
 from notes2conf_milter.core.meeting import Person, Revision
 from notes2conf_milter.core.policy import PolicySettings, Trigger
+from notes2conf_milter.core.repairs import Mode, Repairs
 from notes2conf_milter.core.verdict import Reason
 from notes2conf_milter.core.work import Cancelled, Judged, WorkSettings, change, judge
 from tests.invitations import BASE_URL, LINK, TOKEN, calendar, invitation, message, part, unfolded
@@ -87,6 +91,27 @@ def test_changes_are_small_however_long_the_message_is() -> None:
     result = apply(octets, changes.edits(octets))
     assert LINK in unfolded(result)
     assert changes.applied(octets) == result
+
+
+def test_a_repair_that_the_self_check_does_not_agree_with_never_costs_the_link(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is left out and said to have failed; with an edit that is wrong by itself nothing is sent but the original."""
+    octets = message(
+        part(b"Hi\r\n", b"text/plain"), part(calendar(), b"text/calendar; method=REQUEST"), kind=b"related"
+    )
+    settings = replace(SETTINGS, repairs=Repairs(Mode.ON))
+    found = judge(octets, ANNA, settings, BEFORE)
+    assert isinstance(found, tuple)
+    done = change(octets, found[0], settings, TOKEN)
+    assert isinstance(done, Changes)
+    assert list(map(str, done.repairs)) == ["multipart-related:done"]
+    monkeypatch.setattr(selfcheck, "wrapped_again", lambda result, *_: result)
+    without = change(octets, found[0], settings, TOKEN)
+    assert isinstance(without, Changes)
+    assert list(map(str, without.repairs)) == ["multipart-related:failed"]
+    assert without.fields == ()
+    assert LINK in unfolded(without.applied(octets))
+    monkeypatch.setattr(work, "check", lambda *_: "body")
+    assert change(octets, found[0], settings, TOKEN) == "body"
 
 
 def test_the_keyword_goes_only_where_it_is_the_trigger() -> None:

@@ -8,6 +8,7 @@ from notes2conf_milter.core.envelope import Door, Envelope
 from notes2conf_milter.core.invitation import Invitation, is_calendar, read
 from notes2conf_milter.core.message import MessageTooComplex, parse
 from notes2conf_milter.core.policy import PolicySettings, before_body
+from notes2conf_milter.core.repairs import Mode, Repairs
 from notes2conf_milter.core.transfer import Splice, decode, encode, splice
 from notes2conf_milter.core.verdict import Outcome, Reason, Verdict
 from notes2conf_milter.core.work import WorkSettings, change, judge
@@ -18,7 +19,8 @@ from tests.golden import cases
 from tests.invitations import BASE_URL, TOKEN
 from tests.milter import mta
 
-SETTINGS = WorkSettings(BASE_URL, PolicySettings(frozenset({"example.org"})), "en", 730 * 86400)
+REPAIRS = Repairs(Mode.ON, Mode.ON)
+SETTINGS = WorkSettings(BASE_URL, PolicySettings(frozenset({"example.org"})), "en", 730 * 86400, REPAIRS)
 ANNA = Envelope(Door.MILTER, b"anna@example.org", authenticated=True)
 NOW = 1_772_500_000
 TARGETS: dict[str, Callable[[bytes], None]] = {}
