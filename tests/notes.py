@@ -408,7 +408,6 @@ Sehr geehrte Damen und Herren,
 
 Freundliche Grüße
 Anna Brückner
-
 """
 
 
