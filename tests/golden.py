@@ -1,7 +1,8 @@
 """The golden messages, and a mail flow for each as its case.toml describes the house.
 
-tests/messages/NNN-name/: in.eml, case.toml, and out.eml where the message is rewritten. A private folder for real mail,
-outside the repository, can be named in NOTES2CONF_PRIVATE_MESSAGES.
+tests/messages/NNN-name/: in.eml, case.toml, and out.eml where the message is rewritten. `before = ["NNN", …]` in case.toml
+names the messages that came before this one, at their own times, in the same store. A private folder for real mail, outside
+the repository, can be named in NOTES2CONF_PRIVATE_MESSAGES.
 """
 
 import asyncio
@@ -11,7 +12,7 @@ import tomllib
 from collections.abc import AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any
@@ -52,6 +53,7 @@ class Case:
     message: bytes
     expected: bytes  # what goes on: out.eml, or the message itself
     facts: dict[str, Any]
+    before: tuple["Case", ...] = ()
 
     @property
     def now(self) -> int:
@@ -87,17 +89,14 @@ def _roots() -> Iterator[Path]:
 def _case(folder: Path) -> Case:
     message = (folder / "in.eml").read_bytes()
     out = folder / "out.eml"
-    return Case(
-        folder.name,
-        message,
-        out.read_bytes() if out.is_file() else message,
-        tomllib.loads((folder / "case.toml").read_text("utf-8")),
-    )
+    facts = tomllib.loads((folder / "case.toml").read_text("utf-8"))
+    before = tuple(_case(next(folder.parent.glob(f"{name}-*"))) for name in facts.get("before", []))
+    return Case(folder.name, message, out.read_bytes() if out.is_file() else message, facts, before)
 
 
 @asynccontextmanager
 async def flow_for(case: Case, *, allowed: bool | None = None) -> AsyncIterator[MailFlow]:
-    """A mail flow with a store of its own; a known meeting is claimed first.
+    """A mail flow with a store of its own; a known meeting is claimed first, and the messages that came before are processed.
 
     allowed: None takes the allowed network of the case; True and False say it of loopback, for doors that see only that.
     """
@@ -123,8 +122,16 @@ async def flow_for(case: Case, *, allowed: bool | None = None) -> AsyncIterator[
         try:
             if case.facts["known"]:
                 thread.submit(_claim, store, case).result()
-            work = InThread(thread, fixed.work())
-            yield MailFlow(fixed, store, store_thread=thread, work=work, hand_over=None, clock=lambda: case.now)
+
+            def flow(fixed: FlowSettings, now: int) -> MailFlow:
+                work = InThread(thread, fixed.work())
+                return MailFlow(fixed, store, store_thread=thread, work=work, hand_over=None, clock=lambda: now)
+
+            for earlier in case.before:
+                house = replace(fixed, policy=replace(policy, allowed_networks=(ALLOWED,)))
+                outcome = await answer(flow(house, earlier.now), earlier.envelope(Door.MILTER), earlier.message)
+                assert outcome.reason.value == earlier.facts["reason"], earlier.name
+            yield flow(fixed, case.now)
         finally:
             store.close()
 

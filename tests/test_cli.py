@@ -22,8 +22,10 @@ from typing import IO, Literal
 
 import pytest
 
+from notes2conf_milter.core.verdict import EXPLANATIONS, Reason
 from notes2conf_milter.demo import invitation
 from notes2conf_milter.store import new_keys
+from tests.golden import cases
 
 PROGRAM = Path(sys.executable).parent / "notes2conf-milter"
 MESSAGES = Path(__file__).parent / "messages"
@@ -212,6 +214,27 @@ def test_rewrite_takes_the_store_of_a_settings_file(message: Path, tmp_path: Pat
     first, second = run(*arguments), run(*arguments)
     assert second.stdout == first.stdout
     assert explained(second)["reason"] == "link-kept"
+
+
+def test_rewrite_says_of_each_message_of_a_series_what_it_does(tmp_path: Path) -> None:
+    """One after the other on one state: the word and its sentence, and the golden octets with one and the same link."""
+    links, words = set(), []
+    for case in (case for case in cases() if "-notes-chain-" in case.name):
+        at = ("--now", case.facts["now"].isoformat(), "--state", str(tmp_path / "state"))
+        result = run("rewrite", "--explain", *OWN, *at, stdin=case.message)
+        found = explained(result)
+        assert (result.returncode, found["verdict"]) == (0, case.facts["verdict"])
+        assert found["explanation"] == EXPLANATIONS[Reason(case.facts["reason"])]
+        words.append(found["reason"])
+        if case.facts["verdict"] == "rewrite":
+            joined, expected = (re.sub(rb"=\r\n|\r\n[ \t]", b"", octets) for octets in (result.stdout, case.expected))
+            links |= set(LINK.findall(joined))
+            assert LINK.sub(b"", joined) == LINK.sub(b"", expected)
+        else:
+            assert result.stdout == case.message
+            assert found["edits"] == []
+    assert words == ["link-added", *["link-kept"] * 3, "date-cancelled", "attendees-cancelled", "meeting-cancelled"]
+    assert len(links) == 1
 
 
 def test_rewrite_needs_to_know_whose_invitations_are_own(message: Path) -> None:

@@ -10,8 +10,6 @@ Fails: GatewayFailed, with what the command wrote.
 """
 
 import asyncio
-import email
-import email.policy
 import grp
 import os
 import re
@@ -24,12 +22,12 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from email.message import EmailMessage
 from pathlib import Path
 from secrets import token_hex
 from typing import Self
 from zoneinfo import ZoneInfo
 
+from tests.insertions import parsed as parsed  # for the tests that read mail
 from tests.live.postfix import PostfixMissing
 from tests.live.sink import Delivery, Sink
 from tests.smtp.nexthop import Action
@@ -319,13 +317,6 @@ def the_token(octets: bytes, base_url: str, kind: str = "j") -> str:
     found = set(tokens(octets, base_url, kind))
     assert len(found) == 1, found
     return found.pop()
-
-
-def parsed(octets: bytes) -> EmailMessage:
-    """Return a message as another reader than ours reads it."""
-    message = email.message_from_bytes(octets, policy=email.policy.default)
-    assert isinstance(message, EmailMessage)
-    return message
 
 
 def start_mails(deliveries: Sequence[Delivery]) -> list[Delivery]:

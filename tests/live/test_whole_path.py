@@ -1,7 +1,6 @@
 """The whole path with real parts alone: an invitation enters Postfix, leaves with a link that opens, and is forgotten."""
 
 import base64
-import difflib
 import re
 import time
 from collections.abc import Iterator
@@ -9,17 +8,16 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from email.message import EmailMessage
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from secrets import token_hex
 from threading import Thread
-from typing import cast
 
 import pytest
 
 from notes2conf_milter.address import InetAddress
+from tests.insertions import CALENDAR, places, replaced_lines
 from tests.live import gateway
 from tests.live.gateway import (
     ANNA,
@@ -39,17 +37,6 @@ from tests.web.browser import AVAILABLE, Browser
 from tests.web.house import Answer, ask
 
 ROOM = re.compile(r"/[a-z2-7]{32}")
-_FENCE = re.escape("-~-~-~-~-~-~-~-~-~-~-~-~-~-~-~-~-")
-_INSERTED: dict[str, dict[str, str]] = {  # what may be new, in lines that are unfolded
-    "text/plain": {"text/plain": rf"\r\n{_FENCE}\r\n.*?\r\n{_FENCE}\r\n\Z"},
-    "text/html": {"text/html": r"(?:(?<=</font></p>)\r\n)?<!--notes2conf-->.*<!--/notes2conf-->\r\n"},
-    "text/calendar": {
-        "LOCATION": r"(?<=\r\nLOCATION:Besprechungsraum 2\.14)\\; [^\r]*",
-        "DESCRIPTION": rf"(?<=\@>\":){_FENCE}\\n[^\r]*{_FENCE}(?=\r\nSUMMARY)",
-        "CONFERENCE": r"CONFERENCE;VALUE=URI;FEATURE=AUDIO,VIDEO;LABEL=Video conference:[^\r]*\r\n",
-    },
-    "image/gif": {},
-}
 
 
 @dataclass
@@ -160,33 +147,10 @@ def test_an_invitation_gains_its_link_and_nothing_else_changes(site: Site) -> No
 
 def assert_only_the_link_is_new(plain: bytes, linked: bytes, url: str) -> None:
     """Compare line by line as sent, and part by part as another reader reads them."""
-    before, after = plain.splitlines(keepends=True), linked.splitlines(keepends=True)
-    steps = difflib.SequenceMatcher(None, before, after, autojunk=False).get_opcodes()
-    changed = sorted(line for what, start, end, _, _ in steps if what != "equal" for line in before[start:end])
     location = b"LOCATION:Besprechungsraum 2.14\r\n"
-    assert changed == [location, location, b"kner</font></p></body></html>\r\n"]
-    old_parts, new_parts = list(gateway.parsed(plain).walk()), list(gateway.parsed(linked).walk())
-    assert [part.items() for part in new_parts] == [part.items() for part in old_parts]
-    places = [_places(old, new, url) for old, new in zip(old_parts, new_parts, strict=True) if not old.is_multipart()]
-    calendar = ["LOCATION", "DESCRIPTION", "CONFERENCE"]
-    assert places == [["text/plain"], ["text/html"], calendar, ["text/html"], [], [], calendar]
-
-
-def _places(old: EmailMessage, new: EmailMessage, url: str) -> list[str]:
-    """Return where the link stands in a part, once each; the rest of the part must be the same."""
-    before, after = (cast(bytes, part.get_payload(decode=True)).decode("latin-1") for part in (old, new))
-    if old.get_content_type() == "text/calendar":
-        before, after = before.replace("\r\n ", ""), after.replace("\r\n ", "")
-    places = []
-    for place, pattern in _INSERTED[old.get_content_type()].items():
-        inserted = re.findall(pattern, after, re.DOTALL)
-        if inserted:
-            assert len(inserted) == 1
-            assert inserted[0].count(url) == 1
-            places.append(place)
-            after = re.sub(pattern, "", after, flags=re.DOTALL)
-    assert after == before
-    return places
+    assert replaced_lines(plain, linked) == [location, location, b"kner</font></p></body></html>\r\n"]
+    found = places(plain, linked, url)
+    assert found == [["text/plain"], ["text/html"], CALENDAR, ["text/html"], [], [], CALENDAR]
 
 
 def test_the_start_mail_goes_a_way_of_its_own(site: Site) -> None:
