@@ -12,7 +12,7 @@ from notes2conf_milter.core.envelope import Door, Envelope
 from notes2conf_milter.core.meeting import LinkKind, Page
 from notes2conf_milter.core.policy import PolicySettings
 from notes2conf_milter.core.work import Cancelled, Judged, WorkSettings, judge
-from notes2conf_milter.store import Cancelling, Claim, EpochFile, MeetingStore, Refusal, load_mail_key, new_keys
+from notes2conf_milter.store import Cancelling, Claim, EpochFile, MeetingStore, News, Refusal, load_mail_key, new_keys
 from notes2conf_milter.store.keys import EPOCH_NAME, MAIL_KEY_NAME
 from notes2conf_milter.store.links import LinkStore
 from tests.invitations import BASE_URL
@@ -41,10 +41,9 @@ class House:
         found = self._judged(message)
         if isinstance(found, Cancelled):
             whom = (found.organizer, found.uid, found.addresses, found.revision, NOW)
-            return self._store.cancel(*whom, recurrence_id=found.instance, replaced=found.replaced)
-        page, about = found.page, (found.revision, found.instance, found.over_at, NOW)
-        address = page.organizer.address
-        return self._store.claim(address, found.uid, page, found.attendees, *about, replaced=found.replaced)
+            return self._store.cancel(*whom, dates=found.dates, onward=found.onward).kind
+        page, about = found.page, (found.revision, found.over_at, found.whole, found.dates, found.lag, found.complete)
+        return self._store.claim(page.organizer.address, found.uid, News(page, found.attendees, *about), NOW)
 
     def page(self, claim: Claim) -> Page | None:
         """Return what the page behind the join link is made of."""
