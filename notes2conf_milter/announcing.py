@@ -45,7 +45,7 @@ class Announcer:
 
     async def token(self, envelope: Envelope, found: Judged, claim: Claim) -> tuple[str, Claim]:
         """Return the token for a message: the attendee's own where that is wanted and the message is for nobody else."""
-        one_copy_each = envelope.door is Door.SMTP and len(envelope.recipients) == 1
+        one_copy_each = envelope.door in (Door.SMTP, Door.COMMAND) and len(envelope.recipients) == 1
         if not (self._attendee_links and one_copy_each and found.decision.update):
             return claim.join_token, claim
         address = envelope.recipients[0].decode("utf-8", "replace").lower()

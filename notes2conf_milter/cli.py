@@ -11,7 +11,6 @@ import logging
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -22,16 +21,12 @@ import click
 
 from notes2conf_milter import checkup, daemon, demo
 from notes2conf_milter.config import SETTINGS, ConfigError, Settings, load
-from notes2conf_milter.core.edits import ChangeHeader, Edit, ReplaceBody, apply
-from notes2conf_milter.core.envelope import Door, Envelope
-from notes2conf_milter.core.message import header_fields
-from notes2conf_milter.core.repairs import Repair, State
-from notes2conf_milter.core.verdict import EXPLANATIONS, Outcome, Reason, Verdict
+from notes2conf_milter.core.edits import apply
+from notes2conf_milter.core.verdict import Verdict
 from notes2conf_milter.journal import Journal
-from notes2conf_milter.mailflow import MailFlow
 from notes2conf_milter.store import EpochFile, StoreError, StoreSetupError, new_keys, purge
 from notes2conf_milter.store.keys import EPOCH_NAME, MAIL_KEY_NAME
-from notes2conf_milter.workers import Workers
+from notes2conf_milter.trial import explanation, try_message
 
 EX_TEMPFAIL = 75
 EX_CONFIG = 78
@@ -230,24 +225,36 @@ def config_check(config_file: Path | None, **given: Any) -> None:
 @main.command()
 @click.argument("message", type=click.File("rb"), default="-", metavar="[FILE]")
 @click.option("--explain", is_flag=True, help="Say why, as one JSON object in the last line of standard error.")
+@click.option(
+    "--recipient", "recipients", multiple=True, help="To whom it goes. May be given several times.", metavar="ADDRESS"
+)
 @click.option("--now", "at", help="Take this as the time: 2026-11-22T10:00:00Z.", metavar="TIME")
 @setting_options("policy.organizer_domains", "base_url", "state_dir")
-def rewrite(message: BinaryIO, explain: bool, at: str | None, config_file: Path | None, **given: Any) -> None:
+def rewrite(
+    message: BinaryIO,
+    explain: bool,
+    recipients: tuple[str, ...],
+    at: str | None,
+    config_file: Path | None,
+    **given: Any,
+) -> None:
     """Show what a door would do with a message from its organizer: FILE (or standard input) in, the message out.
 
-    The store is a throw-away one unless --config or --state names one. Exit code 75 when the message would be deferred.
+    To a conference address alone nothing goes on, so nothing comes out. The store is a throw-away one unless --config or
+    --state names one. Exit code 75 when the message would be deferred.
     """
     with failures(), tempfile.TemporaryDirectory(prefix="notes2conf-") as folder:
         settings = _rewrite_settings(config_file, given, Path(folder))
         logging.basicConfig(level="ERROR", format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
         clock = _clock(at)
         octets = message.read()
-        outcome = asyncio.run(_rewrite(settings, octets, clock))
-        if outcome.verdict is not Verdict.DEFER:
+        named = config_file is not None or given["state_dir"] is not None
+        outcome, mails = asyncio.run(try_message(settings, octets, recipients, clock, write=not named))
+        if outcome.verdict not in (Verdict.DEFER, Verdict.TAKE, Verdict.DROP):
             sys.stdout.buffer.write(apply(octets, outcome.edits))
             sys.stdout.buffer.flush()
         if explain:
-            click.echo(json.dumps(explanation(outcome)), err=True)
+            click.echo(json.dumps(explanation(outcome, mails)), err=True)
         if outcome.verdict is Verdict.DEFER:
             raise SystemExit(EX_TEMPFAIL)
 
@@ -277,50 +284,3 @@ def _clock(at: str | None) -> Callable[[], int]:
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
     return lambda: int(moment.timestamp())
-
-
-async def _rewrite(settings: Settings, message: bytes, clock: Callable[[], int]) -> Outcome:
-    try:
-        store = daemon.open_meetings(settings)
-    except StoreError as error:
-        click.echo(f"notes2conf-milter: {error}", err=True)
-        return Outcome(Verdict.DEFER, Reason.STORE_UNAVAILABLE)
-    flowing = daemon.flow_settings(settings)
-    with ThreadPoolExecutor(1) as thread:
-        work = Workers(flowing.work())
-        flow = MailFlow(flowing, store, store_thread=thread, work=work, hand_over=None, clock=clock)
-        envelope = Envelope(Door.COMMAND, b"")
-        try:
-            header = message[: header_fields(message).body_start]
-        except ValueError:
-            header = b""
-        outcome = flow.before_body(envelope, header)
-        if outcome is None:
-            outcome = await flow.process(envelope, message)
-        await work.close()
-        thread.submit(store.close).result()
-    return outcome
-
-
-def explanation(outcome: Outcome) -> dict[str, Any]:
-    """Return what --explain prints: verdict, reason, a sentence, the edits without their octets, and the repairs."""
-    return {
-        "verdict": outcome.verdict.value,
-        "reason": outcome.reason.value,
-        "explanation": EXPLANATIONS[outcome.reason],
-        "edits": [_edit(edit) for edit in outcome.edits],
-        "repairs": [_repair(repair) for repair in outcome.repairs],
-    }
-
-
-def _repair(repair: Repair) -> dict[str, Any]:
-    done = repair.state is State.DONE
-    return {"repair": repair.fault.value, "done": done, "explanation": repair.explanation}
-
-
-def _edit(edit: Edit) -> dict[str, Any]:
-    match edit:
-        case ChangeHeader(name, index, _):
-            return {"edit": "change-header", "name": name.decode("ascii", "replace"), "index": index}
-        case ReplaceBody(body):
-            return {"edit": "replace-body", "octets": len(body)}

@@ -14,6 +14,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 LAYERS = {
     "cli": 0,
     "demo": 1,
+    "trial": 1,
     "checkup": 1,
     "daemon": 2,
     "config": 3,

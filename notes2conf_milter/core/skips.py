@@ -11,7 +11,7 @@ encrypted messages only where the outer header says that they hold a calendar, f
 import hashlib
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from email.errors import HeaderParseError
 from email.header import decode_header, make_header
 from enum import Enum
@@ -62,8 +62,10 @@ def may_be_skipped(message: bytes) -> bool:
 
 def skipped(message: bytes, envelope: Envelope, settings: PolicySettings, reason: Reason) -> Skipped | None:
     """Return whom to tell that `message` passes without a link for `reason`, or None."""
-    if not settings.tell_organizer or envelope.door is Door.COMMAND:
+    if not settings.tell_organizer:
         return None
+    if envelope.door is Door.COMMAND:
+        settings = replace(settings, sender_from=True)  # a file has no envelope
     try:
         root = parse(message)
         found = _obstacle(message, root, reason)

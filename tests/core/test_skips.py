@@ -119,12 +119,16 @@ def test_nobody_is_told_of_what_is_no_invitation_or_wants_no_link(octets: bytes)
         replace(ANNA, client=ip_address("198.51.100.1")),
         replace(ANNA, sender=b""),
         replace(ANNA, sender=b"eve@example.com"),
-        replace(ANNA, door=Door.COMMAND),
     ],
 )
 def test_only_own_organizers_are_told(envelope: Envelope) -> None:
     """Law 9: nobody can have us write to somebody."""
     assert told(signed(SUMMARY), envelope) is None
+
+
+def test_a_file_is_its_authors() -> None:
+    """`rewrite` shows what would happen."""
+    assert told(signed(SUMMARY), Envelope(Door.COMMAND, b"")) is not None
 
 
 def test_by_setting() -> None:
