@@ -47,12 +47,18 @@ class Charset:
 
     def encode(self, text: str) -> bytes:
         """Return `text` in this charset; as ASCII where a character does not fit."""
+        return self.fitting(text).encode("ascii" if self.ascii_only else self.codec)
+
+    def fitting(self, text: str) -> str:
+        """Return `text` as it can be written: as it is, or spelled in ASCII where a character does not fit."""
         if not self.ascii_only:
             try:
-                return text.encode(self.codec)
+                text.encode(self.codec)
             except UnicodeEncodeError:
                 pass
-        return to_ascii(text).encode("ascii")
+            else:
+                return text
+        return to_ascii(text)
 
     def decode(self, octets: bytes) -> str:
         """Return the text of `octets`; what is no character of the charset becomes U+FFFD."""

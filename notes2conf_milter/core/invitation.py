@@ -72,9 +72,10 @@ class Cancellation:
     """An iTIP CANCEL of a whole event or of one date (RFC 5546 §3.2.5), for all or for some of those invited.
 
     attendees: those whom it names; producers name all of them, or the one whom they write to, or nobody. calendar: what was
-    read. instance: RECURRENCE-ID as it stands, when it is about one date, else None.
+    read; root: the whole message. instance: RECURRENCE-ID as it stands, when it is about one date, else None.
     """
 
+    root: Part
     calendar: Component
     uid: bytes
     organizer: Person
@@ -198,7 +199,7 @@ def _cancellation(root: Part, candidates: list[_Candidate]) -> Cancellation | Re
     if any(line.params().get(b"RANGE") for line in instances) or (instances and found.instance is None):
         return Reason.METHOD_CANCEL  # from one date on, or some dates beside the whole: what is left is not clear
     return Cancellation(
-        copy.calendar, uid, found.organizer, found.sent_by, found.attendees, found.revision, found.instance
+        root, copy.calendar, uid, found.organizer, found.sent_by, found.attendees, found.revision, found.instance
     )
 
 
@@ -276,7 +277,7 @@ def _read_events(root: Part, copies: tuple[Copy, ...], uid: bytes) -> Invitation
         if len(attendees) > MAX_ATTENDEES:
             return Reason.TOO_COMPLEX
     instances = [event.first(b"RECURRENCE-ID") for event in events]
-    master = next((event for event, line in zip(events, instances, strict=True) if line is None), events[0])
+    master = main_event(copies[0].calendar)
     return Invitation(
         root=root,
         copies=copies,
@@ -289,6 +290,12 @@ def _read_events(root: Part, copies: tuple[Copy, ...], uid: bytes) -> Invitation
         instance=None if None in instances else _ascii(instances[0]),
         things=frozenset(things),
     )
+
+
+def main_event(calendar: Component) -> Component:
+    """Return the event that speaks for the meeting: the series, where there is one, else the first."""
+    events = calendar.within(b"VEVENT")
+    return next((event for event in events if event.first(b"RECURRENCE-ID") is None), events[0])
 
 
 def text_value(line: ContentLine | None, charset: Charset) -> str:

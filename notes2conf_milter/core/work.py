@@ -7,12 +7,14 @@ Fails: never by itself. How much time and memory it may take is the business of 
 """
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from notes2conf_milter.core.edits import Changes
 from notes2conf_milter.core.envelope import Envelope
 from notes2conf_milter.core.invitation import Cancellation, Invitation, read
 from notes2conf_milter.core.joinlink import own_join_link
+from notes2conf_milter.core.language import language_of
 from notes2conf_milter.core.meeting import Page, Person, Revision
 from notes2conf_milter.core.occurrences import ScheduleError, schedule
 from notes2conf_milter.core.policy import Decision, PolicySettings, Trigger, decide, guests_apart, obeyed
@@ -20,7 +22,7 @@ from notes2conf_milter.core.rewrite import Job, changes, meant
 from notes2conf_milter.core.selfcheck import check
 from notes2conf_milter.core.skips import Skipped, skipped
 from notes2conf_milter.core.verdict import Reason
-from notes2conf_milter.core.wording import WORDINGS
+from notes2conf_milter.core.wording import WORDINGS, Wording
 
 # Every day of the two years that a series without an end is kept, and room for moved instances in a row.
 LISTED_TIMES = 800
@@ -28,20 +30,30 @@ LISTED_TIMES = 800
 
 @dataclass(frozen=True, slots=True)
 class WorkSettings:
-    """What the work needs of the settings. series_seconds: how long a series without an end is kept."""
+    """What the work needs of the settings. series_seconds: how long a series without an end is kept.
+
+    language: where a message says none, or one that has no wording. wordings: by language.
+    """
 
     base_url: str
     policy: PolicySettings
     language: str
     series_seconds: int
+    wordings: Mapping[str, Wording] = field(default_factory=WORDINGS.copy)
+
+    def language_for(self, message: bytes, found: Invitation | Cancellation) -> str:
+        """Return the language of what is put into a message, and of mails about it."""
+        calendar = found.calendar if isinstance(found, Cancellation) else found.copies[0].calendar
+        language = language_of(message, found.root, calendar)
+        return self.language if language is None or language not in self.wordings else language
 
 
 @dataclass(frozen=True, slots=True)
 class Judged:
     """An invitation that may get a link, as the store needs it. over_at: seconds since 1970 UTC.
 
-    replaced: where it is about an instance, the start that the series has for it, seconds since 1970 UTC. apart: attendees
-    whose invitations never come by.
+    language: of what is put into it, and of mails about it. replaced: where it is about an instance, the start that the series
+    has for it, seconds since 1970 UTC. apart: attendees whose invitations never come by.
     """
 
     decision: Decision
@@ -51,6 +63,7 @@ class Judged:
     revision: Revision
     instance: str | None
     over_at: int
+    language: str
     replaced: tuple[int, ...] = ()
     apart: tuple[Person, ...] = ()
 
@@ -60,6 +73,7 @@ class Cancelled:
     """A cancellation that is obeyed, as the store needs it. addresses: of those for whom it is cancelled, in lower case.
 
     instance: RECURRENCE-ID of the date that is cancelled, None for the whole. replaced: the date's start in the series.
+    language: of mails about it.
     """
 
     organizer: str
@@ -68,6 +82,7 @@ class Cancelled:
     revision: Revision
     instance: str | None
     replaced: tuple[int, ...]
+    language: str
 
 
 def judge(
@@ -112,6 +127,7 @@ def judge(
         invitation.revision,
         invitation.instance,
         times.over_at,
+        settings.language_for(message, invitation),
         times.replaced if times.partial else (),
         guests_apart(envelope, invitation, settings.policy),
     )
@@ -138,6 +154,7 @@ def _cancelled(
         found.revision,
         found.instance,
         replaced,
+        settings.language_for(message, found),
     )
 
 
@@ -149,7 +166,9 @@ def change(message: bytes, invitation: Invitation, settings: WorkSettings, token
     """Return the changes that give `message` its link, or the self-check's complaint (law 2)."""
     policy = settings.policy
     keyword: re.Pattern[bytes] | None = policy.keyword_found if policy.trigger is Trigger.KEYWORD else None
-    job = Job(settings.base_url, token, WORDINGS[settings.language], keyword)
+    language = settings.language_for(message, invitation)
+    others = tuple(wording for name, wording in settings.wordings.items() if name != language)
+    job = Job(settings.base_url, token, settings.wordings[language], keyword, others)
     found = changes(message, invitation, job)
     if not found.splices and not found.fields:
         return found
