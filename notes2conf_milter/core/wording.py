@@ -7,7 +7,10 @@ administrator's own may hold is core.template's business.
 
 import html
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
+
+from notes2conf_milter.core.charset import to_ascii
 
 FENCE = "-~-~-~-~-~-~-~-~-~-~-~-~-~-~-~-~-"
 HTML_OPEN = "<!--notes2conf-->"
@@ -61,6 +64,15 @@ def html_lines(wording: Wording, url: str) -> str:
 def html_block(wording: Wording, url: str) -> str:
     """Return the block for HTML on one line, for the value of a calendar property."""
     return _BREAK.sub(r"\1", html_lines(wording, url)).replace("\n", " ")
+
+
+def forms(wording: Wording) -> Iterator[tuple[str, bytes]]:
+    """Yield ("plain" or "html", octets): what may stand in a part, its link aside."""
+    plain = plain_block(wording, "")
+    yield "plain", plain.encode()
+    yield "plain", to_ascii(plain).encode()
+    yield "html", html_lines(wording, "").encode()
+    yield "html", html_block(wording, "").encode()
 
 
 def _filled(text: str, title: str, url: str) -> str:
