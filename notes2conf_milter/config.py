@@ -381,7 +381,7 @@ def _settings(values: dict[str, Any], source: str) -> Settings:
         base_url=values["base_url"],
         language=values["language"],
         text_templates=values["text.templates"],
-        templates=_templates(values["text.templates"], policy),
+        templates=_templates(values["text.templates"], policy, source),
         attendee_links=values["links"] == "attendee",
         state_dir=state,
         keys_mail=values["keys.mail"] or state / MAIL_KEY_NAME,
@@ -411,13 +411,15 @@ def _settings(values: dict[str, Any], source: str) -> Settings:
     )
 
 
-def _templates(folder: Path | None, policy: PolicySettings) -> dict[str, Wording]:
+def _templates(folder: Path | None, policy: PolicySettings, source: str) -> dict[str, Wording]:
     if folder is None:
         return {}
     try:
         found = read_templates(folder)
     except FolderError as error:
-        raise ConfigError(error.source, error.key, error.problem) from None
+        if error.file is None:
+            raise ConfigError(source, "text.templates", error.problem) from None
+        raise ConfigError(str(error.file), error.key, error.problem) from None
     for language, wording in found.items():
         for key, form in forms(wording):
             file = str(folder / f"{language}.toml")

@@ -15,11 +15,11 @@ _MOST_OCTETS = 65_536
 
 
 class FolderError(Exception):
-    """A folder of templates that is not used. source: the file or the folder; key: "" for the whole of it."""
+    """A folder of templates that is not used. file: None for the folder itself; key: "" for the whole file."""
 
-    def __init__(self, source: Path, key: str, problem: str) -> None:
+    def __init__(self, file: Path | None, key: str, problem: str) -> None:
         super().__init__(problem)
-        self.source, self.key, self.problem = str(source), key, problem
+        self.file, self.key, self.problem = file, key, problem
 
 
 def read_templates(folder: Path) -> dict[str, Wording]:
@@ -27,7 +27,7 @@ def read_templates(folder: Path) -> dict[str, Wording]:
     try:
         files = sorted(path for path in folder.iterdir() if path.suffix == ".toml" and not path.name.startswith("."))
     except OSError as error:
-        raise FolderError(folder, "", f"cannot be read ({error.strerror}); allowed is a folder") from None
+        raise FolderError(None, "", f"{folder} cannot be read ({error.strerror}); allowed is a folder") from None
     return {_language(path): _wording(path) for path in files}
 
 

@@ -5,6 +5,7 @@ outside the repository, can be named in NOTES2CONF_PRIVATE_MESSAGES.
 """
 
 import asyncio
+import json
 import os
 import tempfile
 import tomllib
@@ -24,8 +25,10 @@ from notes2conf_milter.core.invitation import is_calendar
 from notes2conf_milter.core.meeting import Occurrence, Page, Person, Revision
 from notes2conf_milter.core.message import header_fields, parse
 from notes2conf_milter.core.policy import PolicySettings, Trigger
+from notes2conf_milter.core.template import wording_from
 from notes2conf_milter.core.transfer import decode
 from notes2conf_milter.core.verdict import Outcome
+from notes2conf_milter.core.wording import WORDINGS, Wording
 from notes2conf_milter.mailflow import FlowSettings, MailFlow
 from notes2conf_milter.milter.server import MilterServer
 from notes2conf_milter.store import Claim, EpochFile, MeetingStore, load_mail_key, new_keys
@@ -108,7 +111,8 @@ async def flow_for(case: Case, *, allowed: bool | None = None) -> AsyncIterator[
         trigger=Trigger(settings.get("trigger", "always")),
         keyword=settings.get("keyword", "@meet"),
     )
-    fixed = FlowSettings(BASE_URL, policy, settings.get("language", "en"))
+    wordings = WORDINGS | {name: _wording(values) for name, values in settings.get("templates", {}).items()}
+    fixed = FlowSettings(BASE_URL, policy, settings.get("language", "en"), wordings=wordings)
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(1) as thread:
         new_keys(Path(folder), case.now)
         tokens = iter((JOIN, START))
@@ -125,6 +129,11 @@ async def flow_for(case: Case, *, allowed: bool | None = None) -> AsyncIterator[
             yield MailFlow(fixed, store, store_thread=thread, work=work, hand_over=None, clock=lambda: case.now)
         finally:
             store.close()
+
+
+def _wording(values: dict[str, str]) -> Wording:
+    """Read a template as it is read from a file; a text in JSON's quotes is one in TOML's."""
+    return wording_from("\n".join(f"{key} = {json.dumps(value)}" for key, value in values.items()))
 
 
 def _claim(store: MeetingStore, case: Case) -> None:

@@ -59,7 +59,7 @@ def test_a_file_name_that_is_no_language(tmp_path: Path, name: str) -> None:
 def test_what_cannot_be_read(tmp_path: Path) -> None:
     """The file is named, and why."""
     assert complaint(tmp_path / "none") == (
-        f"{tmp_path}/none: cannot be read (No such file or directory); allowed is a folder"
+        f"/dev/null: text.templates: {tmp_path}/none cannot be read (No such file or directory); allowed is a folder"
     )
     (tmp_path / "de.toml").mkdir()
     assert complaint(tmp_path) == f"{tmp_path}/de.toml: cannot be read (Is a directory)"
@@ -86,7 +86,7 @@ def test_no_template_holds_the_keyword(tmp_path: Path, old: str) -> None:
     path = folder(tmp_path, de=GOOD.replace(old, f"{old} @Meet —@meet", 1))
     assert "holds policy.keyword" in complaint(path, **{"policy.trigger": "keyword"})
     assert load(Path("/dev/null"), {"text.templates": str(path)}).templates
-    spelled = folder(tmp_path, de=GOOD.replace(old, f"{old} —＠meet", 1))
+    spelled = folder(tmp_path, de=GOOD.replace(old, f"{old} ＠meet", 1))
     if old == "{link}":
         assert "plain: holds policy.keyword" in complaint(spelled, **{"policy.trigger": "keyword"})
 

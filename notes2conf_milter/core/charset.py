@@ -32,9 +32,24 @@ _NAMES = (
     | {"utf_8_sig", "idna", "punycode", "raw_unicode_escape", "unicode_escape", "cp65001"}
 )
 _ESCAPE = re.compile(rb"\x1b([$(][@-J])")
-# What NFKD does not spell: the letters of the sentences we insert.
+# What NFKD does not spell: letters and signs of the texts we insert.
 _SPELLED = str.maketrans(
-    {"ä": "ae", "ö": "oe", "ü": "ue", "Ä": "Ae", "Ö": "Oe", "Ü": "Ue", "ß": "ss", "–": "-", "’": "'"}
+    {
+        "ä": "ae",
+        "ö": "oe",
+        "ü": "ue",
+        "Ä": "Ae",
+        "Ö": "Oe",
+        "Ü": "Ue",
+        "ß": "ss",
+        "æ": "ae",
+        "Æ": "Ae",
+        "œ": "oe",
+        "Œ": "Oe",
+    }
+    | {"ø": "o", "Ø": "O", "ł": "l", "Ł": "L", "đ": "d", "Đ": "D", "ð": "d", "þ": "th", "ı": "i", "€": "EUR", "•": "*"}
+    | {"–": "-", "—": "-"}
+    | dict.fromkeys("‘’‚“”„«»‹›", "'")  # never a double quote: the text may stand in a parameter
 )
 
 
