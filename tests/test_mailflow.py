@@ -19,6 +19,7 @@ from notes2conf_milter.core.meeting import LinkKind, Room
 from notes2conf_milter.core.policy import Trigger
 from notes2conf_milter.core.verdict import Outcome, Reason, Verdict
 from notes2conf_milter.core.waitingroom import State, View, open_room, view
+from notes2conf_milter.core.wording import WORDINGS, Wording
 from notes2conf_milter.mailflow import MailFlow
 from notes2conf_milter.smtp.reinject import Handover
 from notes2conf_milter.store import StoreError
@@ -52,6 +53,23 @@ def test_a_new_meeting(house: House) -> None:
     assert token(first) == token(second)
     assert [recipient for recipient, _ in house.mails] == [b"anna@example.org"]
     assert house.rows() == 1
+
+
+def test_the_language_of_the_message(house: House) -> None:
+    """Invitation and start mail are in the same one; in a language of the house's own, the mail is in the setting's."""
+    french = Wording("Visioconférence", "{link}", '<a href="{link}">Rejoindre</a>')
+    house.settings = replace(house.settings, wordings={**WORDINGS, "fr": french})
+    said = {}
+    for tag in (b"de-DE", b"fr", b"nl"):
+        octets = b"Content-Language: " + tag + b"\r\n" + MESSAGE.replace(b"uid-1", b"uid-" + tag)
+        result = apply(octets, house.process(octets).edits)
+        label = re.search(rb"LABEL=([^:]*):", re.sub(rb"\r\n[ \t]", b"", result))
+        said[tag] = (label and label[1].decode(), email.message_from_bytes(house.mails[-1][1])["Content-Language"])
+    assert said == {
+        b"de-DE": ("Videokonferenz", "de"),
+        b"fr": ("Visioconférence", "en"),
+        b"nl": ("Video conference", "en"),
+    }
 
 
 def cancellation(*properties: bytes) -> bytes:
