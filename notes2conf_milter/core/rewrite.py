@@ -76,7 +76,10 @@ def changes(message: bytes, invitation: Invitation, job: Job) -> Changes:
     """Return the same as changes: splices of the message, and header fields."""
     found: list[Splice] = []
     for copy in invitation.copies:
-        found += _in_message(message, copy.part, [one for event in copy.events for one in _event(copy, event, job)])
+        texts = _texts(job, copy.charset)
+        found += _in_message(
+            message, copy.part, [one for event in copy.events for one in _event(copy, event, job, texts)]
+        )
     for body in bodies(message, invitation):
         found += _in_message(message, body.part, _body(body, job, _line_end(message)))
     return Changes(tuple(found), header_fields(message).body_start, _subject(message, invitation, job))
@@ -130,7 +133,25 @@ def _with_cuts(text: bytes, job: Job, insert: Callable[[bytes], list[Splice]]) -
 # --- calendar ---
 
 
-def _event(copy: Copy, event: Component, job: Job) -> list[Splice]:
+@dataclass(frozen=True, slots=True)
+class _Texts:
+    """The blocks as they stand in values of one calendar; made once, for a series may have many instances."""
+
+    plain: Block
+    rich: Block
+
+
+def _texts(job: Job, charset: Charset) -> _Texts:
+    plain = job.plain(lambda text: _escaped(text, charset), _ESCAPED_EOL)
+    return _Texts(plain, job.html(lambda wording: escape(html_block(wording, job.url)).encode("ascii"), b""))
+
+
+def _escaped(text: str, charset: Charset) -> bytes:
+    """Return a TEXT value. Spelled before it is escaped: a wide `；` that does not fit becomes a semicolon."""
+    return charset.encode(escape(charset.fitting(text)))
+
+
+def _event(copy: Copy, event: Component, job: Job, texts: _Texts) -> list[Splice]:
     """Return the splices of a calendar's octets that give one event its link."""
     changes: list[Splice] = []
     new: list[bytes] = []
@@ -140,7 +161,7 @@ def _event(copy: Copy, event: Component, job: Job) -> list[Splice]:
         new.append(b"LOCATION:" + link.url)
     elif location is not None and _is_text(location):
         changes += _in_value(copy, location, job, lambda value: _location(value, job, link))
-    block = _escaped_plain(job, charset)
+    block = texts.plain
     if description is None and not _unread(copy, event, b"DESCRIPTION"):
         new.append(b"DESCRIPTION:" + block.text)
     elif description is not None and _is_text(description):
@@ -149,7 +170,7 @@ def _event(copy: Copy, event: Component, job: Job) -> list[Splice]:
         changes += _corrected(copy, line, link)
     if not any(link.own.search(line.value) for line in event.all(b"CONFERENCE")):  # a telephone number may stand beside
         new.append(_conference_line(job, charset))
-    changes += _rich(copy, event, job)
+    changes += _rich(copy, event, job, texts)
     if job.keyword is not None:
         for line in filter(_is_text, event.all(b"SUMMARY")):
             changes += _in_value(copy, line, job, lambda value: [])
@@ -182,15 +203,6 @@ def _location(value: bytes, job: Job, link: Link) -> list[Splice]:
     return changes
 
 
-def _escaped_plain(job: Job, charset: Charset) -> Block:
-    return job.plain(lambda text: _escaped(text, charset), _ESCAPED_EOL)
-
-
-def _escaped(text: str, charset: Charset) -> bytes:
-    """Return a TEXT value. Spelled before it is escaped: a wide `；` that does not fit becomes a semicolon."""
-    return charset.encode(escape(charset.fitting(text)))
-
-
 def _conference_line(job: Job, charset: Charset) -> bytes:
     """Return the whole property, unfolded (RFC 7986 §5.11)."""
     title = charset.encode(job.wording.title)
@@ -202,21 +214,18 @@ def _corrected(copy: Copy, line: ContentLine, link: Link) -> list[Splice]:
     return _raw(copy, line, corrections(line.value, link)[0])
 
 
-def _rich(copy: Copy, event: Component, job: Job) -> list[Splice]:
+def _rich(copy: Copy, event: Component, job: Job, texts: _Texts) -> list[Splice]:
     """Return the splices for X-ALT-DESC (Outlook) and STYLED-DESCRIPTION (RFC 9073 §6.5)."""
     changes: list[Splice] = []
     link = job.link()
-    rich = job.html(lambda wording: escape(html_block(wording, job.url)).encode("ascii"), b"")
     for line in (*event.all(b"X-ALT-DESC"), *event.all(b"STYLED-DESCRIPTION")):
         params = line.params()
         if not _is_text(line) or not line.value.strip():
             continue  # a URI or binary has no place for text
         if params.get(b"FMTTYPE", b"text/html").lower() == b"text/html":
-            changes += _in_value(copy, line, job, lambda value: html_changes(value, rich, link))
+            changes += _in_value(copy, line, job, lambda value: html_changes(value, texts.rich, link))
         elif params[b"FMTTYPE"].lower() == b"text/plain":
-            changes += _in_value(
-                copy, line, job, lambda value: plain_changes(value, _escaped_plain(job, copy.charset), link)
-            )
+            changes += _in_value(copy, line, job, lambda value: plain_changes(value, texts.plain, link))
     return changes
 
 
