@@ -52,14 +52,14 @@ class Announcer:
         token, claim = await self._in_store(partial(self._store.own_link, claim, address, self._clock()))
         return token, claim
 
-    async def start(self, claim: Claim) -> Outcome | None:
+    async def start(self, found: Judged, claim: Claim) -> Outcome | None:
         """Send the start mail where it is due: at the first time, when the meeting has moved, when it is asked for again."""
         if self._own_mail is None:
             return None
         again = claim.unchanged and self._clock() - claim.start_mail_at >= _AGAIN_SECONDS
         if claim.start_mail_sent and not claim.moved and not again:
             return None
-        handed = await self._own_mail.start(_links(claim), claim.moved, claim.start_mail_sent)
+        handed = await self._own_mail.start(_links(claim), claim.moved, claim.start_mail_sent, found.language)
         if handed is Handed.ACCEPTED or (handed is Handed.REFUSED and claim.start_mail_sent):
             mark = partial(self._store.mark_start_mail_sent, claim.meeting, self._clock())
             if await self._in_store(mark):
@@ -83,7 +83,7 @@ class Announcer:
             if self._attendee_links:
                 own = partial(self._store.own_link, claim, one.address.lower(), self._clock())
                 tokens[one], _ = await self._in_store(own)
-        done, worst = await self._own_mail.join(_links(claim), tokens)
+        done, worst = await self._own_mail.join(_links(claim), tokens, found.language)
         await self._in_store(partial(self._store.mark_told, claim.meeting, done, self._clock()))
         return None if worst is Handed.ACCEPTED else _LATER
 
@@ -94,16 +94,18 @@ class Announcer:
         date = None if found.whole or len(found.dates) != 1 else (found.dates[0][0], found.page.times[0].all_day)
         for recipient in envelope.recipients:
             address = recipient.decode("utf-8", "replace").lower()
-            handed = await self._own_mail.accept(_links(claim), address, found.uid, found.revision, date)
+            handed = await self._own_mail.accept(
+                _links(claim), address, found.uid, found.revision, date, found.language
+            )
             if handed is Handed.DEFERRED:
                 return _LATER
         return None
 
-    async def cancelled(self, plan: Cancelled, revision: Revision) -> Outcome | None:
-        """Tell attendees that the conference is off for them. plan: what the cancellation would do; revision: its own."""
+    async def cancelled(self, plan: Cancelled, revision: Revision, language: str) -> Outcome | None:
+        """Tell attendees that the conference is off for them. plan: what the cancellation would do; the rest is its own."""
         if self._own_mail is None or not plan.told or plan.page is None:
             return None
-        handed = await self._own_mail.cancelled(plan.page, plan.start_token, plan.told, revision)
+        handed = await self._own_mail.cancelled(plan.page, plan.start_token, plan.told, revision, language)
         return _LATER if handed is Handed.DEFERRED else None
 
 

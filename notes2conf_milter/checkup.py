@@ -38,7 +38,14 @@ class Finding:
 
 def check(settings: Settings) -> list[Finding]:
     """Return what is to be said about the settings; no finding of weight ERROR means that the services can start."""
-    return [*_needed(settings), *_keys(settings), *_advice(settings), *_sockets(settings), *_postfix()]
+    return [
+        *_needed(settings),
+        *_keys(settings),
+        *_advice(settings),
+        *_languages(settings),
+        *_sockets(settings),
+        *_postfix(),
+    ]
 
 
 def _needed(settings: Settings) -> list[Finding]:
@@ -98,6 +105,15 @@ def _advice(settings: Settings) -> list[Finding]:
     if (settings.base_url or "").startswith("http://"):
         found.append(Finding(Weight.WARNING, "base_url is http://: good for a demonstration on this machine alone"))
     return found
+
+
+def _languages(settings: Settings) -> list[Finding]:
+    if settings.text_templates is None:
+        return []
+    own = ", ".join(sorted(settings.templates)) or "none"
+    built_in = ", ".join(sorted(set(settings.wordings) - set(settings.templates))) or "none"
+    text = f"text of invitations: {own} from {settings.text_templates}; built in: {built_in}"
+    return [Finding(Weight.NOTE, text)]
 
 
 def _sockets(settings: Settings) -> list[Finding]:

@@ -19,8 +19,9 @@ from notes2conf_milter.address import InetAddress, UnixAddress
 from notes2conf_milter.core.conferences import KNOWN, Conferences
 from notes2conf_milter.core.policy import PolicySettings, Trigger
 from notes2conf_milter.core.repairs import Mode, Repairs
-from notes2conf_milter.core.wording import WORDINGS
+from notes2conf_milter.core.wording import WORDINGS, Wording, forms
 from notes2conf_milter.store.keys import EPOCH_NAME, MAIL_KEY_NAME
+from notes2conf_milter.templates import FolderError, read_templates
 
 DEFAULT_FILE = Path("/etc/notes2conf/notes2conf.toml")
 DATABASE_NAME = "meetings.sqlite3"
@@ -58,8 +59,14 @@ SETTINGS: tuple[Setting, ...] = (
     Setting(
         "language",
         "en",
-        kind.choice(*sorted(WORDINGS)),
-        "Language of the text put into invitations and of start mails; pages follow the browser.",
+        kind.line,
+        "Language of the text put into invitations, and of mails about them, where an invitation does not say its own.",
+    ),
+    Setting(
+        "text.templates",
+        "",
+        kind.optional(kind.path),
+        'Folder of own texts for invitations, a file for each language, as de.toml; "": the built-in ones.',
     ),
     Setting(
         "links",
@@ -280,6 +287,8 @@ class Settings:
 
     base_url: str | None
     language: str
+    text_templates: Path | None
+    templates: Mapping[str, Wording]
     attendee_links: bool
     state_dir: Path
     keys_mail: Path
@@ -308,6 +317,11 @@ class Settings:
     web_jitsi_url: str | None
     log_level: str
     source: str
+
+    @property
+    def wordings(self) -> dict[str, Wording]:
+        """What is put into invitations, by language: the templates, and what is built in where there is none."""
+        return WORDINGS | dict(self.templates)
 
     @property
     def database(self) -> Path:
@@ -341,7 +355,11 @@ def load(path: Path | None, options: Mapping[str, Any] | None = None) -> Setting
             )
         except ValueError as error:
             raise ConfigError(source, setting.key, f"not allowed as it stands; allowed is {error}") from None
-    return _settings(values, "the command line" if path is None else str(path))
+    settings = _settings(values, "the command line" if path is None else str(path))
+    if settings.language not in settings.wordings:
+        allowed = ", ".join(f'"{language}"' for language in sorted(settings.wordings))
+        raise ConfigError(settings.source, "language", f"not allowed as it stands; allowed is one of {allowed}")
+    return settings
 
 
 def _read_file(path: Path) -> dict[str, Any]:
@@ -380,14 +398,17 @@ def _settings(values: dict[str, Any], source: str) -> Settings:
         raise ConfigError(
             source, "policy.opt_out_keyword", "is the same word as policy.keyword; allowed is another one"
         )
+    policy = _policy(values)
     return Settings(
         base_url=values["base_url"],
         language=values["language"],
+        text_templates=values["text.templates"],
+        templates=_templates(values["text.templates"], policy, source),
         attendee_links=values["links"] == "attendee",
         state_dir=state,
         keys_mail=values["keys.mail"] or state / MAIL_KEY_NAME,
         keys_epoch=values["keys.epoch"] or state / EPOCH_NAME,
-        policy=_policy(values),
+        policy=policy,
         repairs=Repairs(Mode(values["repairs.multipart_related"]), Mode(values["repairs.rdate"])),
         milter_listen=values["milter.listen"],
         milter_socket_mode=values["milter.socket_mode"],
@@ -412,6 +433,27 @@ def _settings(values: dict[str, Any], source: str) -> Settings:
         log_level=values["log.level"],
         source=source,
     )
+
+
+def _templates(folder: Path | None, policy: PolicySettings, source: str) -> dict[str, Wording]:
+    if folder is None:
+        return {}
+    try:
+        found = read_templates(folder)
+    except FolderError as error:
+        if error.file is None:
+            raise ConfigError(source, "text.templates", error.problem) from None
+        raise ConfigError(str(error.file), error.key, error.problem) from None
+    for language, wording in found.items():
+        for key, form in forms(wording):
+            file = str(folder / f"{language}.toml")
+            if policy.trigger is Trigger.KEYWORD and policy.keyword_found.search(form):
+                raise ConfigError(
+                    file, key, "holds policy.keyword, which would be taken out again; allowed is no keyword"
+                )
+            if policy.conferences.found(form):
+                raise ConfigError(file, key, "holds a link to another conference service; allowed is {link} alone")
+    return found
 
 
 def _own_name() -> str:

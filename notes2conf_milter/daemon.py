@@ -20,6 +20,7 @@ from typing import Any
 
 from notes2conf_milter.address import InetAddress, UnixAddress
 from notes2conf_milter.config import Settings
+from notes2conf_milter.core.letter import letter_language
 from notes2conf_milter.mailflow import FlowSettings, MailFlow, Note
 from notes2conf_milter.milter.server import Limits as MilterLimits
 from notes2conf_milter.milter.server import MilterServer
@@ -68,6 +69,7 @@ def flow_settings(settings: Settings) -> FlowSettings:
         attendee_links=settings.attendee_links,
         reply=settings.conference_reply,
         repairs=settings.repairs,
+        wordings=settings.wordings,
     )
 
 
@@ -192,7 +194,7 @@ async def web_service(settings: Settings) -> AsyncIterator[InetAddress]:
     """Run the waiting room inside the block; yields where it listens."""
     settings.need("base_url", settings.base_url, "web")
     settings.need("web.jitsi_url", settings.web_jitsi_url, "web")
-    web_settings = WebSettings(settings.base_url or "", settings.language)
+    web_settings = WebSettings(settings.base_url or "", letter_language(settings.language))
     app = create_app(web_settings, open_links(settings), (Jitsi(settings.web_jitsi_url or ""),), now)
     server = WebServer()
     await server.start(settings.web_listen, app, web_settings)

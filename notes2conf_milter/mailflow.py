@@ -11,7 +11,7 @@ Logs: one line for each message: queue id, door, verdict, reason, and repairs wh
 import asyncio
 import logging
 import traceback
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from concurrent.futures import Executor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -28,6 +28,7 @@ from notes2conf_milter.core.quota import Quota
 from notes2conf_milter.core.repairs import Repairs
 from notes2conf_milter.core.skips import Skipped, may_be_skipped
 from notes2conf_milter.core.verdict import Outcome, Reason, Verdict
+from notes2conf_milter.core.wording import WORDINGS, Wording
 from notes2conf_milter.core.work import Cancelled, Judged, WorkSettings
 from notes2conf_milter.ownmail import HandOver, OwnMail
 from notes2conf_milter.store import Cancelling, Claim, MeetingStore, News, Refusal, StoreError, UnreadableError
@@ -63,6 +64,7 @@ class FlowSettings:
     wait while the store cannot be used; else they go on without a link. meetings_per_hour: new ones of an organizer.
     attendee_links: each attendee's copy has an own link where there is a copy for each. reply: conference addresses accept.
     repairs: what else is looked for in invitations.
+    language: where a message says none; wordings: what is put into messages, by language.
     """
 
     base_url: str
@@ -77,10 +79,12 @@ class FlowSettings:
     attendee_links: bool = False
     reply: bool = False
     repairs: Repairs = field(default_factory=Repairs)
+    wordings: Mapping[str, Wording] = field(default_factory=WORDINGS.copy)
 
     def work(self) -> WorkSettings:
         """Return what core.work needs of them."""
-        return WorkSettings(self.base_url, self.policy, self.language, self.series_seconds, self.repairs)
+        given = (self.base_url, self.policy, self.language, self.series_seconds)
+        return WorkSettings(*given, self.repairs, self.wordings)
 
 
 class MailFlow:
@@ -265,7 +269,7 @@ class MailFlow:
         if policy.internal_domains:
             # Told first: when it is committed it is forgotten who was to be told.
             plan = await self._in_store(partial(cancel, only_look=True))
-            if (refusal := await self._announcer.cancelled(plan, found.revision)) is not None:
+            if (refusal := await self._announcer.cancelled(plan, found.revision, found.language)) is not None:
                 return refusal
         return _CANCELLED[(await self._in_store(cancel)).kind]
 
@@ -327,7 +331,7 @@ class MailFlow:
         """Write to organizer and internal attendees what is due; return the Outcome when that fails."""
         if not found.decision.update:
             return None
-        refusal = await self._announcer.start(claim) or await self._announcer.join(found, claim)
+        refusal = await self._announcer.start(found, claim) or await self._announcer.join(found, claim)
         if refusal is not None and refusal.reason is Reason.START_MAIL_REFUSED:
             await self._release(claim)
         return refusal

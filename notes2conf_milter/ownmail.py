@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from notes2conf_milter.core.joinlink import join_url, start_url
 from notes2conf_milter.core.joinmail import JoinMail, join_mail
+from notes2conf_milter.core.letter import letter_language
 from notes2conf_milter.core.meeting import Occurrence, Page, Person, Revision
 from notes2conf_milter.core.reply import Reply, reply_message
 from notes2conf_milter.core.skipmail import SkipMail, skip_mail
@@ -40,7 +41,8 @@ class Links:
 
 
 class OwnMail:
-    """Writes them. sender: From, None for no-reply@ the organizer's domain. language: where the message says none.
+    """Writes them. sender: From, None for no-reply@ the organizer's domain. language: where a message is in none
+    that we write.
 
     hand_over: sends a mail (recipient, message). clock: seconds since 1970 UTC.
     """
@@ -54,7 +56,7 @@ class OwnMail:
         self._skipped: OrderedDict[str, None] = OrderedDict()
         self._waiting: set[asyncio.Task[None]] = set()
 
-    async def start(self, links: Links, moved: tuple[Occurrence, ...], again: bool) -> Handed:
+    async def start(self, links: Links, moved: tuple[Occurrence, ...], again: bool, language: str) -> Handed:
         """Send the organizer the start link. moved: as it was and as it is. again: it was sent before and is asked for."""
         page = links.page
         first = self._message_id("start", page, "start mail ", links.start_token)
@@ -66,13 +68,13 @@ class OwnMail:
             self._from(page.organizer.address),
             self._message_id("start", page, said) if moved or again else first,
             self._clock(),
-            self._language,
+            letter_language(language, self._language),
             moved,
             first if moved or again else "",
         )
         return await self._send("start mail", page.organizer.address, start_mail(mail))
 
-    async def join(self, links: Links, tokens: dict[Person, str]) -> tuple[frozenset[str], Handed]:
+    async def join(self, links: Links, tokens: dict[Person, str], language: str) -> tuple[frozenset[str], Handed]:
         """Send attendees their join links. Return who needs no further try (lower case), and the worst that happened."""
         page = links.page
         mails = {
@@ -83,13 +85,15 @@ class OwnMail:
                 self._from(page.organizer.address),
                 self._message_id("join", page, links.start_token, one.address.lower()),
                 self._clock(),
-                self._language,
+                letter_language(language, self._language),
             )
             for one, token in tokens.items()
         }
         return await self._send_all("join mail", mails.values())
 
-    async def cancelled(self, page: Page, start_token: str, told: Iterable[str], revision: Revision) -> Handed:
+    async def cancelled(
+        self, page: Page, start_token: str, told: Iterable[str], revision: Revision, language: str
+    ) -> Handed:
         """Tell attendees who were sent join links that the conference is off for them. told: addresses."""
         said = f"{start_token} cancelled {revision.sequence} {revision.dtstamp}"
         mails = [
@@ -100,7 +104,7 @@ class OwnMail:
                 self._from(page.organizer.address),
                 self._message_id("cancelled", page, said, address),
                 self._clock(),
-                self._language,
+                letter_language(language, self._language),
             )
             for address in told
         ]
@@ -118,7 +122,7 @@ class OwnMail:
         return done, Handed.ACCEPTED if len(done) == len(results) else Handed.DEFERRED
 
     async def accept(
-        self, links: Links, attendee: str, uid: str, revision: Revision, date: tuple[int, bool] | None
+        self, links: Links, attendee: str, uid: str, revision: Revision, date: tuple[int, bool] | None, language: str
     ) -> Handed:
         """Send the organizer a REPLY in the name of a conference address.
 
@@ -136,7 +140,7 @@ class OwnMail:
             attendee,
             self._message_id("reply", links.page, said, attendee),
             self._clock(),
-            self._language,
+            letter_language(language, self._language),
         )
         return await self._send("reply", organizer, reply_message(reply))
 
@@ -155,7 +159,7 @@ class OwnMail:
             self._from(found.organizer),
             f"<skipped.{found.mark}@{domain}>",
             self._clock(),
-            self._language,
+            letter_language(found.language, self._language),
         )
 
         async def send() -> None:

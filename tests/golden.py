@@ -6,6 +6,7 @@ the repository, can be named in NOTES2CONF_PRIVATE_MESSAGES.
 """
 
 import asyncio
+import json
 import os
 import tempfile
 import tomllib
@@ -26,8 +27,10 @@ from notes2conf_milter.core.meeting import Occurrence, Page, Person, Revision
 from notes2conf_milter.core.message import header_fields, parse
 from notes2conf_milter.core.policy import PolicySettings, Trigger
 from notes2conf_milter.core.repairs import Mode, Repairs
+from notes2conf_milter.core.template import wording_from
 from notes2conf_milter.core.transfer import decode
 from notes2conf_milter.core.verdict import Outcome
+from notes2conf_milter.core.wording import WORDINGS, Wording
 from notes2conf_milter.mailflow import FlowSettings, MailFlow
 from notes2conf_milter.milter.server import MilterServer
 from notes2conf_milter.store import Claim, EpochFile, MeetingStore, News, load_mail_key, new_keys
@@ -109,7 +112,9 @@ async def flow_for(case: Case, *, allowed: bool | None = None) -> AsyncIterator[
         keyword=settings.get("keyword", "@meet"),
     )
     repairs = Repairs(**{name: Mode(value) for name, value in settings.get("repairs", {}).items()})
-    fixed = FlowSettings(BASE_URL, policy, settings.get("language", "en"), repairs=repairs)
+    wordings = WORDINGS | {name: _wording(values) for name, values in settings.get("templates", {}).items()}
+    language = settings.get("language", "en")
+    fixed = FlowSettings(BASE_URL, policy, language, repairs=repairs, wordings=wordings)
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(1) as thread:
         new_keys(Path(folder), case.now)
         tokens = iter((JOIN, START))
@@ -134,6 +139,11 @@ async def flow_for(case: Case, *, allowed: bool | None = None) -> AsyncIterator[
             yield flow(fixed, case.now)
         finally:
             store.close()
+
+
+def _wording(values: dict[str, str]) -> Wording:
+    """Read a template as it is read from a file; a text in JSON's quotes is one in TOML's."""
+    return wording_from("\n".join(f"{key} = {json.dumps(value)}" for key, value in values.items()))
 
 
 def _claim(store: MeetingStore, case: Case) -> None:

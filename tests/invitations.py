@@ -83,7 +83,8 @@ def invitation(*properties: bytes, text: bytes = b"Let us meet.\r\n", encoding: 
 
 
 def job(keyword: re.Pattern[bytes] | None = None, language: str = "en") -> Job:
-    return Job(BASE_URL, TOKEN, WORDINGS[language], keyword)
+    others = tuple(wording for name, wording in WORDINGS.items() if name != language)
+    return Job(BASE_URL, TOKEN, WORDINGS[language], keyword, others)
 
 
 def read_ok(octets: bytes) -> Invitation:

@@ -6,10 +6,11 @@ from typing import Any
 import pytest
 
 from notes2conf_milter import checkup
-from notes2conf_milter.checkup import Weight
+from notes2conf_milter.checkup import Finding, Weight
 from notes2conf_milter.config import Settings, load
 from notes2conf_milter.store import new_keys
 
+SHIPPED = Path(__file__).parent.parent / "config" / "templates"
 GOOD: dict[str, Any] = {
     "base_url": "https://conf.example.org",
     "policy.organizer_domains": ["example.org"],
@@ -62,6 +63,18 @@ def test_each_finding_names_the_setting(state: Path, changed: dict[str, Any], we
     findings = checkup.check(settings(state, **changed))
     assert [finding.weight for finding in findings] == [weight]
     assert words in findings[0].text
+
+
+def test_where_the_text_of_each_language_comes_from(state: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """A file under a wrong name is seen here before a guest sees it."""
+    folder = tmp_path_factory.mktemp("templates")
+    (folder / "fr.toml").write_text((SHIPPED / "de.toml").read_text("utf-8"), "utf-8")
+    assert checkup.check(settings(state, text__templates=str(folder))) == [
+        Finding(Weight.NOTE, f"text of invitations: fr from {folder}; built in: de, en")
+    ]
+    assert [finding.text for finding in checkup.check(settings(state, text__templates=str(SHIPPED)))] == [
+        f"text of invitations: de, en from {SHIPPED}; built in: none"
+    ]
 
 
 def test_missing_keys_are_named_with_the_command_that_makes_them(tmp_path: Path) -> None:

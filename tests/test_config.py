@@ -18,6 +18,7 @@ from notes2conf_milter.core.policy import Trigger
 
 ROOT = Path(__file__).parent.parent
 SHIPPED = ROOT / "config" / "notes2conf.toml"
+TEMPLATES = ROOT / "config" / "templates"
 BAD = sorted((ROOT / "tests" / "bad_configs").glob("*.toml"))
 
 
@@ -180,6 +181,8 @@ def test_every_setting_can_be_set(tmp_path: Path) -> None:
         base_url = "https://conf.example.org/meet/"
         language = "de"
         state_dir = "/srv/state"
+        [text]
+        templates = "TEMPLATES"
         [keys]
         mail = "/etc/notes2conf/mail-key"
         epoch = "/srv/epoch"
@@ -216,12 +219,13 @@ def test_every_setting_can_be_set(tmp_path: Path) -> None:
         jitsi_url = "https://meet.example.org/"
         [log]
         level = "debug"
-        """,
+        """.replace("TEMPLATES", str(TEMPLATES)),
     )
     settings = load(path)
     policy = settings.policy
     assert settings.base_url == "https://conf.example.org/meet"
     assert (settings.language, settings.log_level, settings.source) == ("de", "debug", str(path))
+    assert (settings.text_templates, set(settings.templates)) == (TEMPLATES, {"de", "en"})
     assert settings.database == Path("/srv/state/meetings.sqlite3")
     assert (settings.keys_mail, settings.keys_epoch) == (Path("/etc/notes2conf/mail-key"), Path("/srv/epoch"))
     assert policy.organizer_domains == {"example.org", ".xn--bcher-kva.example"}

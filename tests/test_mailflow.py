@@ -20,6 +20,7 @@ from notes2conf_milter.core.policy import Trigger
 from notes2conf_milter.core.repairs import Mode, Repairs
 from notes2conf_milter.core.verdict import Outcome, Reason, Verdict
 from notes2conf_milter.core.waitingroom import State, View, open_room, view
+from notes2conf_milter.core.wording import WORDINGS, Wording
 from notes2conf_milter.mailflow import MailFlow
 from notes2conf_milter.smtp.reinject import Handover
 from notes2conf_milter.store import StoreError
@@ -87,6 +88,23 @@ def test_an_invitation_with_its_link_is_repaired_too(house: House) -> None:
     assert [edit for edit in mended.edits if isinstance(edit, ChangeHeader)] == list(mended.edits)
     again = house.process(apply(linked, mended.edits))
     assert (again.edits, again.repairs) == ((), ())
+
+
+def test_the_language_of_the_message(house: House) -> None:
+    """Invitation and start mail are in the same one; in a language of the house's own, the mail is in the setting's."""
+    french = Wording("Visioconférence", "{link}", '<a href="{link}">Rejoindre</a>')
+    house.settings = replace(house.settings, wordings={**WORDINGS, "fr": french})
+    said = {}
+    for tag in (b"de-DE", b"fr", b"nl"):
+        octets = b"Content-Language: " + tag + b"\r\n" + MESSAGE.replace(b"uid-1", b"uid-" + tag)
+        result = apply(octets, house.process(octets).edits)
+        label = re.search(rb"LABEL=([^:]*):", re.sub(rb"\r\n[ \t]", b"", result))
+        said[tag] = (label and label[1].decode(), email.message_from_bytes(house.mails[-1][1])["Content-Language"])
+    assert said == {
+        b"de-DE": ("Videokonferenz", "de"),
+        b"fr": ("Visioconférence", "en"),
+        b"nl": ("Video conference", "en"),
+    }
 
 
 def cancellation(*properties: bytes) -> bytes:

@@ -12,7 +12,7 @@ import pytest
 from notes2conf_milter.core.meeting import Occurrence, Page, Person, Revision
 from notes2conf_milter.core.skips import Obstacle, Skipped
 from notes2conf_milter.core.verdict import Outcome, Reason, Verdict
-from notes2conf_milter.ownmail import Links, OwnMail
+from notes2conf_milter.ownmail import HandOver, Links, OwnMail
 from notes2conf_milter.smtp.reinject import Handed, Handover
 from tests.core.test_skips import signed
 from tests.house import INSIDE, House
@@ -25,11 +25,12 @@ MOVED = (Occurrence(1_773_219_600, 1_773_223_200), PAGE.times[0])
 class Post:
     """Takes mails, and says what the test says."""
 
-    def __init__(self, result: Handed = Handed.ACCEPTED) -> None:
+    def __init__(self, result: Handed = Handed.ACCEPTED, language: str = "en") -> None:
         self.mails: list[tuple[bytes, bytes]] = []
         self.result = result
         self.now = 1_772_436_600
-        self.own = OwnMail("https://conf.example.org", None, "en", self.take, lambda: self.now)  # type: ignore[arg-type]
+        take: HandOver = self.take  # type: ignore[assignment]
+        self.own = OwnMail("https://conf.example.org", None, language, take, lambda: self.now)
 
     async def take(self, recipient: bytes, message: bytes) -> Handover:
         await asyncio.sleep(0)
@@ -46,17 +47,37 @@ def test_the_same_mail_has_the_same_message_id() -> None:
 
     async def write() -> None:
         for moved, again in (((), False), ((), False), (MOVED, True), (MOVED, True), ((), True), ((), True)):
-            await post.own.start(LINKS, moved, again)
+            await post.own.start(LINKS, moved, again, "de")
         for address in ("carla@int.example.org", "dora@int.example.org"):
-            await post.own.join(LINKS, {Person(address): LINKS.join_token})
-        await post.own.cancelled(PAGE, LINKS.start_token, ["carla@int.example.org"], Revision(1, "20260302T080000"))
-        await post.own.accept(LINKS, "meet@conf.example.org", "uid-1", Revision(1, ""), None)
+            await post.own.join(LINKS, {Person(address): LINKS.join_token}, "de")
+        revision = Revision(1, "20260302T080000")
+        await post.own.cancelled(PAGE, LINKS.start_token, ["carla@int.example.org"], revision, "de")
+        await post.own.accept(LINKS, "meet@conf.example.org", "uid-1", Revision(1, ""), None, "de")
 
     asyncio.run(write())
     ids = post.ids()
     assert ids[0] == ids[1] != ids[2] == ids[3] != ids[4] == ids[5]
     assert len(set(ids)) == 7
     assert all(re.fullmatch(r"<(start|join|cancelled|reply)\.[0-9a-f]{32}@example\.org>", one) for one in ids)
+
+
+def test_a_mail_has_the_language_of_its_message() -> None:
+    """Where we write that; else the setting's, and English where we do not write that either."""
+    for setting, wished, written in (("en", "de", "de"), ("de", "fr", "de"), ("fr", "nl", "en"), ("de", "", "de")):
+        post = Post(language=setting)
+
+        async def write(own: OwnMail = post.own, wished: str = wished) -> None:
+            await own.start(LINKS, (), False, wished)
+            await own.join(LINKS, {Person("carla@int.example.org"): LINKS.join_token}, wished)
+            await own.cancelled(PAGE, LINKS.start_token, ["carla@int.example.org"], Revision(1, ""), wished)
+            own.skipped(replace(FOUND, language=wished))
+            await own.finish()
+            await own.accept(LINKS, "meet@conf.example.org", "uid-1", Revision(1, ""), None, wished)
+
+        asyncio.run(write())
+        languages = [email.message_from_bytes(mail)["Content-Language"] for _, mail in post.mails[:4]]
+        assert languages == [written] * 4
+        assert {"de": b"Videokonferenz", "en": b"Video conference"}[written] in post.mails[4][1]
 
 
 def test_what_is_deferred_is_not_done() -> None:
@@ -67,14 +88,14 @@ def test_what_is_deferred_is_not_done() -> None:
         (Handed.DEFERRED, set(), Handed.DEFERRED),
     ):
         post = Post(result)
-        found = asyncio.run(post.own.join(LINKS, {Person("Carla@int.example.org"): "j" * 32}))
+        found = asyncio.run(post.own.join(LINKS, {Person("Carla@int.example.org"): "j" * 32}, "en"))
         assert found == (frozenset(done), worst)
 
 
 def test_no_person_stands_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
     post = Post(Handed.REFUSED)
     with caplog.at_level(logging.DEBUG):
-        asyncio.run(post.own.join(LINKS, {Person("carla@int.example.org"): "j" * 32}))
+        asyncio.run(post.own.join(LINKS, {Person("carla@int.example.org"): "j" * 32}, "en"))
     assert "join mail: refused, reply code 550" in caplog.text
     assert "carla" not in caplog.text
     assert "j" * 32 not in caplog.text

@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -14,6 +15,7 @@ from notes2conf_milter.core.edits import Changes, apply
 from notes2conf_milter.core.envelope import Door, Envelope
 from notes2conf_milter.core.policy import PolicySettings
 from notes2conf_milter.core.verdict import Reason
+from notes2conf_milter.core.wording import Wording
 from notes2conf_milter.core.work import Judged, WorkSettings, change, judge
 from notes2conf_milter.workers import Budget, OverBudget, Workers, WorkFailed
 from tests.hostile import HOSTILE
@@ -63,6 +65,24 @@ def test_the_answers_are_those_of_the_core() -> None:
     answer, other, processes = run(scene)
     assert answer == (found[1], change(MESSAGE, found[0], SETTINGS, TOKEN))
     assert (other, processes) == (Reason.NO_CALENDAR, 1)
+
+
+def test_texts_of_the_houses_own_travel_to_the_workers() -> None:
+    """They are told once, with the settings."""
+    french = Wording("Visioconférence", "{link}", '<a href="{link}">Rejoindre</a>')
+    settings = replace(SETTINGS, wordings={**SETTINGS.wordings, "fr": french})
+
+    async def scene() -> object:
+        workers = Workers(settings, count=1)
+        try:
+            return await both(workers, b"Content-Language: fr\r\n" + MESSAGE)
+        finally:
+            await workers.close()
+
+    answer = asyncio.run(scene())
+    assert isinstance(answer, tuple)
+    assert answer[0].language == "fr"
+    assert any("LABEL=Visioconférence:".encode() in splice.text for splice in answer[1].splices)
 
 
 def test_messages_at_once_do_not_mix() -> None:

@@ -31,7 +31,7 @@ def bodies(message: bytes, invitation: Invitation) -> list[Body]:
     """Return the bodies, in the order of the message."""
     root = invitation.root
     named = {_cid(value) for value in _altreps(invitation)} - {b""}
-    chosen = _shown(root) + [
+    chosen = shown(root) + [
         part for part in root.walk() if part.content_id and _cid(b"cid:" + part.content_id) in named
     ]
     found: dict[int, Body] = {}
@@ -47,7 +47,7 @@ def body_texts(message: bytes, invitation: Invitation) -> list[bytes]:
     return [body.octets for body in bodies(message, invitation)]
 
 
-def _shown(part: Part) -> list[Part]:
+def shown(part: Part) -> list[Part]:
     """Return the text parts that a reader shows as the message (RFC 2046 §5.1.3, §5.1.4; RFC 2387)."""
     if part.disposition == b"attachment":
         return []
@@ -55,12 +55,12 @@ def _shown(part: Part) -> list[Part]:
         case b"text/plain" | b"text/html":
             return [part]
         case b"multipart/alternative":
-            return [text for child in part.children for text in _shown(child)]
+            return [text for child in part.children for text in shown(child)]
         case b"multipart/related":
-            return _shown(part.children[0]) if part.children else []
+            return shown(part.children[0]) if part.children else []
         case b"multipart/mixed":
             # The first part that has any text is the body; what follows are attachments and footers.
-            return next((texts for texts in map(_shown, part.children) if texts), [])
+            return next((texts for texts in map(shown, part.children) if texts), [])
     return []
 
 

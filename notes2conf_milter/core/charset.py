@@ -32,9 +32,24 @@ _NAMES = (
     | {"utf_8_sig", "idna", "punycode", "raw_unicode_escape", "unicode_escape", "cp65001"}
 )
 _ESCAPE = re.compile(rb"\x1b([$(][@-J])")
-# What NFKD does not spell: the letters of the sentences we insert.
+# What NFKD does not spell: letters and signs of the texts we insert.
 _SPELLED = str.maketrans(
-    {"ä": "ae", "ö": "oe", "ü": "ue", "Ä": "Ae", "Ö": "Oe", "Ü": "Ue", "ß": "ss", "–": "-", "’": "'"}
+    {
+        "ä": "ae",
+        "ö": "oe",
+        "ü": "ue",
+        "Ä": "Ae",
+        "Ö": "Oe",
+        "Ü": "Ue",
+        "ß": "ss",
+        "æ": "ae",
+        "Æ": "Ae",
+        "œ": "oe",
+        "Œ": "Oe",
+    }
+    | {"ø": "o", "Ø": "O", "ł": "l", "Ł": "L", "đ": "d", "Đ": "D", "ð": "d", "þ": "th", "ı": "i", "€": "EUR", "•": "*"}
+    | {"–": "-", "—": "-"}
+    | dict.fromkeys("‘’‚“”„«»‹›", "'")  # never a double quote: the text may stand in a parameter
 )
 
 
@@ -47,12 +62,18 @@ class Charset:
 
     def encode(self, text: str) -> bytes:
         """Return `text` in this charset; as ASCII where a character does not fit."""
+        return self.fitting(text).encode("ascii" if self.ascii_only else self.codec)
+
+    def fitting(self, text: str) -> str:
+        """Return `text` as it can be written: as it is, or spelled in ASCII where a character does not fit."""
         if not self.ascii_only:
             try:
-                return text.encode(self.codec)
+                text.encode(self.codec)
             except UnicodeEncodeError:
                 pass
-        return to_ascii(text).encode("ascii")
+            else:
+                return text
+        return to_ascii(text)
 
     def decode(self, octets: bytes) -> str:
         """Return the text of `octets`; what is no character of the charset becomes U+FFFD."""

@@ -3,7 +3,8 @@
 In:  the octets of a text (a body, or the value of a calendar property in its escaped form) and a `Block` to put in.
 Out: splices of those octets; none when the text already carries the link.
 Law 3: our own block with the link of another meeting is replaced; a link of another meeting outside a block is corrected
-in place; a block that is there is never stacked.
+in place; a block that is there is never stacked. A block that is ours in another language, octet for octet, is replaced, too;
+one in which somebody wrote stays as it is.
 Fails: never.
 """
 
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 
 from notes2conf_milter.core.transfer import Splice
 
-_REACH = 2_000  # octets around a link in which the fences of its block are looked for
+_REACH = 2_000  # octets around a link in which the fences of its block are looked for; more where a block is longer
 # The tags we look for, and what may hold their names without being them: comments, scripts, styles, attributes.
 _HTML_TOKEN = re.compile(
     rb"<!--.*?(?:-->|\Z)|<(script|style)\b.*?(?:</\1|\Z)|</(?:body|html)|<[a-z](?:=\s*(?:\"[^\"]*\"|'[^']*')|[^<>])*+",
@@ -33,13 +34,20 @@ class Link:
 class Block:
     """A fenced text with the link, as it stands in the text.
 
-    eol: what separates lines there: `\\r\\n`, or `\\n` escaped; for HTML b"" where the block stands in the line.
+    eol: what separates lines there: `\\r\\n`, or `\\n` escaped; for HTML b"" where the block stands in the line. others: the
+    same in other languages.
     """
 
     text: bytes
     opening: bytes
     closing: bytes
     eol: bytes
+    others: tuple[bytes, ...] = ()
+
+    @property
+    def reach(self) -> int:
+        """How far from its link a fence may be, in octets."""
+        return max(_REACH, *map(len, (self.text, *self.others)))
 
 
 def plain_changes(text: bytes, block: Block, link: Link) -> list[Splice]:
@@ -94,11 +102,12 @@ def _present(text: bytes, block: Block, link: Link) -> tuple[list[Splice], bool]
     changes: list[Splice] = []
     carried = False
     behind, replaced = 0, 0  # behind the link or block before, and behind the last block that is replaced
+    others = frozenset(block.others) - {block.text}
     for match in link.own.finditer(text):
         carried = True
         stale = match[1].lower() != link.token
         span = _around(text, match, block, behind) if match.start() >= behind else None
-        if span is not None and stale:
+        if span is not None and (stale or text[slice(*span)] in others):
             changes.append(Splice(*span, block.text))
             replaced = span[1]
         elif stale and match.start() >= replaced:
@@ -109,9 +118,10 @@ def _present(text: bytes, block: Block, link: Link) -> tuple[list[Splice], bool]
 
 def _around(text: bytes, match: re.Match[bytes], block: Block, behind: int) -> tuple[int, int] | None:
     """Return the span of the block that the link stands in, not reaching back before `behind`; None when there is none."""
-    opening = text.rfind(block.opening, max(behind, match.start() - _REACH), match.start())
-    closing = text.find(block.closing, match.end(), match.end() + _REACH)
-    if opening < 0 or closing < 0:
+    reach = block.reach
+    opening = text.rfind(block.opening, max(behind, match.start() - reach), match.start())
+    closing = text.find(block.closing, match.end(), match.end() + reach) if opening >= 0 else -1
+    if closing < 0:
         return None
     inside = opening + len(block.opening)
     if text.find(block.closing, inside, match.start()) >= 0 or text.find(block.opening, match.end(), closing) >= 0:

@@ -72,10 +72,12 @@ class Invitation:
 class Cancellation:
     """An iTIP CANCEL of a whole event or of some dates (RFC 5546 §3.2.5), for all or for some of those invited.
 
-    attendees: those whom it names; producers name all of them, or the one whom they write to, or nobody. calendar: what was
-    read. whole: False when it is about dates. onward: about one, and all that follow (RANGE=THISANDFUTURE, RFC 5545 §3.2.13).
+    attendees: those whom it names; producers name all of them, or the one whom they write to, or nobody. root: the whole
+    message; calendar: what was read of it. whole: False when it is about dates. onward: about one, and all that follow
+    (RANGE=THISANDFUTURE, RFC 5545 §3.2.13).
     """
 
+    root: Part
     calendar: Component
     uid: bytes
     organizer: Person
@@ -203,7 +205,7 @@ def _cancellation(root: Part, candidates: list[_Candidate]) -> Cancellation | Re
         return Reason.METHOD_CANCEL  # several ranges, or some dates beside the whole: what is left is not clear
     revision = max(revision_of(event) for event in copy.events)
     return Cancellation(
-        copy.calendar, uid, found.organizer, found.sent_by, found.attendees, revision, found.whole, onward
+        root, copy.calendar, uid, found.organizer, found.sent_by, found.attendees, revision, found.whole, onward
     )
 
 
@@ -281,7 +283,7 @@ def _read_events(root: Part, copies: tuple[Copy, ...], uid: bytes) -> Invitation
         if len(attendees) > MAX_ATTENDEES:
             return Reason.TOO_COMPLEX
     instances = [event.first(b"RECURRENCE-ID") for event in events]
-    master = next((event for event, line in zip(events, instances, strict=True) if line is None), events[0])
+    master = main_event(copies[0].calendar)
     return Invitation(
         root=root,
         copies=copies,
@@ -294,6 +296,12 @@ def _read_events(root: Part, copies: tuple[Copy, ...], uid: bytes) -> Invitation
         whole=None in instances,
         things=frozenset(things),
     )
+
+
+def main_event(calendar: Component) -> Component:
+    """Return the event that speaks for the meeting: the series, where there is one, else the first."""
+    events = calendar.within(b"VEVENT")
+    return next((event for event in events if event.first(b"RECURRENCE-ID") is None), events[0])
 
 
 def text_value(line: ContentLine | None, charset: Charset) -> str:

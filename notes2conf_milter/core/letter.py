@@ -95,6 +95,11 @@ def _part(subtype: str, text: str) -> MIMENonMultipart:
     return part
 
 
+def letter_language(*wished: str) -> str:
+    """Return the first of the languages `wished` in which we can write a mail, else "en"."""
+    return next((language for language in wished if language in _HELLO), "en")
+
+
 def greeting(name: str, language: str) -> Block:
     """Return the first line. name: may be ""."""
     hello = _HELLO[language]

@@ -1,13 +1,14 @@
 """The function both doors share: an invitation and its join link in, edits out.
 
-In:  the message, its invitation, the link, the wording; the keyword where one is to be taken out again; repairs, if any.
+In:  the message, its invitation, the link, the wording (and those of other languages, to be replaced); the keyword where one
+     is to be taken out again; repairs, if any.
 Out: the edits (core.edits); none when the message already is as it should be.
 Every edit is a splice of octets: what is not spliced is not touched (law 2).
 Fails: never by itself; `selfcheck` looks at the result with other eyes.
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 
@@ -23,7 +24,7 @@ from notes2conf_milter.core.meant import Meant
 from notes2conf_milter.core.mending import Mending
 from notes2conf_milter.core.message import Part, header_fields
 from notes2conf_milter.core.transfer import Splice, encode, splice
-from notes2conf_milter.core.wording import FENCE, HTML_CLOSE, HTML_OPEN, Wording, html_block, plain_block
+from notes2conf_milter.core.wording import FENCE, HTML_CLOSE, HTML_OPEN, Wording, html_block, html_lines, plain_block
 
 _FOLD_AT = 75  # RFC 5545 §3.1
 _ESCAPED_EOL = b"\\n"  # RFC 5545 §3.3.11
@@ -32,12 +33,16 @@ _BARE_LF = re.compile(rb"(?<!\r)\n")
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """What to put in, and what to take out. keyword: the pattern of core.keyword, or None."""
+    """What to put in, and what to take out. keyword: the pattern of core.keyword, or None.
+
+    others: wordings of other languages, whose blocks are replaced.
+    """
 
     base_url: str
     token: str
     wording: Wording
     keyword: re.Pattern[bytes] | None = None
+    others: tuple[Wording, ...] = ()
 
     @property
     def url(self) -> str:
@@ -47,6 +52,20 @@ class Job:
     def link(self) -> Link:
         """Return the link as core.insertion wants it."""
         return Link(self.url.encode("ascii"), self.token.encode("ascii"), own_join_link(self.base_url))
+
+    def plain(self, written: Callable[[str], bytes], eol: bytes) -> Block:
+        """Return the block for plain text. written: how a text is written there."""
+        text, *others = (written(plain_block(one, self.url)) for one in self._wordings())
+        return Block(text, FENCE.encode(), FENCE.encode(), eol, tuple(others))
+
+    def html(self, written: Callable[[Wording], bytes], eol: bytes) -> Block:
+        """Return the block for HTML. written: how that of a wording is written there."""
+        text, *others = map(written, self._wordings())
+        return Block(text, HTML_OPEN.encode(), HTML_CLOSE.encode(), eol, tuple(others))
+
+    def _wordings(self) -> Iterator[Wording]:
+        yield self.wording
+        yield from self.others
 
 
 def rewrite(message: bytes, invitation: Invitation, job: Job) -> tuple[Edit, ...]:
@@ -59,8 +78,9 @@ def changes(message: bytes, invitation: Invitation, job: Job, mending: Mending |
     mending = mending or Mending(invitation)
     found = list(mending.splices)
     for copy in invitation.copies:
+        texts = _texts(job, copy.charset)
         mended = mending.calendars.get(copy.part.header.body_start, ())
-        inserted = [one for event in copy.events for one in _event(copy, event, job)]
+        inserted = [one for event in copy.events for one in _event(copy, event, job, texts)]
         found += _in_message(message, copy.part, [*mended, *inserted])
     for body in bodies(message, mending.invitation):  # where the calendar is unwrapped, more texts are shown
         found += _in_message(message, body.part, _body(body, job, _line_end(message)))
@@ -78,16 +98,15 @@ def _body(body: Body, job: Job, eol: bytes) -> list[Splice]:
     """Return the splices of a body's decoded octets. eol: the message's line end, for a body without any."""
     eol = _line_end(body.octets) if b"\n" in body.octets else eol
     if body.part.media_type == b"text/html":
-        block = Block(_html_lines(job, eol), HTML_OPEN.encode(), HTML_CLOSE.encode(), eol)
+        block = job.html(lambda wording: _html_lines(wording, job.url, eol), eol)
         return _with_cuts(body.octets, job, partial(html_changes, block=block, link=job.link()))
-    text = body.charset.encode(plain_block(job.wording, job.url)).replace(b"\n", eol)
-    block = Block(text, FENCE.encode(), FENCE.encode(), eol)
+    block = job.plain(lambda text: body.charset.encode(text).replace(b"\n", eol), eol)
     return _with_cuts(body.octets, job, partial(plain_changes, block=block, link=job.link()))
 
 
-def _html_lines(job: Job, eol: bytes) -> bytes:
+def _html_lines(wording: Wording, url: str, eol: bytes) -> bytes:
     """Return the HTML block for a body, in lines of its own."""
-    return html_block(job.wording, job.url).encode("ascii").replace(b"<br>", b"<br>" + eol)
+    return html_lines(wording, url).encode("ascii").replace(b"\n", eol)
 
 
 def _in_message(message: bytes, part: Part, changes: list[Splice]) -> list[Splice]:
@@ -117,7 +136,25 @@ def _with_cuts(text: bytes, job: Job, insert: Callable[[bytes], list[Splice]]) -
 # --- calendar ---
 
 
-def _event(copy: Copy, event: Component, job: Job) -> list[Splice]:
+@dataclass(frozen=True, slots=True)
+class _Texts:
+    """The blocks as they stand in values of one calendar; made once, for a series may have many instances."""
+
+    plain: Block
+    rich: Block
+
+
+def _texts(job: Job, charset: Charset) -> _Texts:
+    plain = job.plain(lambda text: _escaped(text, charset), _ESCAPED_EOL)
+    return _Texts(plain, job.html(lambda wording: escape(html_block(wording, job.url)).encode("ascii"), b""))
+
+
+def _escaped(text: str, charset: Charset) -> bytes:
+    """Return a TEXT value. Spelled before it is escaped: a wide `；` that does not fit becomes a semicolon."""
+    return charset.encode(escape(charset.fitting(text)))
+
+
+def _event(copy: Copy, event: Component, job: Job, texts: _Texts) -> list[Splice]:
     """Return the splices of a calendar's octets that give one event its link."""
     changes: list[Splice] = []
     new: list[bytes] = []
@@ -127,7 +164,7 @@ def _event(copy: Copy, event: Component, job: Job) -> list[Splice]:
         new.append(b"LOCATION:" + link.url)
     elif location is not None and _is_text(location):
         changes += _in_value(copy, location, job, lambda value: _location(value, job, link))
-    block = _escaped_plain(job, charset)
+    block = texts.plain
     if description is None and not _unread(copy, event, b"DESCRIPTION"):
         new.append(b"DESCRIPTION:" + block.text)
     elif description is not None and _is_text(description):
@@ -136,7 +173,7 @@ def _event(copy: Copy, event: Component, job: Job) -> list[Splice]:
         changes += _corrected(copy, line, link)
     if not any(link.own.search(line.value) for line in event.all(b"CONFERENCE")):  # a telephone number may stand beside
         new.append(_conference_line(job, charset))
-    changes += _rich(copy, event, job)
+    changes += _rich(copy, event, job, texts)
     if job.keyword is not None:
         for line in filter(_is_text, event.all(b"SUMMARY")):
             changes += _in_value(copy, line, job, lambda value: [])
@@ -169,11 +206,6 @@ def _location(value: bytes, job: Job, link: Link) -> list[Splice]:
     return changes
 
 
-def _escaped_plain(job: Job, charset: Charset) -> Block:
-    text = charset.encode(escape(plain_block(job.wording, job.url)))
-    return Block(text, FENCE.encode(), FENCE.encode(), _ESCAPED_EOL)
-
-
 def _conference_line(job: Job, charset: Charset) -> bytes:
     """Return the whole property, unfolded (RFC 7986 §5.11)."""
     title = charset.encode(job.wording.title)
@@ -185,22 +217,18 @@ def _corrected(copy: Copy, line: ContentLine, link: Link) -> list[Splice]:
     return _raw(copy, line, corrections(line.value, link)[0])
 
 
-def _rich(copy: Copy, event: Component, job: Job) -> list[Splice]:
+def _rich(copy: Copy, event: Component, job: Job, texts: _Texts) -> list[Splice]:
     """Return the splices for X-ALT-DESC (Outlook) and STYLED-DESCRIPTION (RFC 9073 §6.5)."""
     changes: list[Splice] = []
     link = job.link()
-    html_text = escape(html_block(job.wording, job.url)).encode("ascii")
-    rich = Block(html_text, HTML_OPEN.encode(), HTML_CLOSE.encode(), b"")
     for line in (*event.all(b"X-ALT-DESC"), *event.all(b"STYLED-DESCRIPTION")):
         params = line.params()
         if not _is_text(line) or not line.value.strip():
             continue  # a URI or binary has no place for text
         if params.get(b"FMTTYPE", b"text/html").lower() == b"text/html":
-            changes += _in_value(copy, line, job, lambda value: html_changes(value, rich, link))
+            changes += _in_value(copy, line, job, lambda value: html_changes(value, texts.rich, link))
         elif params[b"FMTTYPE"].lower() == b"text/plain":
-            changes += _in_value(
-                copy, line, job, lambda value: plain_changes(value, _escaped_plain(job, copy.charset), link)
-            )
+            changes += _in_value(copy, line, job, lambda value: plain_changes(value, texts.plain, link))
     return changes
 
 
@@ -287,10 +315,10 @@ def meant(invitation: Invitation, job: Job, mending: Mending | None = None) -> M
             charset = Charset(codec, ascii_text)
             for eol in ("\n", "\r\n"):
                 insertions.append(charset.encode(plain.replace("\n", eol)))
-            insertions.append(charset.encode(escape(plain)))
-            lines.append(b"DESCRIPTION:" + charset.encode(escape(plain)))
+            insertions.append(_escaped(plain, charset))
+            lines.append(b"DESCRIPTION:" + _escaped(plain, charset))
             lines.append(_conference_line(job, charset))
-    insertions += [_html_lines(job, b"\n"), _html_lines(job, b"\r\n")]
+    insertions += [_html_lines(job.wording, job.url, eol) for eol in (b"\n", b"\r\n")]
     insertions += [escape(rich).encode("ascii"), b"\\; " + link.url, link.url]
     lines.append(b"LOCATION:" + link.url)
     return Meant(

@@ -33,7 +33,7 @@ _MIME_FIELD = re.compile(rb"(?im)^content-[^\r\n]*(?:\r?\n[ \t][^\r\n]*)*\r?\n")
 _SUBJECT = re.compile(rb"(?im)^Subject[ \t]*:(.*(?:\n[ \t].*)*\n?)")
 _BLANKS = re.compile(rb"\s+")
 _CHANCE = 8  # octets that inserted text may have in common with what it stands before or behind
-_CHANCE_OF_BLOCKS = 2_000  # the same, where a block or link of ours was there before
+_CHANCE_OF_BLOCKS = 2_000  # the same, where a block or link of ours was there before; more where a block is longer
 _TRIES = 50  # how many places are tried for a body
 
 
@@ -197,7 +197,7 @@ def _decoded(body: bytes, encoding: str) -> bytes:
 def _lines_kept(body: bytes, other: bytes, decoded: bytes, decoded_other: bytes, encoding: str, meant: Meant) -> bool:
     """Say whether the encoded lines before the first change, and in quoted-printable behind the last, are the same (law 2)."""
     ours = meant.own.search(FOLDING.sub(b"", decoded)) is not None
-    chance = _CHANCE_OF_BLOCKS if ours else _CHANCE
+    chance = max(_CHANCE_OF_BLOCKS, *map(len, meant.insertions)) if ours else _CHANCE
     head = common(decoded, decoded_other) - chance
     line_end = body.find(b"\n", common(body, other)) + 1 or len(body)
     if encoding == "base64":

@@ -18,6 +18,7 @@ from enum import Enum
 
 from notes2conf_milter.core.envelope import Door, Envelope
 from notes2conf_milter.core.invitation import is_calendar, mail_address, sealed
+from notes2conf_milter.core.language import language_of
 from notes2conf_milter.core.message import MessageTooComplex, Part, parse
 from notes2conf_milter.core.octets import holds_any
 from notes2conf_milter.core.policy import PolicySettings, Trigger, senders
@@ -36,13 +37,17 @@ class Obstacle(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """Whom to tell, and why. organizer: the address. mark: the same for the same Message-ID, and no way back to it."""
+    """Whom to tell, and why. organizer: the address. mark: the same for the same Message-ID, and no way back to it.
+
+    language: which the message says it is in, "" for none.
+    """
 
     reason: Reason
     obstacle: Obstacle
     organizer: str
     subject: str
     mark: str
+    language: str = ""
 
 
 _HINTS = (b"ms-tnef", b"winmail.dat", b"content-classes:calendarmessage", b"name=form", b"name=noticetype")
@@ -79,7 +84,14 @@ def skipped(message: bytes, envelope: Envelope, settings: PolicySettings, reason
     if not _asked_for(subject.encode("utf-8", "replace") + b"\n" + calendar, envelope, settings):
         return None
     name = next(_values(message, root, b"message-id"), message).strip()
-    return Skipped(reason, obstacle, own[0], subject, hashlib.sha256(b"skipped " + name).hexdigest()[:32])
+    return Skipped(
+        reason,
+        obstacle,
+        own[0],
+        subject,
+        hashlib.sha256(b"skipped " + name).hexdigest()[:32],
+        language_of(message, root) or "",
+    )
 
 
 def _obstacle(message: bytes, root: Part, reason: Reason) -> tuple[Reason, Obstacle, bytes] | None:

@@ -7,12 +7,14 @@ Fails: never by itself. How much time and memory it may take is the business of 
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from notes2conf_milter.core.edits import Changes
 from notes2conf_milter.core.envelope import Envelope
 from notes2conf_milter.core.invitation import Cancellation, Invitation, read
 from notes2conf_milter.core.joinlink import own_join_link
+from notes2conf_milter.core.language import language_of
 from notes2conf_milter.core.meeting import Instance, Page, Person, Revision
 from notes2conf_milter.core.mending import Mending, mend
 from notes2conf_milter.core.occurrences import Apart, ScheduleError, schedule
@@ -23,7 +25,7 @@ from notes2conf_milter.core.rewrite import Job, changes, meant
 from notes2conf_milter.core.selfcheck import check
 from notes2conf_milter.core.skips import Skipped, skipped
 from notes2conf_milter.core.verdict import Reason
-from notes2conf_milter.core.wording import WORDINGS
+from notes2conf_milter.core.wording import WORDINGS, Wording
 
 # Every day of the two years that a series without an end is kept, and room for moved instances in a row.
 LISTED_TIMES = 800
@@ -31,13 +33,23 @@ LISTED_TIMES = 800
 
 @dataclass(frozen=True, slots=True)
 class WorkSettings:
-    """What the work needs of the settings. series_seconds: how long a series without an end is kept."""
+    """What the work needs of the settings. series_seconds: how long a series without an end is kept.
+
+    language: where a message says none, or one that has no wording. wordings: by language.
+    """
 
     base_url: str
     policy: PolicySettings
     language: str
     series_seconds: int
     repairs: Repairs = field(default_factory=Repairs)
+    wordings: Mapping[str, Wording] = field(default_factory=WORDINGS.copy)
+
+    def language_for(self, message: bytes, found: Invitation | Cancellation) -> str:
+        """Return the language of what is put into a message, and of mails about it."""
+        calendar = found.calendar if isinstance(found, Cancellation) else found.copies[0].calendar
+        language = language_of(message, found.root, calendar)
+        return self.language if language is None or language not in self.wordings else language
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +57,8 @@ class Judged:
     """An invitation that may get a link, as the store needs it. over_at: seconds since 1970 UTC.
 
     whole: it is about the whole meeting, not about some dates alone. dates: those of which it speaks apart, by the start that
-    the series has for each. lag, complete: as in `Schedule`. apart: attendees whose invitations never come by.
+    the series has for each. lag, complete: as in `Schedule`. apart: attendees whose invitations never come by. language: of
+    what is put into it, and of mails about it.
     """
 
     decision: Decision
@@ -55,6 +68,7 @@ class Judged:
     revision: Revision
     whole: bool
     over_at: int
+    language: str
     dates: tuple[tuple[int, Instance], ...] = ()
     lag: int = 0
     complete: bool = True
@@ -66,7 +80,7 @@ class Cancelled:
     """A cancellation that is obeyed, as the store needs it. addresses: of those for whom it is cancelled, in lower case.
 
     dates: the starts that the series has for the dates that are cancelled, seconds since 1970 UTC; none for the whole. onward:
-    those that follow, too.
+    those that follow, too. language: of mails about it.
     """
 
     organizer: str
@@ -75,6 +89,7 @@ class Cancelled:
     revision: Revision
     dates: tuple[int, ...]
     onward: bool
+    language: str
 
 
 def judge(
@@ -119,6 +134,7 @@ def judge(
         invitation.revision,
         invitation.whole,
         times.over_at,
+        settings.language_for(message, invitation),
         tuple((one.original, _instance(one)) for one in times.apart),
         times.lag,
         times.complete,
@@ -147,6 +163,7 @@ def _cancelled(
         found.revision,
         dates,
         found.onward,
+        settings.language_for(message, found),
     )
 
 
@@ -165,7 +182,9 @@ def change(message: bytes, invitation: Invitation, settings: WorkSettings, token
     """
     policy = settings.policy
     keyword: re.Pattern[bytes] | None = policy.keyword_found if policy.trigger is Trigger.KEYWORD else None
-    job = Job(settings.base_url, token, WORDINGS[settings.language], keyword)
+    language = settings.language_for(message, invitation)
+    others = tuple(wording for name, wording in settings.wordings.items() if name != language)
+    job = Job(settings.base_url, token, settings.wordings[language], keyword, others)
     mending = mend(message, invitation, settings.repairs)
     found = _checked(message, invitation, job, mending)
     if isinstance(found, str) and (mending.unwraps or mending.rule):

@@ -4,7 +4,7 @@ import pytest
 
 from notes2conf_milter.core.insertion import Block, Link, corrections, html_changes, location_changes, plain_changes
 from notes2conf_milter.core.joinlink import own_join_link
-from notes2conf_milter.core.transfer import splice
+from notes2conf_milter.core.transfer import Splice, splice
 from tests.invitations import BASE_URL, FENCE, LINK, STALE, TOKEN
 
 OURS = Link(LINK, TOKEN.encode(), own_join_link(BASE_URL))
@@ -113,3 +113,22 @@ def test_many_blocks_are_each_replaced_once() -> None:
     """A text full of blocks of other meetings is gone through once (quadratic, this test would take an hour)."""
     text = OLD * 50_000
     assert splice(text, plain_changes(text, BLOCK, OURS)) == NEW * 50_000
+
+
+def test_a_block_in_another_language_is_replaced_where_nobody_wrote_in_it() -> None:
+    """Octet for octet, or it stays as it is; never a second one."""
+    other = FENCE + b"\nTeilnehmen: " + LINK + b"\n" + FENCE
+    block = Block(NEW, FENCE, FENCE, b"\n", (other, NEW))
+    got = splice(b"a\n" + other + b"\nb", plain_changes(b"a\n" + other + b"\nb", block, OURS))
+    assert got == b"a\n" + NEW + b"\nb"
+    assert plain_changes(got, block, OURS) == []
+    noted = b"a\n" + other.replace(b"Teil", b"Bitte teil") + b"\nb"
+    assert plain_changes(noted, block, OURS) == []
+    assert plain_changes(other.replace(LINK, STALE), block, OURS) == [Splice(0, len(other), NEW)]
+
+
+def test_a_long_block_is_found() -> None:
+    """Its fences are looked for as far away as the longest one has them."""
+    long = FENCE + b"\n" + b"x" * 5_000 + b"\n" + STALE + b"\n" + FENCE
+    assert plain_changes(long, Block(NEW, FENCE, FENCE, b"\n", (long,)), OURS) == [Splice(0, len(long), NEW)]
+    assert [one.text for one in plain_changes(long, BLOCK, OURS)] == [TOKEN.encode()]  # nobody's: the link alone

@@ -11,6 +11,7 @@ from notes2conf_milter.core.letter import (
     compose,
     facts,
     greeting,
+    letter_language,
     link,
     one_line,
     paragraph,
@@ -94,3 +95,8 @@ def test_one_line() -> None:
 def test_when_it_is_said_on_one_line() -> None:
     said = spoken(Occurrence(1_772_436_600, 1_772_440_200, "Europe/Berlin"), "en")
     assert said == "Monday, 2 March 2026, 08:30 – 09:30, Central European Standard Time (UTC+1)"
+
+
+def test_the_language_of_a_letter() -> None:
+    """The first wish that we can write."""
+    assert (letter_language("fr", "de", "en"), letter_language("", "nl"), letter_language()) == ("de", "en", "en")

@@ -4,11 +4,15 @@ import pytest
 
 from notes2conf_milter.core.invitation import read
 from notes2conf_milter.core.keyword import keyword_pattern
+from notes2conf_milter.core.rewrite import Job
+from notes2conf_milter.core.wording import Wording
 from tests.invitations import (
+    BASE_URL,
     CALENDAR,
     FENCE,
     LINK,
     STALE,
+    TOKEN,
     calendar,
     invitation,
     job,
@@ -263,3 +267,17 @@ def test_no_bare_lf_is_of_our_making(kind: bytes, encoding: bytes) -> None:
 def bare(octets: bytes) -> int:
     """How many bare line feeds there are."""
     return octets.count(b"\n") - octets.count(b"\r\n")
+
+
+def test_a_styled_description_may_be_plain() -> None:
+    """RFC 9073 §6.5: FMTTYPE says what it is."""
+    result = unfolded(rewritten(invitation(b"STYLED-DESCRIPTION;FMTTYPE=text/plain:Plan")))
+    assert b"STYLED-DESCRIPTION;FMTTYPE=text/plain:Plan\\n\\n" + FENCE in result
+
+
+def test_a_sign_that_becomes_a_separator_is_escaped() -> None:
+    """A wide comma has no place in a calendar of seven bits; the one that is written for it is TEXT (RFC 5545 §3.3.11)."""
+    wording = Wording("Treffen", "{link}\na，b；c＼d", '<a href="{link}">x</a>')
+    octets = message(part(calendar(), b"text/calendar; method=REQUEST", b"7bit"))
+    result = unfolded(rewritten(octets, Job(BASE_URL, TOKEN, wording)))
+    assert b"\\na\\,b\\;c\\\\d\\n" in result

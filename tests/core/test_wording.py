@@ -2,7 +2,16 @@
 
 import pytest
 
-from notes2conf_milter.core.wording import FENCE, HTML_CLOSE, HTML_OPEN, WORDINGS, html_block, plain_block
+from notes2conf_milter.core.wording import (
+    FENCE,
+    HTML_CLOSE,
+    HTML_OPEN,
+    WORDINGS,
+    Wording,
+    html_block,
+    html_lines,
+    plain_block,
+)
 
 languages = pytest.mark.parametrize("language", sorted(WORDINGS))
 
@@ -31,3 +40,20 @@ def test_an_html_block_is_one_line_of_ascii(language: str) -> None:
 def test_a_title_needs_no_quotes_as_a_parameter(language: str) -> None:
     """It is the LABEL of CONFERENCE (RFC 5545 §3.1)."""
     assert not set(WORDINGS[language].title) & set(':;,"\r\n')
+
+
+def test_a_block_in_a_calendar_is_on_one_line() -> None:
+    """What breaks a line in a body is nothing behind <br>, and a blank elsewhere."""
+    wording = Wording("T <&>", "{title}\n{link}", '<p>{title}<br>\n<a href="{link}">x\ny</a><BR />\nü</p>')
+    lines = html_lines(wording, "https://x.example/j/t")
+    assert lines == (
+        HTML_OPEN + '<p>T &lt;&amp;&gt;<br>\n<a href="https://x.example/j/t">x\ny</a><BR />\n&#252;</p>' + HTML_CLOSE
+    )
+    assert html_block(wording, "https://x.example/j/t") == (
+        HTML_OPEN + '<p>T &lt;&amp;&gt;<br><a href="https://x.example/j/t">x y</a><BR />&#252;</p>' + HTML_CLOSE
+    )
+
+
+def test_a_title_is_never_a_placeholder() -> None:
+    """What is filled in is not looked at again."""
+    assert plain_block(Wording("{link}", "{title} {link}", ""), "u") == f"{FENCE}\n{{link}} u\n{FENCE}"

@@ -12,7 +12,7 @@ from notes2conf_milter.core.policy import PolicySettings, Trigger
 from notes2conf_milter.core.repairs import Mode, Repairs
 from notes2conf_milter.core.verdict import Reason
 from notes2conf_milter.core.work import Cancelled, Judged, WorkSettings, change, judge
-from tests.invitations import BASE_URL, LINK, TOKEN, calendar, invitation, message, part, unfolded
+from tests.invitations import BASE_URL, CALENDAR, FENCE, LINK, TOKEN, calendar, invitation, message, part, unfolded
 
 SETTINGS = WorkSettings(BASE_URL, PolicySettings(frozenset({"example.org"})), "en", 730 * 86400)
 ANNA = Envelope(Door.MILTER, b"anna@example.org")
@@ -54,7 +54,7 @@ CANCEL = message(part(calendar(b"SEQUENCE:1", method=b"CANCEL"), b"text/calendar
 def test_a_cancellation() -> None:
     """It names whom it is for; where nobody is named it is for those who get it."""
     assert judged(CANCEL) == Cancelled(
-        "anna@example.org", "uid-1", frozenset({"bob@example.net"}), Revision(1, "20260302073000"), (), False
+        "anna@example.org", "uid-1", frozenset({"bob@example.net"}), Revision(1, "20260302073000"), (), False, "en"
     )
     one_date = CANCEL.replace(b"SEQUENCE:1", b"SEQUENCE:1\r\nRECURRENCE-ID:20260312T090000Z")
     found = judged(one_date)
@@ -124,3 +124,46 @@ def test_the_keyword_goes_only_where_it_is_the_trigger() -> None:
     assert not isinstance(always, str)
     assert not isinstance(keyword, str)
     assert (always.fields, keyword.fields) == ((), (ChangeHeader(b"Subject", 1, b" Plan"),))
+
+
+def test_the_language_is_the_messages_where_it_has_a_wording() -> None:
+    """Else that of the setting; what is put in and what the store's mails are told are the same."""
+    for tag, setting, language, title in (
+        (b"de-DE", "en", "de", b"LABEL=Videokonferenz:"),
+        (b"en", "de", "en", b"LABEL=Video conference:"),
+        (b"fr", "de", "de", b"LABEL=Videokonferenz:"),
+        (b"", "en", "en", b"LABEL=Video conference:"),
+    ):
+        octets = b"Content-Language: " + tag + b"\r\n" + invitation()
+        settings = replace(SETTINGS, language=setting)
+        found = judge(octets, ANNA, settings, BEFORE)
+        assert isinstance(found, tuple)
+        assert found[1].language == language
+        changes = change(octets, found[0], settings, TOKEN)
+        assert not isinstance(changes, str)
+        assert title in unfolded(changes.applied(octets))
+
+
+def test_an_update_in_another_language_replaces_the_block() -> None:
+    """The fences are found again: the text is the message's, stands there once, and then stays (law 3)."""
+    rich = b"X-ALT-DESC;FMTTYPE=text/html:<p>Plan</p>"
+    html = part(b"<html><body><p>Plan</p></body></html>\r\n", b"text/html; charset=UTF-8", b"quoted-printable")
+    parts = (part(b"Plan\r\n", b"text/plain; charset=UTF-8"), html, part(calendar(b"DESCRIPTION:Plan", rich), CALENDAR))
+    octets = message(*parts)
+
+    def given(octets: bytes) -> bytes:
+        found = judge(octets, ANNA, SETTINGS, BEFORE)
+        assert isinstance(found, tuple)
+        changes = change(octets, found[0], SETTINGS, TOKEN)
+        assert not isinstance(changes, str)
+        return changes.applied(octets)
+
+    english = given(octets)
+    german = b"Content-Language: de\r\n" + english
+    result = given(german)
+    assert given(result) == result
+    text = unfolded(result).replace(b"=\r\n", b"")
+    assert (text.count(FENCE), text.count(b"<!--notes2conf-->")) == (4, 2)
+    assert (text.count(b"Teilnehmen:"), text.count(b">An der Videokonferenz teilnehmen</a>")) == (2, 2)
+    assert b"waiting room" not in text
+    assert given(result.removeprefix(b"Content-Language: de\r\n")) == english

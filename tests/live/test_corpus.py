@@ -19,6 +19,7 @@ import pytest
 from notes2conf_milter.address import UnixAddress
 from notes2conf_milter.core.edits import apply
 from notes2conf_milter.core.invitation import Invitation, read
+from notes2conf_milter.core.language import language_of
 from notes2conf_milter.core.policy import PolicySettings
 from notes2conf_milter.core.rewrite import Job, rewrite
 from notes2conf_milter.core.wording import WORDINGS
@@ -116,7 +117,8 @@ def test_the_corpus_crosses_a_real_postfix() -> None:
         rewritten.add(name)
         found = read(before)
         assert isinstance(found, Invitation), name
-        job = Job(BASE_URL, the_token(after, BASE_URL), WORDINGS["en"])
+        language = language_of(before, found.root, found.copies[0].calendar) or "en"
+        job = Job(BASE_URL, the_token(after, BASE_URL), WORDINGS.get(language, WORDINGS["en"]))
         if after != apply(before, rewrite(before, found, job)):
             wrong.append(name)
     assert wrong == []

@@ -31,6 +31,7 @@ NAMES = st.sampled_from(
     + [
         b"X-ALT-DESC;FMTTYPE=text/html",
         b"STYLED-DESCRIPTION;VALUE=TEXT",
+        b"STYLED-DESCRIPTION;FMTTYPE=text/plain",
         b"X-LOTUS-UPDATE-WISL",
         b"COMMENT",
         b"location",

@@ -15,6 +15,7 @@ from notes2conf_milter.core.envelope import Door, Envelope
 from notes2conf_milter.core.invitation import Invitation, read
 from notes2conf_milter.core.joinlink import own_join_link
 from notes2conf_milter.core.keyword import cuts, keyword_pattern
+from notes2conf_milter.core.language import content_language, language_of
 from notes2conf_milter.core.message import MessageTooComplex, header_fields, parse
 from notes2conf_milter.core.occurrences import ScheduleError, schedule
 from notes2conf_milter.core.policy import PolicySettings, Trigger, before_body, decide, plainly_no_calendar
@@ -116,6 +117,7 @@ def everything(octets: bytes) -> None:
         pass
     else:
         decide(envelope, octets, found, rules, own_link=OWN, over_at=times.over_at, now=1_772_436_600)
+    language_of(octets, found.root, found.copies[0].calendar)
     for keyword in (None, KEYWORD):
         wanted = job(keyword)
         result = apply(octets, rewrite(octets, found, wanted))
@@ -148,6 +150,7 @@ def test_law_4_damaged_messages_have_an_answer(octets: bytes) -> None:
 def test_law_4_any_octets_have_an_answer(octets: bytes) -> None:
     """Neither as a message nor as a calendar do octets make the core raise."""
     everything(octets)
+    content_language(octets)
     everything(
         b"Content-Type: text/calendar\r\n\r\nBEGIN:VCALENDAR\r\nMETHOD:REQUEST\r\nBEGIN:VEVENT\r\nUID:1\r\n"
         b"ORGANIZER:mailto:a@example.org\r\n" + octets + b"\r\nEND:VEVENT\r\nEND:VCALENDAR\r\n"
