@@ -140,9 +140,9 @@ class MailFlow:
         outcome = self._before_body(envelope, header)
         return None if outcome is None else self._answer(envelope, outcome)
 
-    def _before_body(self, envelope: Envelope, header: bytes) -> Outcome | None:
+    def _before_body(self, envelope: Envelope, header: bytes, policy: PolicySettings | None = None) -> Outcome | None:
         try:
-            reason = before_body(envelope, header, self._settings.policy)
+            reason = before_body(envelope, header, policy or self._settings.policy)
         except MessageTooComplex:
             reason = Reason.TOO_COMPLEX
         except Exception as error:  # noqa: BLE001 - law 1: what we do not understand goes on untouched or waits
@@ -208,7 +208,8 @@ class MailFlow:
             return Outcome(Verdict.PASS, Reason.TOO_LARGE)
         long = len(message) > _LONG_LOOK  # then other messages go on meanwhile
         if not (await asyncio.to_thread(self._worth_reading, message) if long else self._worth_reading(message)):
-            return Outcome(Verdict.PASS, Reason.NO_CALENDAR)  # most mail with parts, without a change of processes
+            # Most mail with parts, without a change of processes.
+            return self._sealed(envelope, message) or Outcome(Verdict.PASS, Reason.NO_CALENDAR)
         sitting = self._work.sitting(message)
         try:
             found = await sitting.judge(envelope, self._clock())
@@ -236,6 +237,13 @@ class MailFlow:
             return Outcome(Verdict.DROP, Reason.SENDER_NOT_ORGANIZER)
         async with self._alone(found.page.organizer.address, found.uid):
             return await self._make_conference(envelope, found)
+
+    def _sealed(self, envelope: Envelope, message: bytes) -> Outcome | None:
+        """Answer for a message of which more was wanted than its header, in case it was an invitation."""
+        if not self._settings.policy.tell_organizer:
+            return None
+        header = message[: header_fields(message).body_start]
+        return self._before_body(envelope, header, replace(self._settings.policy, tell_organizer=False))
 
     def _worth_reading(self, message: bytes) -> bool:
         return may_hold_calendar(message) or (self._settings.policy.tell_organizer and may_be_skipped(message))

@@ -47,7 +47,9 @@ WITHOUT_MILTERS = {"smtpd_milters": "", "receive_override_options": "no_milters"
 NOT_YET = re.compile(r"connect to Milter service \S+: (No such file or directory|Connection refused)$")
 
 _POLL = 0.02
-_ANSWER = re.compile(r"^INFO notes2conf\.mail: queue_id=(\S+) door=(\S+) verdict=(\S+) reason=(\S+)$", re.MULTILINE)
+_ANSWER = re.compile(
+    r"^INFO notes2conf\.mail: queue_id=(\S+) door=(\S+) verdict=(\S+) reason=(\S+)(?: repairs=\S+)?$", re.MULTILINE
+)
 _NOTES_UID = b"7C41D0B35E2F98A6C1258DA50042B1F3"  # of the golden message that `invitation` starts from
 
 

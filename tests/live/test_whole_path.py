@@ -216,14 +216,21 @@ def test_the_pages_lead_from_waiting_to_the_conference(site: Site) -> None:
 
 
 def test_an_update_keeps_the_link(site: Site) -> None:
-    """A rescheduled meeting has the link that it had, also after a purge, and its organizer gets no second start mail."""
+    """A rescheduled meeting has its link, also after a purge; the organizer is told of the move, with the same link."""
     meeting = Meeting.new()
     later = replace(meeting, start=meeting.start + timedelta(hours=2), end=meeting.end + timedelta(hours=2))
     with site.mail() as mail, site.web():
         site.send(invitation(meeting))
-        join = gateway.the_token(of_anna(site.arrived(2)).octets, site.base_url)
+        arrived = site.arrived(2)
+        join = gateway.the_token(of_anna(arrived).octets, site.base_url)
         site.send(invitation(later, sequence=1))
-        updated = of_anna(site.arrived(3))
+        arrived = site.arrived(4)
+        first, second = gateway.start_mails(arrived)
+        assert gateway.the_token(second.octets, site.base_url, "s") == gateway.the_token(
+            first.octets, site.base_url, "s"
+        )
+        assert gateway.parsed(second.octets)["References"] == gateway.parsed(first.octets)["Message-ID"]
+        updated = of_anna(arrived)
         assert b"SEQUENCE:1\r\n" in updated.octets
         assert len(gateway.tokens(updated.octets, site.base_url)) == 9
         assert gateway.the_token(updated.octets, site.base_url) == join
