@@ -110,6 +110,9 @@ async def flow_for(case: Case, *, allowed: bool | None = None) -> AsyncIterator[
         allowed_networks=networks,
         trigger=Trigger(settings.get("trigger", "always")),
         keyword=settings.get("keyword", "@meet"),
+        conference_addresses=frozenset(settings.get("conference_addresses", [])),
+        most_attendees=settings.get("most_attendees", 500),
+        tell_organizer=settings.get("tell_organizer", True),
     )
     repairs = Repairs(**{name: Mode(value) for name, value in settings.get("repairs", {}).items()})
     wordings = WORDINGS | {name: _wording(values) for name, values in settings.get("templates", {}).items()}
