@@ -20,10 +20,11 @@ from typing import Any, BinaryIO, TypeVar
 import click
 
 from notes2conf_milter import checkup, daemon, demo
-from notes2conf_milter.config import SETTINGS, ConfigError, Settings, load
+from notes2conf_milter.config import ConfigError, Settings, load
 from notes2conf_milter.core.edits import apply
 from notes2conf_milter.core.verdict import Verdict
 from notes2conf_milter.journal import Journal
+from notes2conf_milter.settings import SETTINGS
 from notes2conf_milter.store import EpochFile, StoreError, StoreSetupError, new_keys, purge
 from notes2conf_milter.store.keys import EPOCH_NAME, MAIL_KEY_NAME
 from notes2conf_milter.trial import explanation, try_message

@@ -20,6 +20,7 @@ LAYERS = {
     "config": 3,
     "journal": 3,
     "readers": 4,
+    "settings": 4,
     "templates": 4,
     "milter": 3,
     "smtp.server": 3,

@@ -13,8 +13,9 @@ from click.testing import CliRunner, Result
 from notes2conf_milter import config
 from notes2conf_milter.address import InetAddress, UnixAddress
 from notes2conf_milter.cli import main
-from notes2conf_milter.config import SETTINGS, ConfigError, Settings, load
+from notes2conf_milter.config import ConfigError, Settings, load
 from notes2conf_milter.core.policy import Trigger
+from notes2conf_milter.settings import SETTINGS
 
 ROOT = Path(__file__).parent.parent
 SHIPPED = ROOT / "config" / "notes2conf.toml"

@@ -16,9 +16,9 @@ import click
 import pytest
 
 from notes2conf_milter.cli import main
-from notes2conf_milter.config import SETTINGS
 from notes2conf_milter.core.verdict import Reason
 from notes2conf_milter.demo import invitation
+from notes2conf_milter.settings import SETTINGS
 from tests.live.postfix import Client, Listener, Postfix, directory, free_ports, send
 from tests.live.sink import Sink
 from tests.test_cli import running

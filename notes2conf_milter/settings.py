@@ -1,0 +1,257 @@
+"""Every setting: its key, its default, how it is read, what it means.
+
+In:  nothing. Out: `SETTINGS`. config/notes2conf.toml is this table in words; a test keeps the two equal.
+Fails: never; `Setting.read` raises ValueError with what is allowed.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from notes2conf_milter import readers as kind
+from notes2conf_milter.core.repairs import Mode
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One setting. read: turns the TOML value into ours, or raises ValueError with what is allowed. option: its name there."""
+
+    key: str
+    default: Any
+    read: Callable[[Any], Any]
+    meaning: str
+    option: str = ""
+
+
+_MODES = tuple(mode.value for mode in Mode)
+_LOOPBACK = ["127.0.0.0/8", "::1/128"]
+
+SETTINGS: tuple[Setting, ...] = (
+    Setting(
+        "base_url",
+        "",
+        kind.optional(kind.base_url),
+        "Where guests reach the waiting room; every link begins with it.",
+        "--base-url",
+    ),
+    Setting(
+        "language",
+        "en",
+        kind.line,
+        "Language of the text put into invitations, and of mails about them, where an invitation does not say its own.",
+    ),
+    Setting(
+        "text.templates",
+        "",
+        kind.optional(kind.path),
+        'Folder of own texts for invitations, a file for each language, as de.toml; "": the built-in ones.',
+    ),
+    Setting(
+        "links",
+        "meeting",
+        kind.choice("meeting", "attendee"),
+        "Whether all guests of a meeting have one link, or each an own one where each gets a copy of the message.",
+    ),
+    Setting(
+        "state_dir",
+        "/var/lib/notes2conf",
+        kind.path,
+        "Folder of the database and, unless named below, of the keys.",
+        "--state",
+    ),
+    Setting(
+        "keys.mail",
+        "",
+        kind.optional(kind.path),
+        'The mail key; "": mail-key in state_dir, or the systemd credential.',
+    ),
+    Setting(
+        "keys.epoch",
+        "",
+        kind.optional(kind.path),
+        'The epoch secret, to be kept out of every backup; "": epoch in state_dir.',
+    ),
+    Setting(
+        "policy.organizer_domains",
+        [],
+        kind.list_of(kind.domain),
+        'Domains of the own organizers; ".example.org" means every subdomain.',
+        "--organizer-domain",
+    ),
+    Setting(
+        "policy.allowed_networks",
+        [],
+        kind.list_of(kind.network),
+        "Networks from which own organizers send. Loopback is not among them unless you say so.",
+        "--allow-network",
+    ),
+    Setting(
+        "policy.allow_authenticated",
+        True,
+        kind.flag,
+        "Also take invitations from clients that authenticated themselves.",
+    ),
+    Setting(
+        "policy.sender",
+        "envelope",
+        kind.choice("envelope", "from"),
+        "What must be the ORGANIZER: the envelope sender, or From where your servers rewrite envelopes. "
+        "Mind: mail that a server forwards by itself has an allowed client and a From that anyone can forge.",
+    ),
+    Setting(
+        "policy.trigger",
+        "always",
+        kind.choice("always", "keyword", "never"),
+        "Which invitations get a link. A meeting that has one keeps it, whatever stands here later.",
+    ),
+    Setting(
+        "policy.keyword",
+        "@meet",
+        kind.keyword,
+        "The word in LOCATION or SUMMARY that asks for a link; it is taken out again.",
+    ),
+    Setting("policy.opt_out_keyword", "@nomeet", kind.keyword, "The word in LOCATION or SUMMARY that asks for none."),
+    Setting(
+        "policy.known_conferences",
+        [],
+        kind.list_of(kind.conference),
+        "Further conference services: an invitation with a link to one is left alone. host/path, `*.` for subdomains.",
+    ),
+    Setting(
+        "policy.without_store",
+        "defer",
+        kind.choice("defer", "pass"),
+        "What becomes of an invitation while the store of meetings cannot be used: it waits, or it goes on without a link.",
+    ),
+    Setting(
+        "policy.tell_organizer",
+        True,
+        kind.flag,
+        "Tell own organizers by mail when their invitation is signed, encrypted or unreadable, and so goes on without a link.",
+    ),
+    Setting(
+        "repairs.multipart_related",
+        "report",
+        kind.choice(*_MODES),
+        "A calendar that Domino wraps in multipart/related, so that Outlook shows its raw text: becomes multipart/alternative.",
+    ),
+    Setting(
+        "repairs.rdate",
+        "report",
+        kind.choice(*_MODES),
+        "A series that Notes sends as a list of dates (RDATE), which Outlook refuses: becomes a rule with the same dates.",
+    ),
+    Setting(
+        "milter.listen",
+        [],
+        kind.list_of(kind.milter_socket),
+        "Sockets of the milter door: unix:PATH or inet:HOST:PORT.",
+        "--milter",
+    ),
+    Setting(
+        "milter.socket_mode",
+        "",
+        kind.optional(kind.permissions),
+        'Permissions of a unix socket, as "0660"; "": started by root, 0660 for the group postfix where there is one; '
+        "else what the umask leaves of 0777.",
+    ),
+    Setting(
+        "smtp.listen",
+        "",
+        kind.optional(kind.tcp_socket),
+        'Socket of the SMTP door, HOST:PORT; "": no SMTP door.',
+        "--smtp",
+    ),
+    Setting(
+        "smtp.next_hop",
+        "",
+        kind.optional(kind.tcp_socket),
+        "Where the SMTP door hands mail on, HOST:PORT.",
+        "--next-hop",
+    ),
+    Setting(
+        "smtp.peers",
+        _LOOPBACK,
+        kind.list_of(kind.network),
+        "Clients that the SMTP door serves; all others get 554.",
+    ),
+    Setting(
+        "smtp.xforward_peers",
+        [],
+        kind.list_of(kind.network),
+        "Those of smtp.peers that are filters of your Postfix: they say with XFORWARD who the client of a message is.",
+    ),
+    Setting("smtp.hostname", "", kind.host_name, 'The name in our greeting and EHLO; "": this host\'s name.'),
+    Setting(
+        "conference.addresses",
+        [],
+        kind.list_of(kind.mail_address),
+        "Addresses that an organizer invites like a room to get a conference, under any policy.trigger.",
+    ),
+    Setting(
+        "conference.listen",
+        "",
+        kind.optional(kind.milter_socket),
+        'Socket on which Postfix delivers mail to these addresses by LMTP, unix:PATH or inet:HOST:PORT; "": none.',
+    ),
+    Setting(
+        "conference.reply",
+        False,
+        kind.flag,
+        "Accept invitations in the name of the conference address, as a room does.",
+    ),
+    Setting(
+        "conference.internal_domains",
+        [],
+        kind.list_of(kind.domain),
+        "Domains whose invitations never come by here: their attendees get the join link in a mail of its own.",
+    ),
+    Setting(
+        "start_mail.relay",
+        "",
+        kind.optional(kind.tcp_socket),
+        "The Postfix listener without milters that takes start mails, HOST:PORT; "
+        '"": smtp.next_hop, or 127.0.0.1:10026 where there is none.',
+        "--start-mail",
+    ),
+    Setting(
+        "start_mail.from",
+        "",
+        kind.optional(kind.mail_address),
+        'From of start mails; "": no-reply@ the organizer\'s domain.',
+    ),
+    Setting("retention.grace_seconds", 0, kind.number(0, 7 * 86400), "How long a meeting is kept after its end."),
+    Setting(
+        "retention.open_series_days",
+        730,
+        kind.number(1, 730),
+        "How long a series without an end is kept after the newest message of its organizer.",
+    ),
+    Setting("limits.message_octets", 26_214_400, kind.number(65_536, 268_435_456), "Larger messages pass unread."),
+    Setting("limits.attendees", 500, kind.number(1, 2000), "An invitation to more attendees gets no link."),
+    Setting(
+        "limits.meetings_per_hour", 100, kind.number(1, 10_000), "New meetings with a link that one organizer may make."
+    ),
+    Setting("limits.processing_seconds", 60, kind.number(1, 280), "A message that takes longer is deferred."),
+    Setting("limits.idle_seconds", 7210, kind.number(60, 86_400), "A connection that is silent for longer is closed."),
+    Setting(
+        "web.listen",
+        "127.0.0.1:8080",
+        kind.tcp_socket,
+        "Socket of the waiting room, behind a proxy with TLS.",
+        "--listen",
+    ),
+    Setting(
+        "web.jitsi_url",
+        "",
+        kind.optional(kind.jitsi_server),
+        "The Jitsi server on which conferences open.",
+        "--jitsi-url",
+    ),
+    Setting(
+        "log.level",
+        "info",
+        kind.choice("debug", "info", "warning", "error"),
+        "How much is logged; no level logs personal data.",
+    ),
+)
