@@ -194,7 +194,9 @@ async def web_service(settings: Settings) -> AsyncIterator[InetAddress]:
     """Run the waiting room inside the block; yields where it listens."""
     settings.need("base_url", settings.base_url, "web")
     settings.need("web.jitsi_url", settings.web_jitsi_url, "web")
-    web_settings = WebSettings(settings.base_url or "", letter_language(settings.language))
+    web_settings = WebSettings(
+        settings.base_url or "", letter_language(settings.language), grace=settings.retention_grace_seconds
+    )
     app = create_app(web_settings, open_links(settings), (Jitsi(settings.web_jitsi_url or ""),), now)
     server = WebServer()
     await server.start(settings.web_listen, app, web_settings)

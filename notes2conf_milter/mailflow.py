@@ -115,7 +115,7 @@ class MailFlow:
         self._own_mail = None
         if hand_over is not None:
             sender, language = settings.own_mail_from, settings.language
-            self._own_mail = OwnMail(settings.base_url, sender, language, hand_over, clock)
+            self._own_mail = OwnMail(settings.base_url, sender, language, hand_over, clock, settings.grace_seconds)
         self._announcer = Announcer(
             self._own_mail,
             store,

@@ -44,15 +44,22 @@ class OwnMail:
     """Writes them. sender: From, None for no-reply@ the organizer's domain. language: where a message is in none
     that we write.
 
-    hand_over: sends a mail (recipient, message). clock: seconds since 1970 UTC.
+    hand_over: sends a mail (recipient, message). clock: seconds since 1970 UTC. grace: seconds that links outlive a meeting.
     """
 
     def __init__(
-        self, base_url: str, sender: str | None, language: str, hand_over: HandOver, clock: Callable[[], int]
+        self,
+        base_url: str,
+        sender: str | None,
+        language: str,
+        hand_over: HandOver,
+        clock: Callable[[], int],
+        grace: int = 0,
     ) -> None:
         self._base_url, self._sender, self._language = base_url, sender, language
         self._hand_over = hand_over
         self._clock = clock
+        self._grace = grace
         self._skipped: OrderedDict[str, None] = OrderedDict()
         self._waiting: set[asyncio.Task[None]] = set()
 
@@ -71,6 +78,7 @@ class OwnMail:
             letter_language(language, self._language),
             moved,
             first if moved or again else "",
+            self._grace,
         )
         return await self._send("start mail", page.organizer.address, start_mail(mail))
 
@@ -86,6 +94,7 @@ class OwnMail:
                 self._message_id("join", page, links.start_token, one.address.lower()),
                 self._clock(),
                 letter_language(language, self._language),
+                self._grace,
             )
             for one, token in tokens.items()
         }

@@ -12,6 +12,7 @@ from notes2conf_milter.core.letter import (
     Block,
     Letter,
     button,
+    coming,
     compose,
     facts,
     greeting,
@@ -21,13 +22,14 @@ from notes2conf_milter.core.letter import (
     spoken,
 )
 from notes2conf_milter.core.meeting import Page, Person
+from notes2conf_milter.core.times import after_end
 
 
 @dataclass(frozen=True, slots=True)
 class JoinMail:
     """One mail to an attendee. join_url: None says that the conference is off. date: seconds since 1970 UTC.
 
-    sender: the From address. language: "en" or "de".
+    sender: the From address. language: "en" or "de". grace: seconds that the link outlives the meeting.
     """
 
     page: Page
@@ -37,6 +39,7 @@ class JoinMail:
     message_id: str
     date: int
     language: str
+    grace: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +73,7 @@ _TEXTS = {
         button="Join the video conference",
         room="Until the organizer opens the conference, the link leads to a waiting room.",
         calendar="The invitation itself is in your calendar; there you accept or decline it.",
-        forget="The link stops working when the meeting is over; what was kept for it is then deleted.",
+        forget="The link stops working {end}; what was kept for it is then deleted.",
     ),
     "de": _Texts(
         name="Videokonferenz",
@@ -85,7 +88,7 @@ _TEXTS = {
         button="An der Videokonferenz teilnehmen",
         room="Bis die Konferenz eröffnet wird, führt der Link in einen Warteraum.",
         calendar="Die Einladung selbst steht in Ihrem Kalender; dort sagen Sie zu oder ab.",
-        forget="Der Link gilt bis zum Ende der Besprechung; danach wird gelöscht, was dafür gespeichert war.",
+        forget="Der Link verliert {end} seine Gültigkeit; dann wird gelöscht, was dafür gespeichert war.",
     ),
 }
 
@@ -95,7 +98,8 @@ def join_mail(mail: JoinMail) -> bytes:
     texts, page = _TEXTS[mail.language], mail.page
     subject = one_line(page.subject) or texts.what
     organizer = one_line(page.organizer.name) or page.organizer.address
-    named = ((texts.what, subject), (texts.time, spoken(page.times[0], mail.language) if page.times else ""))
+    shown = coming(page.times, mail.date)
+    named = ((texts.what, subject), (texts.time, spoken(shown, mail.language) if shown else ""))
     about = facts((*named, (texts.who, organizer)), *([texts.series] if page.recurring and mail.join_url else []))
     blocks: tuple[Block, ...]
     if mail.join_url is None:
@@ -103,7 +107,7 @@ def join_mail(mail: JoinMail) -> bytes:
     else:
         title = texts.subject
         blocks = (paragraph(texts.intro), button(texts.button, mail.join_url), about, paragraph(texts.room))
-        blocks += (paragraph(texts.calendar), small(texts.forget))
+        blocks += (paragraph(texts.calendar), small(texts.forget.format(end=after_end(mail.grace, mail.language))))
     return compose(
         Letter(
             mail.sender,

@@ -142,6 +142,11 @@ def spoken(occurrence: Occurrence, language: str) -> str:
     return ", ".join(part for part in (said.date, said.time, said.zone) if part)
 
 
+def coming(times: tuple[Occurrence, ...], now: int) -> Occurrence | None:
+    """Return the current or next of some occurrences, else the last one. now: seconds since 1970 UTC."""
+    return next((one for one in times if one.end > now), times[-1] if times else None)
+
+
 def one_line(text: str) -> str:
     """Return `text` on one line, without control characters, at most 250 characters.
 

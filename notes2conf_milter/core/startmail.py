@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from notes2conf_milter.core.letter import (
     Letter,
     button,
+    coming,
     compose,
     facts,
     greeting,
@@ -21,6 +22,7 @@ from notes2conf_milter.core.letter import (
     spoken,
 )
 from notes2conf_milter.core.meeting import Occurrence, Page
+from notes2conf_milter.core.times import after_end
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +30,7 @@ class StartMail:
     """One start mail. date: seconds since 1970 UTC. sender: the From address. language: "en" or "de".
 
     moved: an occurrence as it was and as it is now, where the meeting has been moved. refers_to: the Message-ID of the first
-    start mail, or "".
+    start mail, or "". grace: seconds that the links outlive the meeting.
     """
 
     page: Page
@@ -40,6 +42,7 @@ class StartMail:
     language: str
     moved: tuple[Occurrence, ...] = ()
     refers_to: str = ""
+    grace: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +52,7 @@ class _Texts:
     moved_subject: str
     intro: str
     moved: str
+    date_moved: str
     what: str
     time: str
     series: str
@@ -66,6 +70,7 @@ _TEXTS = {
         moved_subject="Moved, start link: {subject}",
         intro="your invitation has been given a video conference. With this link you start it:",
         moved="your meeting has been moved; before, it was on {before}. The links are the same. With this one you start it:",
+        date_moved="a date of your series has been moved; before, it was on {before}. With the same link you start it:",
         what="Meeting",
         time="When",
         series="This is a series. The same link starts every date.",
@@ -73,7 +78,7 @@ _TEXTS = {
         keep="Whoever has this link can start the conference. Please do not forward it.",
         guests="Your guests have this link in their invitation; until you start, it leads to a waiting room",
         again="To get this mail again, send the invitation once more without a change.",
-        forget="The links stop working when the meeting is over; what was kept for them is then deleted.",
+        forget="The links stop working {end}; what was kept for them is then deleted.",
     ),
     "de": _Texts(
         name="Videokonferenz",
@@ -81,6 +86,7 @@ _TEXTS = {
         moved_subject="Verlegt, Startlink: {subject}",
         intro="Ihre Einladung hat eine Videokonferenz erhalten. Mit diesem Link starten Sie sie:",
         moved="Ihre Besprechung wurde verlegt; vorher war sie am {before}. Die Links bleiben. Mit diesem starten Sie sie:",
+        date_moved="ein Termin Ihrer Serie wurde verlegt; vorher war er am {before}. Derselbe Link startet ihn:",
         what="Besprechung",
         time="Wann",
         series="Dies ist eine Serie. Derselbe Link startet jeden Termin.",
@@ -88,7 +94,7 @@ _TEXTS = {
         keep="Wer diesen Link hat, kann die Konferenz starten. Bitte leiten Sie ihn nicht weiter.",
         guests="Ihre Gäste haben diesen Link in der Einladung; bis Sie starten, führt er in einen Warteraum",
         again="Sie brauchen diese Mail noch einmal? Senden Sie die Einladung ohne Änderung erneut.",
-        forget="Die Links gelten bis zum Ende der Besprechung; danach wird gelöscht, was dafür gespeichert war.",
+        forget="Die Links verlieren {end} ihre Gültigkeit; dann wird gelöscht, was dafür gespeichert war.",
     ),
 }
 
@@ -97,20 +103,21 @@ def start_mail(mail: StartMail) -> bytes:
     """Return the octets of a start mail."""
     texts = _TEXTS[mail.language]
     subject = one_line(mail.page.subject) or texts.what
-    times = (*mail.moved[1:], *mail.page.times)
-    moved = texts.moved.format(before=spoken(mail.moved[0], mail.language)) if mail.moved else texts.intro
+    shown = mail.moved[1] if mail.moved else coming(mail.page.times, mail.date)
+    told = texts.date_moved if mail.page.recurring else texts.moved
+    moved = told.format(before=spoken(mail.moved[0], mail.language)) if mail.moved else texts.intro
     blocks = (
         greeting(mail.page.organizer.name, mail.language),
         paragraph(moved),
         button(texts.button, mail.start_url),
         facts(
-            ((texts.what, subject), (texts.time, spoken(times[0], mail.language) if times else "")),
+            ((texts.what, subject), (texts.time, spoken(shown, mail.language) if shown else "")),
             *([texts.series] if mail.page.recurring else []),
         ),
         paragraph(texts.keep),
         link(texts.guests, mail.join_url),
         small(texts.again),
-        small(texts.forget),
+        small(texts.forget.format(end=after_end(mail.grace, mail.language))),
     )
     return compose(
         Letter(

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from notes2conf_milter.core.times import when
+from notes2conf_milter.core.times import after_end, when
 from notes2conf_milter.core.waitingroom import State
 from notes2conf_milter.web.forms import OpenForm
 from notes2conf_milter.web.texts import LANGUAGES, TEXTS, Notice
@@ -31,7 +31,8 @@ class Assets:
 class Pages:
     """Renders every page. Notices are rendered once, here: so a page that reports a failure cannot fail."""
 
-    def __init__(self, assets: Assets) -> None:
+    def __init__(self, assets: Assets, grace: int = 0) -> None:
+        """grace: seconds that pages outlive their meeting."""
         self._templates = Environment(
             loader=PackageLoader("notes2conf_milter.web"),
             autoescape=True,
@@ -41,6 +42,7 @@ class Pages:
             lstrip_blocks=True,
         )
         self._templates.globals["assets"] = assets
+        self._templates.globals["deleted"] = {language: after_end(grace, language) for language in LANGUAGES}
         self._notices = {
             (notice, language): self._notice(notice, language) for notice in Notice for language in LANGUAGES
         }

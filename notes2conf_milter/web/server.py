@@ -47,13 +47,14 @@ class WebSettings:
 
     base_url: what the links begin with, without a final slash; a path in it is stripped by the proxy before us.
     language: "en" or "de", for browsers that wish neither. max_connections: keep it below the limit of open files.
-    keep_alive: seconds for which an idle connection stays open.
+    keep_alive: seconds for which an idle connection stays open. grace: seconds that pages outlive their meeting.
     """
 
     base_url: str
     language: str = "en"
     max_connections: int = 800
     keep_alive: int = 15
+    grace: int = 0
 
 
 def create_app(
@@ -66,7 +67,7 @@ def create_app(
     visits = Visits(store, services, clock, draw=lambda: token_from(secrets.token_bytes(TOKEN_OCTETS)))
     static, assets = _static(urlsplit(settings.base_url).path.rstrip("/"))
     thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="web-store")
-    site = Site(visits, Pages(assets), static, thread, settings.language)
+    site = Site(visits, Pages(assets, settings.grace), static, thread, settings.language)
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:

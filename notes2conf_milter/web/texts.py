@@ -73,7 +73,7 @@ _EN = Texts(
     enter="Enter the conference",
     host_only="This page is for you, the organizer. Whoever has its address can start the conference: "
     "please keep it to yourself.",
-    forgets="What you see here is deleted when the meeting is over. This page sets no cookies.",
+    forgets="What you see here is deleted {end}. This page sets no cookies.",
     notices={
         Notice.GONE: ("Not valid", "This link is not valid, or no longer valid."),
         Notice.REFUSED: (
@@ -115,7 +115,7 @@ _DE = Texts(
     enter="Konferenz betreten",
     host_only="Diese Seite ist nur für Sie als einladende Person. Wer ihre Adresse hat, kann die Konferenz starten: "
     "Bitte geben Sie sie nicht weiter.",
-    forgets="Was hier steht, wird nach dem Ende der Besprechung gelöscht. Diese Seite setzt keine Cookies.",
+    forgets="Was hier steht, wird {end} gelöscht. Diese Seite setzt keine Cookies.",
     notices={
         Notice.GONE: ("Nicht gültig", "Dieser Link ist nicht oder nicht mehr gültig."),
         Notice.REFUSED: (

@@ -79,3 +79,19 @@ def test_what_stands_in_html_is_escaped() -> None:
     assert html is not None
     assert "<script" not in html.get_content()
     assert "<b>A" not in html.get_content()
+
+
+@pytest.mark.parametrize("language", ["en", "de"])
+def test_a_grace_time_is_stated(language: str) -> None:
+    """Where the mail says when it is all deleted."""
+    text = start_mail(replace(MAIL, language=language, grace=1800)).decode()
+    assert {"en": "30 minutes after", "de": "30 Minuten nach"}[language] in text
+
+
+def test_of_a_series_it_names_the_next_date() -> None:
+    """Not the first one, when that is over; a moved date is a date."""
+    first = PAGE.times[0]
+    later = replace(first, start=first.start + 7 * 86_400, end=first.end + 7 * 86_400)
+    series = replace(PAGE, times=(first, later), recurring=True)
+    assert b"9 March 2026" in start_mail(replace(MAIL, page=series, date=first.end))
+    assert b"a date of your series" in start_mail(replace(MAIL, page=series, moved=(first, later)))

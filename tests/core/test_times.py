@@ -3,8 +3,10 @@
 import re
 from datetime import datetime
 
+import pytest
+
 from notes2conf_milter.core.meeting import Occurrence
-from notes2conf_milter.core.times import When, when
+from notes2conf_milter.core.times import When, after_end, when
 from tests.web.house import HOUR, MONDAY
 
 
@@ -68,3 +70,18 @@ def test_whole_days() -> None:
 def test_machines_can_read_it() -> None:
     found = when(Occurrence(MONDAY, MONDAY + HOUR, "Europe/Berlin"), "en")
     assert datetime.fromisoformat(found.machine).timestamp() == MONDAY
+
+
+@pytest.mark.parametrize(
+    ("grace", "english", "german"),
+    [
+        (0, "when the meeting is over", "mit dem Ende der Besprechung"),
+        (1, "1 second after the meeting is over", "1 Sekunde nach dem Ende der Besprechung"),
+        (1800, "30 minutes after the meeting is over", "30 Minuten nach dem Ende der Besprechung"),
+        (3600, "1 hour after the meeting is over", "1 Stunde nach dem Ende der Besprechung"),
+        (172_800, "2 days after the meeting is over", "2 Tage nach dem Ende der Besprechung"),
+    ],
+)
+def test_when_it_is_deleted(grace: int, english: str, german: str) -> None:
+    """To the second, in the largest unit that fits."""
+    assert (after_end(grace, "en"), after_end(grace, "de")) == (english, german)
