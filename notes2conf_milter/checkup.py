@@ -10,7 +10,7 @@ import shutil
 import subprocess
 from dataclasses import dataclass
 from enum import Enum
-from ipaddress import ip_address
+from ipaddress import IPv4Network, IPv6Network, ip_address
 from pathlib import Path
 
 from notes2conf_milter.address import InetAddress, UnixAddress
@@ -44,6 +44,7 @@ def check(settings: Settings) -> list[Finding]:
         *_advice(settings),
         *_languages(settings),
         *_sockets(settings),
+        *_doors(settings),
         *_postfix(),
     ]
 
@@ -54,8 +55,8 @@ def _needed(settings: Settings) -> list[Finding]:
         found.append(Finding(Weight.ERROR, "base_url is not set: no link could be built"))
     if not settings.policy.organizer_domains:
         found.append(Finding(Weight.ERROR, "policy.organizer_domains is empty: no invitation would get a link"))
-    if not settings.milter_listen and settings.smtp_listen is None:
-        found.append(Finding(Weight.ERROR, "no door: set milter.listen or smtp.listen"))
+    if not settings.milter_listen and settings.smtp_listen is None and settings.conference_listen is None:
+        found.append(Finding(Weight.ERROR, "no door: set milter.listen, smtp.listen or conference.listen"))
     if settings.web_jitsi_url is None:
         found.append(
             Finding(Weight.ERROR, "web.jitsi_url is not set: the web service would have no conference to open")
@@ -117,27 +118,48 @@ def _languages(settings: Settings) -> list[Finding]:
 
 
 def _sockets(settings: Settings) -> list[Finding]:
+    listening = [("milter.listen", address, "milter") for address in settings.milter_listen]
+    if settings.conference_listen is not None:
+        listening.append(("conference.listen", settings.conference_listen, "LMTP"))
     found = []
-    for address in settings.milter_listen:
+    for key, address, protocol in listening:
         if isinstance(address, UnixAddress):
             folder = Path(address.path).parent
             if not folder.is_dir():
-                found.append(Finding(Weight.ERROR, f"milter.listen {address}: the folder {folder} is not there"))
+                found.append(Finding(Weight.ERROR, f"{key} {address}: the folder {folder} is not there"))
             elif not os.access(folder, os.W_OK | os.X_OK):
-                found.append(
-                    Finding(Weight.WARNING, f"milter.listen {address}: {folder} is not writable for this user")
-                )
+                found.append(Finding(Weight.WARNING, f"{key} {address}: {folder} is not writable for this user"))
         elif _public(address):
-            found.append(
-                Finding(
-                    Weight.WARNING, f"milter.listen {address}: not loopback; anyone who reaches it can speak milter"
-                )
-            )
+            text = f"{key} {address}: not loopback; anyone who reaches it can speak {protocol}"
+            found.append(Finding(Weight.WARNING, text))
     if settings.smtp_listen is not None and _public(settings.smtp_listen):
         found.append(
             Finding(Weight.NOTE, f"smtp.listen {settings.smtp_listen.netloc}: only smtp.peers are served there")
         )
     return found
+
+
+def _doors(settings: Settings) -> list[Finding]:
+    """Say which settings have no effect without another one."""
+    found = []
+    if settings.attendee_links and settings.smtp_listen is None:
+        found.append(
+            Finding(Weight.WARNING, 'links is "attendee", but there is no SMTP door: all get the meeting\'s link')
+        )
+    outside = [one for one in settings.smtp_xforward_peers if not any(_within(one, net) for net in settings.smtp_peers)]
+    if outside:
+        text = f"smtp.xforward_peers has {', '.join(map(str, outside))}, which smtp.peers does not serve"
+        found.append(Finding(Weight.WARNING, text))
+    if settings.policy.conference_addresses and settings.conference_listen is None:
+        text = "conference.addresses without conference.listen: invited there alone, nobody gets a conference"
+        found.append(Finding(Weight.NOTE, text))
+    return found
+
+
+def _within(one: IPv4Network | IPv6Network, other: IPv4Network | IPv6Network) -> bool:
+    if isinstance(one, IPv4Network):
+        return isinstance(other, IPv4Network) and one.subnet_of(other)
+    return isinstance(other, IPv6Network) and one.subnet_of(other)
 
 
 def _public(address: InetAddress) -> bool:

@@ -11,6 +11,7 @@ from notes2conf_milter.config import Settings, load
 from notes2conf_milter.store import new_keys
 
 SHIPPED = Path(__file__).parent.parent / "config" / "templates"
+MEET = "meet@conf.example.org"
 GOOD: dict[str, Any] = {
     "base_url": "https://conf.example.org",
     "policy.organizer_domains": ["example.org"],
@@ -48,13 +49,26 @@ def test_nothing_is_said_about_a_good_house(state: Path) -> None:
     [
         ({"base_url": ""}, Weight.ERROR, "base_url"),
         ({"policy__organizer_domains": []}, Weight.ERROR, "policy.organizer_domains"),
-        ({"milter__listen": []}, Weight.ERROR, "milter.listen or smtp.listen"),
+        ({"milter__listen": []}, Weight.ERROR, "milter.listen, smtp.listen or conference.listen"),
         ({"web__jitsi_url": ""}, Weight.ERROR, "web.jitsi_url"),
         ({"policy__allowed_networks": ["127.0.0.0/8"]}, Weight.WARNING, "127.0.0.0/8"),
         ({"policy__sender": "from"}, Weight.WARNING, "policy.sender"),
         ({"base_url": "http://127.0.0.1:8080"}, Weight.WARNING, "http://"),
         ({"milter__listen": ["inet:192.0.2.1:8891"]}, Weight.WARNING, "not loopback"),
         ({"milter__listen": ["unix:/none-such/m.sock"]}, Weight.ERROR, "/none-such"),
+        ({"links": "attendee"}, Weight.WARNING, "no SMTP door"),
+        ({"smtp__xforward_peers": ["192.0.2.7/32"]}, Weight.WARNING, "smtp.peers does not serve"),
+        ({"conference__addresses": [MEET]}, Weight.NOTE, "without conference.listen"),
+        (
+            {"conference__addresses": [MEET], "conference__listen": "unix:/none-such/l.sock"},
+            Weight.ERROR,
+            "conference.listen unix:/none-such/l.sock",
+        ),
+        (
+            {"conference__addresses": [MEET], "conference__listen": "inet:192.0.2.1:24"},
+            Weight.WARNING,
+            "can speak LMTP",
+        ),
         ({"smtp__listen": "192.0.2.1:25", "smtp__next_hop": "127.0.0.1:10025"}, Weight.NOTE, "smtp.peers"),
     ],
 )
