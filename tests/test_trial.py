@@ -86,7 +86,7 @@ def test_the_mails_that_would_be_written(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("octets", "reason"),
-    [(signed(b"SUMMARY:Plan"), "signed"), (tnef(REQUEST), "no-calendar"), (encrypted(OUTER), "encrypted")],
+    [(signed(b"SUMMARY:Plan"), "signed"), (tnef(REQUEST), "tnef"), (encrypted(OUTER), "encrypted")],
     ids=["signed", "tnef", "encrypted"],
 )
 def test_why_there_is_no_link(octets: bytes, reason: str) -> None:

@@ -104,7 +104,7 @@ def _obstacle(message: bytes, root: Part, reason: Reason) -> tuple[Reason, Obsta
         case Reason.CALENDAR_UNPARSABLE | Reason.CHARSET_UNSUPPORTED:
             obstacle = Obstacle.UNREADABLE
         case Reason.NO_CALENDAR:
-            return (reason, Obstacle.TNEF, b"") if any(map(_tnef_request, _tnef_parts(message, root))) else None
+            return (Reason.TNEF, Obstacle.TNEF, b"") if any(map(_tnef_request, _tnef_parts(message, root))) else None
         case _:
             return None
     for part in root.walk():

@@ -47,6 +47,7 @@ class Reason(Enum):
     METHOD_UNCLEAR = "method-unclear"
     SIGNED = "signed"
     ENCRYPTED = "encrypted"
+    TNEF = "tnef"
     CALENDAR_UNPARSABLE = "calendar-unparsable"
     CHARSET_UNSUPPORTED = "charset-unsupported"
     SEVERAL_MEETINGS = "several-meetings"
@@ -85,17 +86,18 @@ EXPLANATIONS: dict[Reason, str] = {
     Reason.ORGANIZER_UNCLEAR: "The calendar names no ORGANIZER, several, or one without a usable mailto: address.",
     Reason.METHOD_REPLY: "An answer to an invitation (METHOD:REPLY) gets no link.",
     Reason.METHOD_COUNTER: "A counter-proposal (METHOD:COUNTER or DECLINECOUNTER) gets no link.",
-    Reason.METHOD_CANCEL: "A cancellation that changes nothing: it is older than what is known, not from the organizer, "
-    "in doubt, or its meeting is not known.",
+    Reason.METHOD_CANCEL: "A cancellation that changes nothing: it is older than what is known, or known itself, "
+    "not from the organizer, in doubt, or its meeting is not known.",
     Reason.MEETING_CANCELLED: "The organizer cancelled the meeting for everybody: its links and all that was kept are deleted.",
     Reason.ATTENDEES_CANCELLED: "The organizer cancelled the meeting for some of those invited; for the others it stays.",
-    Reason.DATE_CANCELLED: "The organizer cancelled one date of the meeting; the others stay.",
+    Reason.DATE_CANCELLED: "The organizer cancelled dates of the meeting; the others stay.",
     Reason.CANCELLED_BEFORE: "The meeting was cancelled; an invitation that is not newer does not bring it back.",
     Reason.METHOD_PUBLISH: "A published calendar (METHOD:PUBLISH) invites nobody.",
     Reason.METHOD_OTHER: "The calendar's METHOD is not REQUEST.",
     Reason.METHOD_UNCLEAR: "The calendar has no METHOD, or it contradicts the method parameter of its Content-Type.",
     Reason.SIGNED: "The message is signed; any change would break the signature.",
     Reason.ENCRYPTED: "The message is encrypted.",
+    Reason.TNEF: "The invitation is in Outlook's own format (winmail.dat, TNEF), which is left alone.",
     Reason.CALENDAR_UNPARSABLE: "The calendar cannot be read safely, so it is left alone.",
     Reason.CHARSET_UNSUPPORTED: "The calendar's charset or transfer encoding is one that is not edited.",
     Reason.SEVERAL_MEETINGS: "The message invites to several meetings (UIDs) at once.",

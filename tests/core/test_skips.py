@@ -62,8 +62,8 @@ def told(octets: bytes, envelope: Envelope = ANNA, rules: PolicySettings = RULES
     [
         (signed(SUMMARY), Reason.SIGNED, Obstacle.SIGNED),
         (signed(SUMMARY, kind=b"text/calendar; charset=UTF-8"), Reason.SIGNED, Obstacle.SIGNED),
-        (tnef(REQUEST), Reason.NO_CALENDAR, Obstacle.TNEF),
-        (tnef(b"IPM.Microsoft Schedule.MtgReq\0"), Reason.NO_CALENDAR, Obstacle.TNEF),
+        (tnef(REQUEST), Reason.TNEF, Obstacle.TNEF),
+        (tnef(b"IPM.Microsoft Schedule.MtgReq\0"), Reason.TNEF, Obstacle.TNEF),
         (BROKEN, Reason.CALENDAR_UNPARSABLE, Obstacle.UNREADABLE),
         (encrypted(OUTER), Reason.ENCRYPTED, Obstacle.ENCRYPTED),
         (encrypted(NOTES), Reason.ENCRYPTED, Obstacle.ENCRYPTED),
