@@ -62,7 +62,8 @@ def language_of(message: bytes, root: Part, calendar: Component | None = None) -
             return None  # RFC 5322 §3.6: what stands there twice may mean either
         if said and (language := content_language(said[0])) is not None:
             return language
-    texts = [value for part in shown(root) if part is not root for value in _fields(message, part, _NAME)]
+    # Whether a wrapping is repaired or not, the same texts are asked (law 3).
+    texts = [value for part in shown(root, wrapped=True) if part is not root for value in _fields(message, part, _NAME)]
     languages = {language for language in map(content_language, texts) if language is not None}
     if not languages:
         return None if calendar is None else _of_event(main_event(calendar))
