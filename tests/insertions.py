@@ -17,7 +17,7 @@ INSERTED: dict[str, dict[str, str]] = {  # what may be new, in lines that are un
     "text/calendar": {
         "LOCATION": r"(?<=\r\nLOCATION:Besprechungsraum 2\.14)\\; [^\r]*",
         "DESCRIPTION": rf"(?<=\@>\":){_FENCE}\\n[^\r]*{_FENCE}(?=\r\nSUMMARY)",
-        "CONFERENCE": r"CONFERENCE;VALUE=URI;FEATURE=AUDIO,VIDEO;LABEL=Video conference:[^\r]*\r\n",
+        "CONFERENCE": r"CONFERENCE;VALUE=URI;FEATURE=AUDIO,VIDEO;LABEL=Video(?:konferenz| conference):[^\r]*\r\n",
     },
     "image/gif": {},
 }

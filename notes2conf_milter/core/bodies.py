@@ -47,21 +47,27 @@ def body_texts(message: bytes, invitation: Invitation) -> list[bytes]:
     return [body.octets for body in bodies(message, invitation)]
 
 
-def shown(part: Part) -> list[Part]:
-    """Return the text parts that a reader shows as the message (RFC 2046 §5.1.3, §5.1.4; RFC 2387)."""
+def shown(part: Part, *, wrapped: bool = False) -> list[Part]:
+    """Return the text parts that a reader shows as the message (RFC 2046 §5.1.3, §5.1.4; RFC 2387).
+
+    wrapped: with those beside the first in a multipart/related, which are shown once that is repaired (core.related).
+    """
     if part.disposition == b"attachment":
         return []
+    inside = part.children
     match part.media_type:
         case b"text/plain" | b"text/html":
             return [part]
-        case b"multipart/alternative":
-            return [text for child in part.children for text in shown(child)]
-        case b"multipart/related":
-            return shown(part.children[0]) if part.children else []
+        case b"multipart/related" if not wrapped:
+            inside = part.children[:1]
+        case b"multipart/alternative" | b"multipart/related":
+            pass
         case b"multipart/mixed":
             # The first part that has any text is the body; what follows are attachments and footers.
-            return next((texts for texts in map(shown, part.children) if texts), [])
-    return []
+            return next(filter(None, (shown(child, wrapped=wrapped) for child in inside)), [])
+        case _:
+            return []
+    return [text for child in inside for text in shown(child, wrapped=wrapped)]
 
 
 def _body(message: bytes, part: Part) -> Body | None:

@@ -2,9 +2,9 @@
 
 In:  a message, its parts and its event. Out: the primary subtag of a language tag (RFC 5646 §2.2.1) in lower case; None
      where the message says nothing, or is of two minds.
-Asked are, in this order, and the first that says anything counts: Content-Language of the message, that of the text parts
-that are shown beside the calendar (RFC 3282), LANGUAGE of SUMMARY, then of DESCRIPTION (RFC 5545 §3.2.10), of the event
-that is read.
+Asked are, in this order, and the first that says anything counts: Content-Language of the message (RFC 3282), the sender's
+language as Notes writes it (`X-Notes-Item: de; name=$FromPreferredLanguage`), Content-Language of the text parts that are
+shown beside the calendar, LANGUAGE of SUMMARY, then of DESCRIPTION (RFC 5545 §3.2.10), of the event that is read.
 Fails: never; any octets have an answer (law 4).
 """
 
@@ -20,6 +20,8 @@ _COMMENT = re.compile(rb"\([^()\\]*(?:\\.[^()\\]*)*\)", re.DOTALL)  # RFC 5322 �
 _DEPTH = 5  # of nested comments
 # `DE_de` is no tag of RFC 5646, but producers write locales.
 _TAG = re.compile(rb"([a-z]{2,3})(?:[-_][a-z0-9]{1,8})*", re.IGNORECASE)
+_NAME = b"content-language"
+_SENDERS = b"$frompreferredlanguage"
 
 
 def primary_subtag(tag: bytes) -> str | None:
@@ -36,25 +38,40 @@ def content_language(value: bytes) -> str | None:
     return next((tag for tag in map(primary_subtag, value.split(b",")) if tag is not None), None)
 
 
+def senders_language(value: bytes) -> bytes | None:
+    r"""Return the octets that an X-Notes-Item gives for the sender's language, None when it is about something else.
+
+    Notes: value and attributes are split by semicolons, and folded between them: `de-DE;\r\n flags=44; name=…`.
+    """
+    said, *attributes = value[:_MOST].split(b";")
+    for attribute in attributes:
+        name, _, item = attribute.partition(b"=")
+        if name.strip().lower() == b"name":
+            return said if item.strip(b' \t\r\n"').lower() == _SENDERS else None
+    return None
+
+
 def language_of(message: bytes, root: Part, calendar: Component | None = None) -> str | None:
     """Return the language that a message says it is in, None when it says none or several that differ.
 
     root: the whole message. calendar: with at least one event, where one could be read.
     """
-    said = _fields(message, root)
-    if len(said) > 1:
-        return None  # RFC 5322 §3.6: what stands there twice may mean either
-    if not said or content_language(said[0]) is None:
-        said = [value for part in shown(root) if part is not root for value in _fields(message, part)]
-    languages = {tag for tag in map(content_language, said) if tag is not None}
+    items = map(senders_language, _fields(message, root, b"x-notes-item"))
+    for said in (_fields(message, root, _NAME), [value for value in items if value is not None]):
+        if len(said) > 1:
+            return None  # RFC 5322 §3.6: what stands there twice may mean either
+        if said and (language := content_language(said[0])) is not None:
+            return language
+    # Whether a wrapping is repaired or not, the same texts are asked (law 3).
+    texts = [value for part in shown(root, wrapped=True) if part is not root for value in _fields(message, part, _NAME)]
+    languages = {language for language in map(content_language, texts) if language is not None}
     if not languages:
         return None if calendar is None else _of_event(main_event(calendar))
     return languages.pop() if len(languages) == 1 else None
 
 
-def _fields(message: bytes, part: Part) -> list[bytes]:
-    fields = part.header.fields
-    return [message[one.value_start : one.value_end] for one in fields if one.name.lower() == b"content-language"]
+def _fields(message: bytes, part: Part, name: bytes) -> list[bytes]:
+    return [message[one.value_start : one.value_end] for one in part.header.fields if one.name.lower() == name]
 
 
 def _of_event(event: Component) -> str | None:

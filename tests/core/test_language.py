@@ -3,7 +3,7 @@
 import pytest
 
 from notes2conf_milter.core.invitation import read
-from notes2conf_milter.core.language import content_language, language_of, primary_subtag
+from notes2conf_milter.core.language import content_language, language_of, primary_subtag, senders_language
 from notes2conf_milter.core.message import parse
 from tests.invitations import CALENDAR, calendar, invitation, message, part, read_ok
 
@@ -80,6 +80,45 @@ def test_a_header_that_stands_there_twice_is_unclear() -> None:
     """Then nothing else is asked either."""
     twice = headed(b"Content-Language: de", b"Content-Language: de", octets=invitation(b"SUMMARY;LANGUAGE=de:x"))
     assert language(twice) is None
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        (b" de;\r\n name=$FromPreferredLanguage", b" de"),
+        (b"en-US; flags=44;\r\n\ttype=500; name=$FromPreferredLanguage", b"en-US"),
+        (b"de;NAME =\r\n $frompreferredlanguage ; flags=1", b"de"),
+        (b'de;name="$FromPreferredLanguage"', b"de"),
+        (b";\r\n name=$FromPreferredLanguage", b""),
+        (b"de;\r\n name=$Language", None),
+        (b"de; name=$FromPreferredLanguage2", None),
+        (b"name=$FromPreferredLanguage", None),
+        (b"de; x=1; flags=$FromPreferredLanguage", None),
+        (b"de; name=Form; name=$FromPreferredLanguage", None),
+        (b"de" + b"; x=1" * 200 + b"; name=$FromPreferredLanguage", None),
+        (b"", None),
+        (b"\xff;=;;name", None),
+    ],
+)
+def test_the_items_of_notes(value: bytes, said: bytes | None) -> None:
+    """One of them is the sender's language, whatever folds and attributes stand in it."""
+    assert senders_language(value) == said
+
+
+def test_then_the_language_of_the_sender_in_notes() -> None:
+    """Before what the texts and the event say; two that stand there are unclear, an empty one says nothing."""
+    item = b"X-Notes-Item: %s;\r\n flags=44;\r\n name=$FromPreferredLanguage"
+    other = b"X-Notes-Item: fr;\r\n name=$Language"
+    octets = message(
+        part(b"x", PLAIN, b"", b"Content-Language: en"), part(calendar(b"SUMMARY;LANGUAGE=en:x"), CALENDAR, b"")
+    )
+    assert language(headed(other, item % b"de", octets=octets)) == "de"
+    assert language(headed(item % b"DE_at", octets=octets)) == "de"
+    assert language(headed(b"Content-Language: fr", item % b"de", octets=octets)) == "fr"
+    assert language(headed(b"Content-Language: ", item % b"de", octets=octets)) == "de"
+    assert language(headed(item % b"", octets=octets)) == "en"
+    assert language(headed(item % b"de", item % b"de", octets=octets)) is None
+    assert language(headed(other, octets=octets)) == "en"
 
 
 def test_then_the_text_that_is_shown() -> None:

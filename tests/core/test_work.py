@@ -167,3 +167,23 @@ def test_an_update_in_another_language_replaces_the_block() -> None:
     assert (text.count(b"Teilnehmen:"), text.count(b">An der Videokonferenz teilnehmen</a>")) == (2, 2)
     assert b"waiting room" not in text
     assert given(result.removeprefix(b"Content-Language: de\r\n")) == english
+
+
+def test_a_repair_does_not_change_the_language() -> None:
+    """What is wrapped beside the first text is asked too, for it is shown as soon as the repair is done (law 3)."""
+    german, english = (
+        part(b"x\r\n", b"text/plain; charset=UTF-8", b"", b"Content-Language: " + tag) for tag in (b"de", b"en")
+    )
+    octets = message(german, english, part(calendar(), b"text/calendar; method=REQUEST"), kind=b"related")
+    settings = replace(SETTINGS, repairs=Repairs(Mode.ON))
+
+    def given(octets: bytes) -> tuple[str, bytes]:
+        found = judge(octets, ANNA, settings, BEFORE)
+        assert isinstance(found, tuple)
+        changes = change(octets, found[0], settings, TOKEN)
+        assert not isinstance(changes, str)
+        return found[1].language, changes.applied(octets)
+
+    language, result = given(octets)
+    assert b"multipart/alternative" in result
+    assert given(result) == (language, result)
