@@ -7,6 +7,7 @@ Fails: StoreError.
 
 import logging
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -14,7 +15,7 @@ from notes2conf_milter.core.envelope import Door, Envelope
 from notes2conf_milter.core.meeting import Person, Revision
 from notes2conf_milter.core.verdict import Outcome, Reason, Verdict
 from notes2conf_milter.core.work import Judged
-from notes2conf_milter.ownmail import Links, OwnMail
+from notes2conf_milter.ownmail import AT_ONCE, Links, OwnMail
 from notes2conf_milter.smtp.reinject import Handed
 from notes2conf_milter.store import Cancelled, Claim, MeetingStore
 
@@ -39,16 +40,19 @@ class Announcer:
         *,
         attendee_links: bool,
         reply: bool,
+        conference: frozenset[str],
     ) -> None:
         self._own_mail, self._store, self._in_store, self._clock = own_mail, store, in_store, clock
-        self._attendee_links, self._reply = attendee_links, reply
+        self._attendee_links, self._reply, self._conference = attendee_links, reply, conference
 
-    async def token(self, envelope: Envelope, found: Judged, claim: Claim) -> tuple[str, Claim]:
+    async def token(self, envelope: Envelope, found: Judged, claim: Claim) -> tuple[str | None, Claim]:
         """Return the token for a message: the attendee's own where that is wanted and the message is for nobody else."""
         one_copy_each = envelope.door in (Door.SMTP, Door.COMMAND) and len(envelope.recipients) == 1
         if not (self._attendee_links and one_copy_each and found.decision.update):
             return claim.join_token, claim
         address = envelope.recipients[0].decode("utf-8", "replace").lower()
+        if address in self._conference:
+            return claim.join_token, claim
         token, claim = await self._in_store(partial(self._store.own_link, claim, address, self._clock()))
         return token, claim
 
@@ -59,7 +63,8 @@ class Announcer:
         again = claim.unchanged and self._clock() - claim.start_mail_at >= _AGAIN_SECONDS
         if claim.start_mail_sent and not claim.moved and not again:
             return None
-        handed = await self._own_mail.start(_links(claim), claim.moved, claim.start_mail_sent, found.language)
+        before = claim.start_mail_at if claim.start_mail_sent else 0
+        handed = await self._own_mail.start(_links(claim), claim.moved, before, found.language)
         if handed is Handed.ACCEPTED or (handed is Handed.REFUSED and claim.start_mail_sent):
             mark = partial(self._store.mark_start_mail_sent, claim.meeting, self._clock())
             if await self._in_store(mark):
@@ -75,29 +80,29 @@ class Announcer:
         if self._own_mail is None:
             return None
         due = [one for one in found.apart if one.address.lower() in claim.invited - claim.told]
-        if not due:
-            return None
-        tokens: dict[Person, str] = {}
-        for one in due:
-            tokens[one] = claim.join_token
-            if self._attendee_links:
+        links = _links(claim) if found.whole else replace(_links(claim), page=found.page)
+        for some in (due[at : at + AT_ONCE] for at in range(0, len(due), AT_ONCE)):
+            tokens: dict[Person, str] = {}
+            for one in some:
                 own = partial(self._store.own_link, claim, one.address.lower(), self._clock())
-                tokens[one], _ = await self._in_store(own)
-        done, worst = await self._own_mail.join(_links(claim), tokens, found.language)
-        await self._in_store(partial(self._store.mark_told, claim.meeting, done, self._clock()))
-        return None if worst is Handed.ACCEPTED else _LATER
+                tokens[one] = (await self._in_store(own))[0] if self._attendee_links else claim.join_token
+            done, gone = await self._own_mail.join(links, tokens, found.language)
+            await self._in_store(partial(self._store.mark_told, claim.meeting, done, self._clock()))
+            if gone:
+                return _LATER  # who could not be reached although the relay is there is tried with the next message
+        return None
 
     async def accept(self, envelope: Envelope, found: Judged, claim: Claim) -> Outcome | None:
         """Send the REPLY of each conference address that was written to."""
         if self._own_mail is None or not self._reply:
             return None
+        if not found.whole and len(found.dates) != 1:
+            return None
         date = None if found.whole or len(found.dates) != 1 else (found.dates[0][0], found.page.times[0].all_day)
         for recipient in envelope.recipients:
             address = recipient.decode("utf-8", "replace").lower()
-            handed = await self._own_mail.accept(
-                _links(claim), address, found.uid, found.revision, date, found.language
-            )
-            if handed is Handed.DEFERRED:
+            gone = await self._own_mail.accept(_links(claim), address, found.uid, found.revision, date, found.language)
+            if gone:
                 return _LATER
         return None
 
@@ -105,8 +110,11 @@ class Announcer:
         """Tell attendees that the conference is off for them. plan: what the cancellation would do; the rest is its own."""
         if self._own_mail is None or not plan.told or plan.page is None:
             return None
-        handed = await self._own_mail.cancelled(plan.page, plan.start_token, plan.told, revision, language)
-        return _LATER if handed is Handed.DEFERRED else None
+        told = plan.told
+        for some in (told[at : at + AT_ONCE] for at in range(0, len(told), AT_ONCE)):
+            if await self._own_mail.cancelled(plan.page, plan.start_token, some, revision, language):
+                return _LATER
+        return None
 
 
 def _links(claim: Claim) -> Links:

@@ -166,6 +166,7 @@ async def _conference_address(
         limits=_smtp_limits(settings),
         socket_mode=mode,
         socket_group=group,
+        xforward_peers=settings.smtp_xforward_peers,
     )
     doors.push_async_callback(door.close, GRACE_SECONDS)
     return door.addresses

@@ -123,6 +123,7 @@ class MailFlow:
             clock,
             attendee_links=settings.attendee_links,
             reply=settings.reply,
+            conference=settings.policy.conference_addresses,
         )
         self._quota = Quota(settings.meetings_per_hour)
         self._busy: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
@@ -223,7 +224,11 @@ class MailFlow:
     async def _deliver(self, envelope: Envelope, message: bytes) -> Outcome:
         if len(message) > self._settings.message_octets:
             return Outcome(Verdict.DROP, Reason.TOO_LARGE)
-        outcome = self._before_body(envelope, message[: header_fields(message).body_start])
+        try:
+            header = message[: header_fields(message).body_start]
+        except MessageTooComplex:
+            return Outcome(Verdict.DROP, Reason.TOO_COMPLEX)
+        outcome = self._before_body(envelope, header)
         if outcome is not None:
             return outcome
         sitting = self._work.sitting(message)
@@ -286,6 +291,8 @@ class MailFlow:
         if isinstance(claim, Reason):
             return Outcome(Verdict.PASS, claim)
         token, claim = await self._announcer.token(envelope, found, claim)
+        if token is None:
+            return Outcome(Verdict.PASS, Reason.UNINVITED)
         try:
             changes = await sitting.change(token)
         except OverBudget:
@@ -327,7 +334,7 @@ class MailFlow:
             grace = self._settings.grace_seconds
             dates = tuple((at, replace(one, over_at=one.over_at + grace)) for at, one in found.dates)
             said = (found.page, found.attendees, found.revision, expires_at, found.whole, dates, found.lag + grace)
-            news = News(*said, complete=found.complete)
+            news = News(*said, found.complete, found.said)
             claim = self._store.claim(organizer, found.uid, news, now, only_known=decision.claim is not None or full)
         if claim is Refusal.CANCELLED:
             return Reason.CANCELLED_BEFORE

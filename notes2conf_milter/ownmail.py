@@ -26,7 +26,7 @@ from notes2conf_milter.smtp.reinject import Handed, Handover
 log = logging.getLogger("notes2conf.mail")
 
 HandOver = Callable[[bytes, bytes], "asyncio.Future[Handover]"]
-_AT_ONCE = 8  # mails of one message that are handed over at the same time
+AT_ONCE = 8  # mails of one message that are handed over at the same time
 _REMEMBERED = 10_000  # skipped invitations
 _MOST_WAITING = 100  # mails about skipped invitations; what is beyond is not written
 
@@ -63,30 +63,31 @@ class OwnMail:
         self._skipped: OrderedDict[str, None] = OrderedDict()
         self._waiting: set[asyncio.Task[None]] = set()
 
-    async def start(self, links: Links, moved: tuple[Occurrence, ...], again: bool, language: str) -> Handed:
-        """Send the organizer the start link. moved: as it was and as it is. again: it was sent before and is asked for."""
+    async def start(self, links: Links, moved: tuple[Occurrence, ...], before: int, language: str) -> Handed:
+        """Send the organizer the start link. moved: as it was and as it is. before: when it was sent last, 0 for never; seconds
+        since 1970 UTC."""
         page = links.page
         first = self._message_id("start", page, "start mail ", links.start_token)
-        said = f"{first} moved {moved[1].start} {moved[1].end}" if moved else f"{first} again {self._clock() // 600}"
+        said = f"{first} after {before}"  # so each of them has its own, and the same at every try
         mail = StartMail(
             page,
             start_url(self._base_url, links.start_token),
             join_url(self._base_url, links.join_token),
             self._from(page.organizer.address),
-            self._message_id("start", page, said) if moved or again else first,
+            self._message_id("start", page, said) if before else first,
             self._clock(),
             letter_language(language, self._language),
             moved,
-            first if moved or again else "",
+            first if before else "",
             self._grace,
         )
         return await self._send("start mail", page.organizer.address, start_mail(mail))
 
-    async def join(self, links: Links, tokens: dict[Person, str], language: str) -> tuple[frozenset[str], Handed]:
-        """Send attendees their join links. Return who needs no further try (lower case), and the worst that happened."""
+    async def join(self, links: Links, tokens: dict[Person, str], language: str) -> tuple[frozenset[str], bool]:
+        """Send a few attendees their join links. Return who needs no further try (lower case), and whether nobody took them."""
         page = links.page
-        mails = {
-            one: JoinMail(
+        mails = [
+            JoinMail(
                 page,
                 one,
                 join_url(self._base_url, token),
@@ -97,13 +98,16 @@ class OwnMail:
                 self._grace,
             )
             for one, token in tokens.items()
-        }
-        return await self._send_all("join mail", mails.values())
+        ]
+        return await self._send_all("join mail", mails)
 
     async def cancelled(
         self, page: Page, start_token: str, told: Iterable[str], revision: Revision, language: str
-    ) -> Handed:
-        """Tell attendees who were sent join links that the conference is off for them. told: addresses."""
+    ) -> bool:
+        """Tell a few who were sent join links that the conference is off for them; say whether nobody took the mails.
+
+        told: addresses.
+        """
         said = f"{start_token} cancelled {revision.sequence} {revision.dtstamp}"
         mails = [
             JoinMail(
@@ -119,21 +123,22 @@ class OwnMail:
         ]
         return (await self._send_all("cancellation", mails))[1]
 
-    async def _send_all(self, what: str, mails: Iterable[JoinMail]) -> tuple[frozenset[str], Handed]:
-        gate = asyncio.Semaphore(_AT_ONCE)
-
-        async def one(mail: JoinMail) -> tuple[str, Handed]:
-            async with gate:
-                return mail.attendee.address.lower(), await self._send(what, mail.attendee.address, join_mail(mail))
-
-        results = await asyncio.gather(*map(one, mails))
-        done = frozenset(address for address, handed in results if handed is not Handed.DEFERRED)
-        return done, Handed.ACCEPTED if len(done) == len(results) else Handed.DEFERRED
+    async def _send_all(self, what: str, mails: list[JoinMail]) -> tuple[frozenset[str], bool]:
+        results = await asyncio.gather(
+            *(self._hand(what, mail.attendee.address, join_mail(mail)) for mail in mails), return_exceptions=True
+        )
+        addresses = [mail.attendee.address.lower() for mail in mails]
+        for result in results:
+            if isinstance(result, BaseException):
+                raise result
+        handed = [(at, one) for at, one in zip(addresses, results, strict=True) if isinstance(one, Handover)]
+        done = frozenset(address for address, one in handed if one.result is not Handed.DEFERRED)
+        return done, any(one.result is Handed.DEFERRED and one.code is None for _, one in handed)
 
     async def accept(
         self, links: Links, attendee: str, uid: str, revision: Revision, date: tuple[int, bool] | None, language: str
-    ) -> Handed:
-        """Send the organizer a REPLY in the name of a conference address.
+    ) -> bool:
+        """Send the organizer a REPLY in the name of a conference address; say whether nobody took it.
 
         date: the one that was invited to, as the series has it, and whether that is a whole day; None for the whole.
         """
@@ -151,7 +156,8 @@ class OwnMail:
             self._clock(),
             letter_language(language, self._language),
         )
-        return await self._send("reply", organizer, reply_message(reply))
+        handover = await self._hand("reply", organizer, reply_message(reply))
+        return handover.result is Handed.DEFERRED and handover.code is None
 
     def skipped(self, found: Skipped) -> None:
         """Tell the organizer why an invitation got no link, once for each Message-ID; in the background, for it may fail."""
@@ -184,10 +190,13 @@ class OwnMail:
             await asyncio.wait(set(self._waiting))
 
     async def _send(self, what: str, recipient: str, message: bytes) -> Handed:
+        return (await self._hand(what, recipient, message)).result
+
+    async def _hand(self, what: str, recipient: str, message: bytes) -> Handover:
         handover = await self._hand_over(recipient.encode(), message)
         if handover.result is not Handed.ACCEPTED:
             log.warning("%s: %s, reply code %s", what, handover.result.value, handover.code or "none")
-        return handover.result
+        return handover
 
     def _from(self, organizer: str) -> str:
         return self._sender or f"no-reply@{organizer.rpartition('@')[2]}"

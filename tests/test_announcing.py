@@ -15,6 +15,7 @@ from notes2conf_milter.core.envelope import Door, Envelope
 from notes2conf_milter.core.meeting import LinkKind
 from notes2conf_milter.core.policy import PolicySettings, Trigger
 from notes2conf_milter.core.verdict import Outcome, Reason, Verdict
+from notes2conf_milter.smtp.reinject import Handed, Handover
 from tests.house import ACCEPTED, DAY, DEFERRED, INSIDE, NOW, REFUSED, House, links_open, token, word
 from tests.invitations import invitation
 
@@ -156,12 +157,40 @@ def test_a_conference_address_organizes_nothing(at: House) -> None:
 @pytest.mark.parametrize("which", [0, 1])
 def test_what_cannot_be_handed_over_comes_again(at: House, which: int) -> None:
     """Start mail or join mail: the message stays Postfix's; who had the mail does not get it twice."""
-    at.replies = [*at.replies, *([DEFERRED] if which == 0 else [ACCEPTED, DEFERRED])]
+    gone = Handover(Handed.DEFERRED)  # no reply at all: the relay is not there
+    at.replies = [DEFERRED] if which == 0 else [ACCEPTED, gone]
     assert at.deliver(MESSAGE, AT_ADDRESS).verdict is Verdict.DEFER
     at.mails.clear()
     assert at.deliver(MESSAGE, AT_ADDRESS).verdict is Verdict.TAKE
     expected = [("anna@example.org", "Start link: Secret plan")] if which == 0 else []
     assert mails(at) == [*expected, (CARLA, "Join link: Secret plan")]
+
+
+def test_one_mailbox_that_is_not_there_for_now_holds_nobody_up(at: House) -> None:
+    """The invitation goes on; the attendee is tried again with the next message about the meeting."""
+    at.replies = [ACCEPTED, DEFERRED]
+    assert at.process(invitation(SUMMARY, attendee(CARLA))).verdict is Verdict.REWRITE
+    at.mails.clear()
+    at.process(invitation(SUMMARY, attendee(CARLA)))
+    assert mails(at) == [(CARLA, "Join link: Secret plan")]
+
+
+def test_what_was_handed_over_is_noted_as_it_goes(at: House) -> None:
+    """Of many, those who had it before the relay went away do not get it twice."""
+    many = [f"p{number}@int.example.org" for number in range(20)]
+    message = invitation(SUMMARY, *map(attendee, many))
+    at.replies = [ACCEPTED] * 9 + [Handover(Handed.DEFERRED)] * 20
+    assert at.process(message).verdict is Verdict.DEFER
+    at.replies = []
+    at.mails.clear()
+    at.process(message)
+    assert sorted(recipient.decode() for recipient, _ in at.mails) == sorted(many[8:])
+
+
+def test_a_header_beyond_bounds_is_dropped(at: House) -> None:
+    """Not deferred until it bounces to a sender that may be forged."""
+    octets = b"X-A: b\r\n" * 20_000 + MESSAGE
+    assert at.deliver(octets, AT_ADDRESS) == Outcome(Verdict.DROP, Reason.TOO_COMPLEX)
 
 
 def test_a_refused_start_mail_leaves_no_conference(at: House) -> None:
@@ -218,7 +247,7 @@ def test_they_are_told_when_it_is_cancelled(at: House) -> None:
     at.deliver(MESSAGE, AT_ADDRESS)
     mails(at)
     off = cancel(INVITES, attendee(CARLA), ROOM)
-    at.replies = [DEFERRED]
+    at.replies = [Handover(Handed.DEFERRED)]
     assert at.deliver(off, AT_ADDRESS).verdict is Verdict.DEFER
     mails(at)
     assert at.deliver(off, AT_ADDRESS) == Outcome(Verdict.TAKE, Reason.MEETING_CANCELLED)
@@ -250,12 +279,21 @@ def test_internal_attendees_need_not_be_named(at: House) -> None:
         assert mails(at) == [(CARLA, "Cancelled, video conference: Secret plan")]
 
 
-def test_a_cancellation_that_names_all_whose_mail_comes_by(at: House) -> None:
-    """Domino's for those outside; of those inside none ever comes by, and they are told."""
+def test_guests_outside_are_uninvited_and_those_inside_stay(at: House) -> None:
+    """In doubt the meeting stays: only the conference address, when it was invited, tells that it is off for those inside."""
     at.process(invitation(SUMMARY, attendee(CARLA)))
     mails(at)
-    assert at.process(cancel()) == Outcome(Verdict.FORGET, Reason.MEETING_CANCELLED)
-    assert mails(at) == [(CARLA, "Cancelled, video conference: Secret plan")]
+    assert at.process(cancel()) == Outcome(Verdict.PASS, Reason.ATTENDEES_CANCELLED)
+    assert mails(at) == []
+
+
+def test_who_was_dropped_does_not_hear_of_it_later(at: House) -> None:
+    """A subject that was written after somebody was dropped is not for that one's eyes."""
+    at.process(invitation(SUMMARY, attendee(CARLA), attendee(DORA)))
+    at.process(invitation(b"SUMMARY:About Carla", b"SEQUENCE:1", attendee(DORA)))
+    mails(at)
+    at.process(cancel(attendee(DORA)).replace(b"SEQUENCE:1", b"SEQUENCE:2"))
+    assert mails(at) == [(DORA, "Cancelled, video conference: About Carla")]
 
 
 def test_while_others_are_invited_they_stay(at: House) -> None:
@@ -325,26 +363,42 @@ def test_twice_moved_before_it_could_be_told(house: House) -> None:
     assert "When: Saturday, 14 March" in body.get_content()
 
 
+def resent(number: int, *properties: bytes) -> bytes:
+    """An invitation as it is sent once more: another message, another stamp."""
+    octets = invitation(*properties).replace(b"DTSTAMP:20260302T07", b"DTSTAMP:20260302T%02d" % (7 + number))
+    return b"Message-ID: <%d@example.org>\r\n" % number + octets
+
+
 def test_sent_again_without_a_change_it_is_sent_again(house: House) -> None:
-    """Not within ten minutes, when it is one sending for several domains; not for a change; not for an older message."""
-    same = invitation(SUMMARY, b"SEQUENCE:1")
-    house.process(same)
+    """Not within ten minutes, when it is one sending for several domains; not when the same message is tried again; not for a
+    change, be it of the description alone."""
+    house.process(resent(0, SUMMARY))
     first = house.mails[0][1]
     house.now += 599
-    house.process(same)
+    house.process(resent(1, SUMMARY))
     assert len(house.mails) == 1
-    house.now += 1
-    house.process(invitation(SUMMARY, b"SEQUENCE:0"))
-    house.process(
-        invitation(b"SUMMARY:Other plan", b"SEQUENCE:1").replace(b"DTSTAMP:20260302T07", b"DTSTAMP:20260302T08")
-    )
+    house.now += 600
+    house.process(resent(1, SUMMARY))
+    house.process(resent(2, SUMMARY, b"DESCRIPTION:Bring it"))
     assert len(house.mails) == 1
-    house.process(
-        invitation(b"SUMMARY:Other plan", b"SEQUENCE:1").replace(b"DTSTAMP:20260302T07", b"DTSTAMP:20260302T09")
-    )
+    house.process(resent(3, SUMMARY, b"DESCRIPTION:Bring it"))
     assert len(house.mails) == 2
     assert link(house.mails[1][1], "s") == link(first, "s")
     assert read(house.mails[1][1])["References"] == read(first)["Message-ID"]
+
+
+def test_each_move_is_told_in_a_mail_of_its_own(house: House) -> None:
+    """There and back and there again: no two have one Message-ID. Back before it could be told is no move."""
+    for sequence, day in enumerate((b"12", b"13", b"12", b"13")):
+        house.now += 60
+        house.process(invitation(SUMMARY, b"SEQUENCE:%d" % sequence).replace(b"20260312T", b"202603%sT" % day))
+    assert len({str(read(octets)["Message-ID"]) for _, octets in house.mails}) == 4
+    house.mails.clear()
+    house.replies = [DEFERRED]
+    house.process(invitation(SUMMARY, b"SEQUENCE:4").replace(b"20260312T", b"20260314T"))
+    house.mails.clear()
+    house.process(invitation(SUMMARY, b"SEQUENCE:5").replace(b"20260312T", b"20260313T"))
+    assert mails(house) == []
 
 
 # --- limits ---
@@ -358,6 +412,10 @@ def test_more_attendees_than_allowed_get_no_link(house: House) -> None:
     assert house.process(large) == Outcome(Verdict.PASS, Reason.TOO_MANY_ATTENDEES)
     assert house.process(small_one).reason is Reason.LINK_ADDED
     assert house.process(large).reason is Reason.LINK_KEPT
+    mails(house)
+    inside = invitation(SUMMARY, b"SEQUENCE:2", *(attendee(f"{letter}@int.example.org") for letter in "abc"))
+    house.process(inside)
+    assert mails(house) == []  # nobody floods the house
 
 
 def test_more_meetings_an_hour_than_allowed_get_no_link(house: House) -> None:
@@ -420,6 +478,19 @@ def test_whoever_is_uninvited_has_a_dead_link_at_once(own: House) -> None:
     assert links_open(own, carla)
     again = invitation(SUMMARY, b"SEQUENCE:2", attendee("carla@example.net"))
     assert token(own.process(again, BOB), again) not in (bob, carla)
+
+
+def test_old_mail_brings_an_uninvited_attendee_no_link_back(own: House) -> None:
+    """Not even the meeting's; and whoever an update drops has a dead one."""
+    message = invitation(SUMMARY, attendee("carla@example.net"), attendee("eve@example.net"))
+    eve = token(own.process(message, replace(BOB, recipients=(b"eve@example.net",))), message)
+    own.process(cancel(attendee("eve@example.net")).replace(b"ATTENDEE;CN=Bob:mailto:bob@example.net\r\n", b""), BOB)
+    assert not links_open(own, eve)
+    late = own.process(message, replace(BOB, recipients=(b"eve@example.net",)))
+    assert late == Outcome(Verdict.PASS, Reason.UNINVITED)
+    carla = token(own.process(message, replace(BOB, recipients=(b"carla@example.net",))), message)
+    own.process(invitation(SUMMARY, b"SEQUENCE:2", attendee("dora@example.net")), BOB)
+    assert not links_open(own, carla)
 
 
 def test_the_organizer_sees_whose_link_it_is(own: House) -> None:

@@ -73,7 +73,7 @@ class MailRecord:
 
     start_mail_at: when it was sent last, seconds since 1970 UTC. moved: an occurrence as it was and as it is now, while the
     organizer has not been told. told: who has been mailed the join link; attendee_tokens: who has a link of the own; both by
-    address in lower case.
+    address in lower case. said: marks of the last message, and of what its event said.
     """
 
     uid: str
@@ -86,6 +86,7 @@ class MailRecord:
     moved: tuple[Occurrence, ...] = ()
     told: tuple[str, ...] = ()
     attendee_tokens: tuple[tuple[str, str], ...] = ()
+    said: tuple[str, str] = ("", "")
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -114,6 +114,8 @@ def before_body(envelope: Envelope, header: bytes, settings: PolicySettings) -> 
     found = _CONTENT_TYPE_FIELD.search(header)  # five times as fast as all fields one by one
     kind = media_type(b"".join(found[1].splitlines()) if found else b"")
     if not kind.startswith(b"multipart/"):
+        if kind.startswith(b"application/ms-tnef") and settings.tell_organizer:
+            return _stranger(envelope, header, settings)
         if b"pkcs7-mime" not in kind and not may_hold_calendar(header):
             return Reason.NO_CALENDAR
         if not is_calendar(part := parse(header)):
@@ -146,7 +148,8 @@ def _stranger(envelope: Envelope, header: bytes, settings: PolicySettings) -> Re
     )
     if not known and not (envelope.authenticated and settings.allow_authenticated):
         return Reason.CLIENT_NOT_ALLOWED
-    if not any(settings.own_domain(address) for address in senders(envelope, header, settings)):
+    # Nothing is made by a bounce or an answering machine (RFC 3834), whatever its From says.
+    if not envelope.sender or not any(map(settings.own_domain, senders(envelope, header, settings))):
         return Reason.SENDER_NOT_OWN
     return None
 
@@ -201,6 +204,8 @@ def _asks_for_conference(envelope: Envelope, invitation: Invitation, settings: P
 
 def guests_apart(envelope: Envelope, invitation: Invitation, settings: PolicySettings) -> tuple[Person, ...]:
     """Return the internal attendees whose invitation is not this message, and never comes by: people, not rooms."""
+    if len(invitation.attendees) > settings.most_attendees:
+        return ()  # a known meeting keeps its link, but nobody floods the house with mails
     reached = {recipient.decode("utf-8", "replace").lower() for recipient in envelope.recipients}
     reached |= {invitation.organizer.address.lower(), *invitation.things}
     return tuple(

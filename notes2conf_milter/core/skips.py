@@ -53,6 +53,8 @@ class Skipped:
 _HINTS = (b"ms-tnef", b"winmail.dat", b"content-classes:calendarmessage", b"name=form", b"name=noticetype")
 _TNEF_REQUESTS = (b"IPM.Schedule.Meeting.Request", b"IPM.Microsoft Schedule.MtgReq")  # MS-OXCMSG, PidTagMessageClass
 _REQUEST = re.compile(rb"^METHOD[ \t]*:[ \t]*REQUEST[ \t]*\r?$", re.IGNORECASE | re.MULTILINE)
+_FOLD = re.compile(rb"\r?\n[ \t]")
+_ORGANIZER = re.compile(rb"^ORGANIZER[;:][^\r\n]*", re.IGNORECASE | re.MULTILINE)
 # What Exchange says of a calendar message, and the items that Notes mails along with a notice, inviting.
 _CONTENT_CLASS = b"urn:content-classes:calendarmessage"
 _NOTES_ITEM = re.compile(
@@ -73,11 +75,11 @@ def skipped(message: bytes, envelope: Envelope, settings: PolicySettings, reason
         settings = replace(settings, sender_from=True)  # a file has no envelope
     try:
         root = parse(message)
-        found = _obstacle(message, root, reason)
+        own = [address for address in senders(envelope, message, settings) if settings.own_domain(address)]
+        found = _obstacle(message, root, reason, own[0]) if len(own) == 1 else None
     except MessageTooComplex:
         return None
-    own = [address for address in senders(envelope, message, settings) if settings.own_domain(address)]
-    if found is None or len(own) != 1 or mail_address(own[0]) is None or _automatic(message, root):
+    if found is None or mail_address(own[0]) is None or _automatic(message, root):
         return None
     reason, obstacle, calendar = found
     subject = _subject(message, root)
@@ -94,7 +96,7 @@ def skipped(message: bytes, envelope: Envelope, settings: PolicySettings, reason
     )
 
 
-def _obstacle(message: bytes, root: Part, reason: Reason) -> tuple[Reason, Obstacle, bytes] | None:
+def _obstacle(message: bytes, root: Part, reason: Reason, own: str) -> tuple[Reason, Obstacle, bytes] | None:
     """Return what keeps a link out of an invitation, and the calendar as far as it can be seen; None: it is none."""
     if reason is Reason.ENCRYPTED or (reason is Reason.NO_CALENDAR and sealed(root) is Reason.ENCRYPTED):
         return (Reason.ENCRYPTED, Obstacle.ENCRYPTED, b"") if _outer_calendar(message, root) else None
@@ -110,9 +112,16 @@ def _obstacle(message: bytes, root: Part, reason: Reason) -> tuple[Reason, Obsta
     for part in root.walk():
         if not part.children and is_calendar(part):
             octets = _decoded(message, part)
-            if part.parameters.get(b"method", b"").upper() == b"REQUEST" or _REQUEST.search(octets):
+            asks = part.parameters.get(b"method", b"").upper() == b"REQUEST" or _REQUEST.search(octets)
+            if asks and _may_be_of(octets, own):
                 return reason, obstacle, octets
     return None
+
+
+def _may_be_of(calendar: bytes, sender: str) -> bool:
+    """Say whether a calendar names its sender as ORGANIZER or SENT-BY, or names none: what is passed on is somebody else's."""
+    lines = _ORGANIZER.findall(_FOLD.sub(b"", calendar))
+    return not lines or any(b"mailto:" + sender.encode("utf-8", "replace") in line.lower() for line in lines)
 
 
 def _decoded(message: bytes, part: Part) -> bytes:

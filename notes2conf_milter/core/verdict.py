@@ -59,6 +59,8 @@ class Reason(Enum):
     TRIGGER_OFF = "trigger-off"
     KEYWORD_MISSING = "keyword-missing"
     OPT_OUT = "opt-out"
+    UNINVITED = "uninvited"
+    ADDRESS_UNKNOWN = "address-unknown"
     TOO_MANY_ATTENDEES = "too-many-attendees"
     TOO_MANY_MEETINGS = "too-many-meetings"
     TOO_LARGE = "too-large"
@@ -110,6 +112,8 @@ EXPLANATIONS: dict[Reason, str] = {
     Reason.KEYWORD_MISSING: "The keyword stands neither in LOCATION nor in SUMMARY.",
     Reason.CONFERENCE_MADE: "The conference address was invited: the meeting has a conference, its organizer the start link.",
     Reason.CONFERENCE_KEPT: "The conference address was invited to a meeting that has a conference; what changed was noted.",
+    Reason.UNINVITED: "The recipient has been uninvited: an old invitation brings no link back.",
+    Reason.ADDRESS_UNKNOWN: "Nobody has that address in the domain of the conference address.",
     Reason.TOO_MANY_ATTENDEES: "More attendees are invited than limits.attendees allows for a meeting with a link.",
     Reason.TOO_MANY_MEETINGS: "The organizer has made as many new meetings in an hour as limits.meetings_per_hour allows.",
     Reason.OPT_OUT: "The opt-out keyword stands in LOCATION or SUMMARY.",

@@ -22,6 +22,7 @@ from notes2conf_milter.core.policy import Decision, PolicySettings, Trigger, dec
 from notes2conf_milter.core.repairs import Repairs
 from notes2conf_milter.core.revision import revision_of
 from notes2conf_milter.core.rewrite import Job, changes, meant
+from notes2conf_milter.core.said import marks
 from notes2conf_milter.core.selfcheck import check
 from notes2conf_milter.core.skips import Skipped, skipped
 from notes2conf_milter.core.verdict import Reason
@@ -72,6 +73,7 @@ class Judged:
     dates: tuple[tuple[int, Instance], ...] = ()
     lag: int = 0
     complete: bool = True
+    said: tuple[str, str] = ("", "")
     apart: tuple[Person, ...] = ()
 
 
@@ -138,6 +140,7 @@ def judge(
         tuple((one.original, _instance(one)) for one in times.apart),
         times.lag,
         times.complete,
+        marks(message, invitation),
         guests_apart(envelope, invitation, settings.policy),
     )
 

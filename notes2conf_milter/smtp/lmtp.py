@@ -2,9 +2,11 @@
 
 In:  LMTP (RFC 2033), with XFORWARD (Postfix XFORWARD_README) that says from which client Postfix had the message. Out: a reply
      for each recipient after the final dot, given when everything is committed (law 1).
-Recipients other than the conference addresses are refused: Postfix's transport table sends none. Strangers' mail is taken and
+Recipients in other domains are refused: Postfix's transport table sends none. Whatever else stands before the @ of a
+conference address's domain is taken and dropped. Strangers' mail is taken and
 dropped by the flow, never refused here: a refusal would become a bounce to a sender that may be forged.
-What an LMTP client does not say with XFORWARD is unknown, and an unknown client is never an allowed one (law 9).
+By TCP only those peers are believed that may speak for others (Setup.xforward_peers). What is not said is unknown, and an
+unknown client is never an allowed one (law 9).
 Fails: as session.py says; a message that cannot be worked on now is 451 for all its recipients, and Postfix keeps it.
 """
 
@@ -16,7 +18,7 @@ from notes2conf_milter.core.envelope import Door, Envelope
 from notes2conf_milter.core.verdict import Outcome, Reason, Verdict
 from notes2conf_milter.smtp.incoming import IncomingMessage
 from notes2conf_milter.smtp.relay import BUSY
-from notes2conf_milter.smtp.session import NESTED, NO_MAIL, NO_RCPT, SYNTAX, Session, Setup, path_of
+from notes2conf_milter.smtp.session import NESTED, NO_MAIL, NO_RCPT, NOT_TRUSTED, SYNTAX, Session, Setup, path_of
 from notes2conf_milter.smtp.xforward import Forwarded, read_xforward
 
 log = logging.getLogger(__name__)
@@ -57,7 +59,7 @@ class ConferenceSession(Session):
         if not hostname:
             await self._answer(SYNTAX)
             return
-        self._transaction = None
+        self._leave()
         assert self.session is not None
         self.session.extended_smtp = True
         self.session.host_name = hostname
@@ -74,11 +76,19 @@ class ConferenceSession(Session):
 
     async def smtp_RSET(self, arg: str | None) -> None:
         """Leave the transaction."""
-        self._transaction = None
+        self._leave()
         await self._answer(SYNTAX if arg else b"250 2.0.0 Ok")
+
+    def _leave(self) -> None:
+        """Forget the transaction, and what was said of its client."""
+        self._transaction = None
+        self._forwarded = Forwarded()
 
     async def smtp_XFORWARD(self, arg: str | None) -> None:
         """Take what Postfix says of the client from which it had the next message."""
+        if not self._speaks_for_others:
+            await self._answer(NOT_TRUSTED)
+            return
         if self._transaction is not None:
             await self._answer(NESTED)
             return
@@ -97,6 +107,7 @@ class ConferenceSession(Session):
         elif self._transaction is not None:
             await self._answer(NESTED)
         elif (path := path_of(b"FROM:", arg)) is None:
+            self._leave()
             await self._answer(SYNTAX)
         else:
             self._transaction = _Transaction(path.address)
@@ -108,13 +119,24 @@ class ConferenceSession(Session):
             await self._answer(NO_MAIL)
         elif (path := path_of(b"TO:", arg)) is None:
             await self._answer(SYNTAX)
-        elif path.address.decode("utf-8", "replace").lower() not in self._addresses:
-            await self._answer(_NOT_HERE)
         elif len(self._transaction.recipients) >= _MAX_RECIPIENTS:
             await self._answer(_TOO_MANY)
+        elif (known := self._known(path.address)) is None:
+            await self._answer(_NOT_HERE)
         else:
-            self._transaction.recipients.append(path.address)
+            self._transaction.recipients.append(known)
             await self._answer(b"250 2.1.5 Ok")
+
+    def _known(self, address: bytes) -> bytes | None:
+        """Return the conference address that is meant, b"" for nobody's in its domain; None for one of another domain.
+
+        Postfix delivers `meet+anything@` here where it has a recipient_delimiter. A refusal would become a bounce.
+        """
+        local, _, domain = address.decode("utf-8", "replace").lower().rpartition("@")
+        for one in (f"{local}@{domain}", f"{local.partition('+')[0]}@{domain}"):
+            if one in self._addresses:
+                return one.encode()
+        return b"" if any(one.endswith(f"@{domain}") for one in self._addresses) else None
 
     async def smtp_DATA(self, arg: str | None) -> None:
         """Take a message; one reply for each recipient (RFC 2033 §4.2)."""
@@ -133,10 +155,13 @@ class ConferenceSession(Session):
     async def _take_message(self, transaction: _Transaction) -> None:
         incoming = IncomingMessage(self._reader)
         facts, self._forwarded = self._forwarded, Forwarded()
-        recipients = tuple(transaction.recipients)
+        recipients = tuple(recipient for recipient in transaction.recipients if recipient)
         envelope = Envelope(Door.CONFERENCE, transaction.sender, recipients, facts.client, queue_id=facts.queue_id)
         try:
-            outcome = await self._outcome(envelope, incoming)
+            if recipients:
+                outcome = await self._outcome(envelope, incoming)
+            else:
+                outcome = self._setup.flow.drop_unread(envelope, Reason.ADDRESS_UNKNOWN)
             reply = BUSY if outcome.verdict is Verdict.DEFER else _TAKEN
         except asyncio.IncompleteReadError:
             raise
@@ -145,7 +170,7 @@ class ConferenceSession(Session):
         while await self._read(incoming) is not None:
             pass
         self._transaction = None
-        await self._answer(b"\r\n".join([reply] * len(recipients)))
+        await self._answer(b"\r\n".join([reply] * len(transaction.recipients)))
 
     async def _outcome(self, envelope: Envelope, incoming: IncomingMessage) -> Outcome:
         message = bytearray()

@@ -15,13 +15,12 @@ from notes2conf_milter.smtp.client import NextHopGone, Reply
 from notes2conf_milter.smtp.incoming import IncomingMessage
 from notes2conf_milter.smtp.reinject import Connection
 from notes2conf_milter.smtp.relay import BUSY, Relay, Route
-from notes2conf_milter.smtp.session import NESTED, NO_MAIL, NO_RCPT, SYNTAX, Session, Setup, path_of
+from notes2conf_milter.smtp.session import NESTED, NO_MAIL, NO_RCPT, NOT_TRUSTED, SYNTAX, Session, Setup, path_of
 from notes2conf_milter.smtp.xforward import ATTRIBUTES, Forwarded, read_xforward
 
 log = logging.getLogger(__name__)
 
 _MIRRORED = (b"8BITMIME", b"SMTPUTF8", b"SIZE", b"DSN", b"ENHANCEDSTATUSCODES")
-_NOT_TRUSTED = b"550 5.7.0 XFORWARD is not for you"
 _GONE = b"451 4.4.1 The next hop does not answer, try again later"
 _NO_OFFER = b"421 4.4.1 The next hop does not answer, try again later"
 
@@ -45,10 +44,6 @@ class RelayingSession(Session):
         self._transaction: _Transaction | None = None
         self._without_mail = NO_MAIL  # the answer to RCPT and DATA while there is no transaction
         self._forwarded = Forwarded()
-
-    @property
-    def _speaks_for_others(self) -> bool:
-        return self._client is not None and any(self._client in network for network in self._setup.xforward_peers)
 
     @property
     def _busy(self) -> bool:
@@ -105,7 +100,7 @@ class RelayingSession(Session):
     async def smtp_XFORWARD(self, arg: str | None) -> None:
         """Take what a peer that is trusted with it says of the client from which it had the next message."""
         if not self._speaks_for_others:
-            await self._answer(_NOT_TRUSTED)
+            await self._answer(NOT_TRUSTED)
         elif self._transaction is not None:
             await self._answer(NESTED)
         else:
@@ -135,6 +130,8 @@ class RelayingSession(Session):
             return
         if reply.positive:
             self._transaction = _Transaction(await self._route.connection(), path.address)
+        else:
+            self._forwarded = Forwarded()  # it belongs to one transaction
         self._without_mail = BUSY if reply.code // 100 == 4 else NO_MAIL  # RCPT in a pipeline is no worse off than MAIL
         await self._answer(reply.octets)
 
@@ -194,8 +191,9 @@ class RelayingSession(Session):
         await self._answer(reply)
 
     async def _leave_transaction(self) -> None:
-        """Forget the envelope, here and at the next hop."""
+        """Forget the envelope, here and at the next hop, and what was said of its client."""
         self._transaction = None
+        self._forwarded = Forwarded()
         self._without_mail = NO_MAIL
         with self._clock_stopped():
             await self._route.reset()

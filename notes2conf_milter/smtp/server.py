@@ -86,12 +86,13 @@ class SmtpServer:
         limits: Limits | None = None,
         socket_mode: int | None = None,
         socket_group: int | None = None,
+        xforward_peers: tuple[IPv4Network | IPv6Network, ...] = (),
     ) -> None:
         """Listen for LMTP (RFC 2033) on `listen` too: mail to the conference addresses, in lower case, is delivered here.
 
         socket_mode, socket_group: as for `bind_unix`. Raises as `start`.
         """
-        setup = Setup(flow, peers, hostname, limits or Limits())
+        setup = Setup(flow, peers, hostname, limits or Limits(), xforward_peers)
         await self._listen(listen, setup, lambda: ConferenceSession(setup, addresses), socket_mode, socket_group)
 
     async def _listen(

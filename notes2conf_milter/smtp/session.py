@@ -27,6 +27,7 @@ READ_LIMIT = 65536  # octets of a message taken at once
 SYNTAX = b"501 5.5.4 Syntax error in the argument"
 NESTED = b"503 5.5.1 MAIL was given already"
 NO_MAIL = b"503 5.5.1 MAIL comes first"
+NOT_TRUSTED = b"550 5.7.0 XFORWARD is not for you"
 NO_RCPT = b"503 5.5.1 No recipient was accepted"
 _COMMAND_LIMIT = 4096  # octets of a command line; DSN and SMTPUTF8 need more than the 512 of RFC 5321 §4.5.3.1.4
 _CLOSING = b"421 4.3.2 Service is shutting down, try again later"
@@ -146,6 +147,13 @@ class Session(SMTP):
         where = f"{trace.tb_frame.f_code.co_qualname} line {trace.tb_lineno}" if trace is not None else "unknown"
         log.error("%s: %s in %s, answered 451", self.door_name, type(error).__name__, where)
         return BUSY.decode("ascii")
+
+    @property
+    def _speaks_for_others(self) -> bool:
+        """Whether XFORWARD of this client is believed: at a unix socket, and of the peers that are trusted with it."""
+        if self._client is None:
+            return bool(self._writer.get_extra_info("socket").family == socket.AF_UNIX)
+        return any(self._client in network for network in self._setup.xforward_peers)
 
     @contextmanager
     def _clock_stopped(self) -> Iterator[None]:

@@ -34,7 +34,7 @@ class News:
 
     page: its times are those of the instances, too. expires_at: when all that it speaks of is over, seconds since 1970 UTC.
     whole: it speaks of the whole, not of some dates alone. instances: dates of which it speaks apart, as in `Version`. lag,
-    complete: as in `Version`.
+    complete: as in `Version`. said: marks of the message, and of what its event says.
     """
 
     page: Page
@@ -45,6 +45,7 @@ class News:
     instances: tuple[tuple[int, Instance], ...] = ()
     lag: int = 0
     complete: bool = True
+    said: tuple[str, str] = ("", "")
 
 
 def others(page: Page, attendees: tuple[Person, ...]) -> set[str]:

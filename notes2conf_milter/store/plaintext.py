@@ -100,6 +100,7 @@ def from_record(record: MailRecord) -> bytes:
     attendees = [[one.address, one.name] for one in record.attendees]
     tokens = [record.join_token, record.start_token, record.attendee_tokens]
     mails = [record.start_mail_sent, record.start_mail_at, record.moved and _from_times(record.moved), record.told]
+    mails.append(record.said)
     return _padded([record.uid, attendees, *tokens, *mails, record.tenant])
 
 
@@ -107,7 +108,7 @@ def to_record(plain: bytes) -> MailRecord:
     """Read the column `mail`; raises Unsealable."""
 
     def read() -> MailRecord:
-        uid, attendees, join_token, start_token, own, sent, sent_at, moved, told, tenant = json.loads(plain)
+        uid, attendees, join_token, start_token, own, sent, sent_at, moved, told, said, tenant = json.loads(plain)
         return MailRecord(
             uid,
             tuple(Person(*one) for one in attendees),
@@ -119,6 +120,7 @@ def to_record(plain: bytes) -> MailRecord:
             _to_times(*moved) if moved else (),
             tuple(_list(told)),
             tuple((address, token) for address, token in own),
+            (said[0], said[1]),
         )
 
     return _reading(read)

@@ -17,11 +17,12 @@ from pathlib import Path
 
 from notes2conf_milter.core.joinlink import TOKEN_OCTETS, token_from
 from notes2conf_milter.core.meeting import LinkKind, MailRecord, Occurrence, Page, Revision
+from notes2conf_milter.store import people
 from notes2conf_milter.store.cancel import Cancelling, after_cancel, after_cancelled_dates, revives
 from notes2conf_milter.store.database import BUSY_SECONDS, failures, open_database, writing
 from notes2conf_milter.store.epoch import EpochFile
 from notes2conf_milter.store.keys import MailKey
-from notes2conf_milter.store.merge import Known, News, first, merged
+from notes2conf_milter.store.merge import Known, News, first, merged, others
 from notes2conf_milter.store.moved import moved
 from notes2conf_milter.store.sealing import Purpose, derive, uid_hash
 from notes2conf_milter.store.shelf import BY_ID, BY_UID, Link, Opened, Shelf, Tombstone
@@ -33,7 +34,7 @@ class Claim:
 
     new: this call made them. changed: the row's mark as this call found or made it; another one means that somebody has
     written since. page: as it is known now. told: the addresses, in lower case, that have been mailed the join link; invited:
-    those of the attendees. unchanged: the message, which is no older one, said nothing of the meeting that was not known.
+    those of the attendees. unchanged: another message said, to the letter, what the last one said.
     """
 
     meeting: int
@@ -128,11 +129,14 @@ class MeetingStore:
                 row = self._shelf.insert(name, known)
                 return replace(_claim(row.id, row.changed, known), new=True)
             before = opened.known
-            after = _alive(_noted(before, merged(before, news), now), news, now)
+            after = _pruned(before, _alive(_noted(before, merged(before, news), now), news, now), news)
             if after is not before:
+                left = dict(after.record.attendee_tokens).values()
+                dead = [token for _, token in before.record.attendee_tokens if token not in left]
+                self._shelf.drop_links(opened.row.id, dead)
                 self._shelf.rewrite(opened, after)
-            unchanged = before.page == after.page and before.record.attendees == after.record.attendees
-            unchanged &= news.whole and news.revision >= before.version.series
+            (message, event), (seen, known_event) = news.said, before.record.said
+            unchanged = event != "" and event == known_event and message != seen
             return replace(_claim(opened.row.id, opened.row.changed, after), unchanged=unchanged)
 
     def find(self, organizer: str, uid: str, now: int) -> Claim | None:
@@ -144,11 +148,11 @@ class MeetingStore:
             opened = self._shelf.open(BY_UID, uid_hash(self._uid_key, organizer, uid), now)
         return _claim(opened.row.id, opened.row.changed, opened.known) if isinstance(opened, Opened) else None
 
-    def own_link(self, claim: Claim, address: str, now: int) -> tuple[str, Claim]:
+    def own_link(self, claim: Claim, address: str, now: int) -> tuple[str | None, Claim]:
         """Return the attendee's own token for a meeting, a new one at the first time, and the claim as it is then.
 
-        Durable before it returns. The meeting's token where it does not know the attendee, or is gone. address: in lower case.
-        Raises StoreError.
+        Durable before it returns. The meeting's token where it does not know the attendee, or is gone; None for one who was
+        uninvited. address: in lower case. Raises StoreError.
         """
         with writing(self._db):
             opened = self._shelf.open(BY_ID, claim.meeting, now)
@@ -159,7 +163,7 @@ class MeetingStore:
                 return token, claim
             name = next((one.name or one.address for one in record.attendees if one.address.lower() == address), None)
             if name is None:
-                return claim.join_token, claim
+                return None if address in people.gone(opened.known.version) else claim.join_token, claim
             token = self._draw_token()
             self._shelf.add_link(opened, Link(LinkKind.ATTENDEE, token, name))
             record = replace(record, attendee_tokens=(*record.attendee_tokens, (address, token)))
@@ -222,9 +226,9 @@ class MeetingStore:
         Then its hash, the revision and an end stay, so that an older invitation that comes late does not bring it back. An
         attendee's own link is dead as soon as it is cancelled for the attendee.
         addresses: in lower case. dates: when some dates are cancelled, their starts in the series; onward: those that follow,
-        too. When no date is left the meeting is deleted. conference: the conference addresses; when none of them is invited,
-        those need not be named whose address is `internal`: no message to them ever comes by. only_look: say what it would
-        do; nothing is written. now: seconds since 1970 UTC. Raises StoreError.
+        too. When no date is left the meeting is deleted. conference: the conference addresses; when none of them is invited any
+        more, those need not be named whose address is `internal`: no message to them ever comes by. only_look: say what it
+        would do; nothing is written. now: seconds since 1970 UTC. Raises StoreError.
         """
         with writing(self._db):
             opened = self._shelf.open(BY_UID, uid_hash(self._uid_key, organizer, uid), now)
@@ -237,9 +241,8 @@ class MeetingStore:
                 after = None if after.expires_at <= now else after
             else:
                 after = after_cancel(known, addresses, revision)
-                left = set() if after is None else {one.address.lower() for one in after.record.attendees}
-                if after is not None and after is not known and conference.isdisjoint(left):
-                    apart = frozenset(one for one in left if internal(one))
+                if after is not None and after is not known and _conference_left(after, conference):
+                    apart = frozenset(one.address.lower() for one in record.attendees if internal(one.address))
                     after = None if after_cancel(known, addresses | apart, revision) is None else after
             if after is known:
                 return Cancelled(Cancelling.NOTHING)
@@ -247,7 +250,8 @@ class MeetingStore:
             if after is None:
                 if not only_look:
                     self._shelf.bury(opened, revision, now)
-                return Cancelled(Cancelling.MEETING, record.told, *about)
+                invited = {one.address.lower() for one in record.attendees} | addresses
+                return Cancelled(Cancelling.MEETING, tuple(one for one in record.told if one in invited), *about)
             if dates:
                 if not only_look:
                     self._shelf.rewrite(opened, after)
@@ -292,6 +296,29 @@ def _claim(meeting: int, changed: int, known: Known) -> Claim:
     )
 
 
+def _pruned(before: Known, after: Known, news: News) -> Known:
+    """Return `after` without links of the own of those whom an update dropped, and with a mark of what was said last.
+
+    A message that names one attendee alone may be for this one alone (guests who do not see each other): it drops nobody.
+    """
+    record = after.record
+    if news.revision >= before.version.series and news.said != ("", ""):
+        record = replace(record, said=news.said)
+    dropped = {one.address.lower() for one in before.record.attendees} - {
+        one.address.lower() for one in record.attendees
+    }
+    if dropped and len(others(after.page, news.attendees)) > 1:
+        left = tuple(one for one in record.attendee_tokens if one[0] not in dropped)
+        record = replace(record, attendee_tokens=left, told=tuple(one for one in record.told if one not in dropped))
+    return after if record == after.record else replace(after, record=record)
+
+
+def _conference_left(after: Known, conference: frozenset[str]) -> bool:
+    """Say whether a conference address was invited, and none is any more."""
+    invited = {one.address.lower() for one in after.record.attendees}
+    return not conference.isdisjoint(people.gone(after.version)) and conference.isdisjoint(invited)
+
+
 def _alive(after: Known, news: News, now: int) -> Known:
     """Return `after`, never over when a message goes out with its link: in doubt the later end counts."""
     return after if after.expires_at > now else replace(after, expires_at=max(after.expires_at, news.expires_at))
@@ -302,5 +329,6 @@ def _noted(before: Known, after: Known, now: int) -> Known:
     change = moved(before.page, after.page, now) if after is not before and before.record.start_mail_sent else ()
     if not change:
         return after
-    was = before.record.moved[:1] or change[:1]  # moved twice before the organizer could be told
-    return replace(after, record=replace(after.record, moved=(*was, change[1])))
+    was = before.record.moved[:1] or change[:1]  # moved twice before the organizer could be told; or back again
+    back = (was[0].start, was[0].end) == (change[1].start, change[1].end)
+    return replace(after, record=replace(after.record, moved=() if back else (*was, change[1])))

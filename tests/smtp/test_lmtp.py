@@ -31,11 +31,17 @@ class Delivering(Flow):
 
 @asynccontextmanager
 async def listening(
-    flow: Flow, listen: UnixAddress | InetAddress, peers=LOOPBACK, limits: Limits | None = None
+    flow: Flow, listen: UnixAddress | InetAddress, peers=LOOPBACK, limits: Limits | None = None, trusted=LOOPBACK
 ) -> AsyncIterator[Client]:
     server = SmtpServer()
     await server.start_conference(
-        listen, flow, frozenset({MEET.decode(), OTHER.decode()}), peers=peers, hostname="door.example", limits=limits
+        listen,
+        flow,
+        frozenset({MEET.decode(), OTHER.decode()}),
+        peers=peers,
+        hostname="door.example",
+        limits=limits,
+        xforward_peers=trusted,
     )
     (at,) = server.addresses
     if isinstance(at, UnixAddress):
@@ -83,7 +89,7 @@ def test_a_delivery_with_its_clients_facts() -> None:
     assert [reply[:3] for reply in replies] == [b"220", b"250", b"250", b"250", b"250", b"354", b"250"]
     ((envelope, octets),) = flow.asked
     assert envelope == Envelope(
-        Door.CONFERENCE, b"anna@example.org", (MEET.upper(),), ip_address("192.0.2.10"), queue_id="4Xy9"
+        Door.CONFERENCE, b"anna@example.org", (MEET,), ip_address("192.0.2.10"), queue_id="4Xy9"
     )
     assert octets == MESSAGE
 
@@ -198,3 +204,33 @@ def test_a_client_that_goes_away_before_its_final_dot_has_sent_nothing() -> None
         return flow
 
     assert asyncio.run(run()).asked == []
+
+
+def test_the_facts_end_with_their_transaction() -> None:
+    """Also when it came to nothing: what Postfix says nothing of, pickup mail on the same connection, is from nobody."""
+    for end in (b"RSET", LHLO, b"MAIL nonsense"):
+        flow = Delivering(TAKEN)
+        first = (b"XFORWARD ADDR=192.0.2.10", FROM, TO % b"anna@example.org")
+        first = first[:1] if end.startswith(b"MAIL") else first
+        talk(flow, LHLO, *first, end, FROM, TO % MEET, b"DATA", MESSAGE)
+        assert [envelope.client for envelope, _ in flow.asked] == [None]
+
+
+def test_by_tcp_only_trusted_peers_say_who_the_client_was() -> None:
+    """Any user of the machine can connect there."""
+    flow = Delivering(TAKEN)
+    replies = talk(flow, LHLO, b"XFORWARD ADDR=192.0.2.10", FROM, TO % MEET, b"DATA", MESSAGE, trusted=())
+    assert replies[2].startswith(b"550 ")
+    assert [envelope.client for envelope, _ in flow.asked] == [None]
+
+
+def test_other_names_in_its_domain_never_bounce() -> None:
+    """An extension is the address itself; nobody's name is taken and dropped, and told apart where others are meant, too."""
+    flow = Delivering(TAKEN)
+    replies = talk(flow, LHLO, FROM, TO % b"Meet+x@conf.example.org", b"DATA", MESSAGE)
+    assert replies[-1].startswith(b"250 ")
+    assert flow.asked[0][0].recipients == (MEET,)
+    flow = Delivering(TAKEN)
+    replies = talk(flow, LHLO, FROM, TO % b"nobody@conf.example.org", b"DATA", MESSAGE)
+    assert replies[-1].startswith(b"250 ")
+    assert (flow.asked, [reason for _, reason in flow.unread]) == ([], [Reason.ADDRESS_UNKNOWN])

@@ -40,6 +40,7 @@ RECORDS = st.builds(
     st.just(()) | st.tuples(TIMES, TIMES),
     st.lists(TEXT, max_size=3).map(tuple),
     st.lists(st.tuples(TEXT, TEXT), max_size=3).map(tuple),
+    st.tuples(TEXT, TEXT),
 )
 REVISIONS = st.builds(Revision, st.integers(0, 2**31), TEXT)
 INSTANCES = st.builds(Instance, REVISIONS, st.lists(TIMES, max_size=3).map(tuple), SECONDS)
