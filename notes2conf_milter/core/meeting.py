@@ -96,6 +96,15 @@ class Revision:
     sequence: int = 0
     dtstamp: str = ""
 
+    def said_before(self, other: "Revision") -> bool:
+        """Say whether a message about one thing is older than one about another: a date and its series, one person's two.
+
+        Each component counts its own SEQUENCE (RFC 5546 §2.1.4), so between two only DTSTAMP tells; SEQUENCE where it does not.
+        """
+        if self.dtstamp and other.dtstamp and self.dtstamp != other.dtstamp:
+            return self.dtstamp < other.dtstamp
+        return self.sequence < other.sequence
+
 
 @dataclass(frozen=True, slots=True)
 class Instance:
@@ -123,12 +132,13 @@ class Named:
 class Version:
     """What decides which message is newer: of the series, of each of its instances, of each person.
 
-    series: the newest revision seen of the whole, Revision() when none was. instances: by the start that the series has for
-    each, seconds since 1970 UTC; a date is midnight UTC. people: who was invited or uninvited by what. own: when the series
-    takes place by itself, bounded. over_at: when it is over, as it says itself; lag: seconds that it is over after its last
-    occurrence has ended (floating times, grace); complete: its occurrences are all known, so that the end follows from them.
-    cuts: starts from which on it was cancelled, and by which revision. partly: dates that were cancelled for some and stay for
-    others, each alone or (True) with all that follow, by which revision and for whom.
+    series: the newest revision seen of the whole, Revision() when none was; risen: the earliest DTSTAMP seen of its SEQUENCE,
+    so about when all was put off. instances: by the start that the series has for each, seconds since 1970 UTC; a date is
+    midnight UTC. people: who was invited or uninvited by what. own: when the series takes place by itself, bounded. over_at:
+    when it is over, as it says itself; lag: seconds that it is over after its last occurrence has ended (floating times,
+    grace); complete: its occurrences are all known, so that the end follows from them. cuts: starts from which on it was
+    cancelled, and by which revision. partly: dates that were cancelled for some and stay for others, each alone or (True) with
+    all that follow, by which revision and for whom.
     """
 
     series: Revision
@@ -140,3 +150,9 @@ class Version:
     complete: bool = True
     cuts: tuple[tuple[int, Revision], ...] = ()
     partly: tuple[tuple[int, bool, Revision, tuple[str, ...]], ...] = ()
+    risen: str = ""
+
+    @property
+    def rise(self) -> Revision:
+        """The revision by which the SEQUENCE of the whole rose."""
+        return Revision(self.series.sequence, self.risen)

@@ -4,8 +4,8 @@ In:  what is stored, what the message says. Out: what to store, or that nothing 
 Fails: never.
 
 Producers write the same message whether the meeting is off or somebody is uninvited (STATUS:CANCELLED), and Domino writes one
-for each domain. So what counts is whom the cancellations name: when they have named everybody who is known to be invited, the
-meeting is cancelled. In doubt it stays until its end.
+for each domain. So what counts is whom the cancellations name: when they have named everybody who is known to be invited, and
+nobody is missing to whom a copy of an update may be on its way, the meeting is cancelled. In doubt it stays until its end.
 """
 
 from dataclasses import replace
@@ -36,7 +36,7 @@ def after_cancel(known: Known, addresses: frozenset[str], revision: Revision) ->
     version = people.withdrawn(known.version, addresses, revision)
     invited = people.present(version, known.record.attendees)
     changed = invited != known.record.attendees
-    left = others(known.page, invited)
+    left = others(known.page, invited) | people.missing(version)
     if not left and (changed or revision >= known.version.series):
         return None
     page, version = dates.settled(known.page, people.trimmed(version, invited), left)
@@ -54,7 +54,7 @@ def after_cancelled_dates(
     expires_at of what is returned is 0 when no date is left.
     """
     page, version = known.page, known.version
-    invited = others(page, known.record.attendees)
+    invited = others(page, known.record.attendees) | people.missing(version)
     for start in starts:
         version = dates.without(version, start, revision, addresses, onward=onward)
     page, version = dates.settled(page, version, invited)
@@ -67,6 +67,17 @@ def _ending(known: Known) -> Known:
     if known.version.series == Revision() and not left:
         return known  # of the series nothing has been seen but what is cancelled now
     return replace(known, expires_at=left)
+
+
+def buried(known: Known, revision: Revision, *, dates: bool) -> Revision:
+    """Return the revision by which a meeting is gone. dates: it was one of its dates that went last.
+
+    The SEQUENCE of a date may have run ahead of the series'; what comes later by its DTSTAMP may make the meeting live again.
+    """
+    series = known.version.series
+    if dates and series.dtstamp and series.said_before(revision):
+        return replace(revision, sequence=min(revision.sequence, series.sequence))
+    return revision
 
 
 def revives(news: Revision, cancelled: Revision) -> bool:

@@ -4,7 +4,10 @@ In:  what the pages show, what is known of the versions, what a message says. Ou
 Fails: never. Bounded: MAX_TIMES, MAX_INSTANCES.
 
 The pages show the series' own dates without those of which a message was written apart (moved or cancelled), and those where
-they are now. A newer message about the whole speaks for its instances, but for those of which a message was written after it.
+they are now. Which of a message about the whole and one about a date is newer, DTSTAMP says: each has a SEQUENCE of its own.
+A newer message about the whole speaks for the dates of which it tells, for those which it does not have any more, and, when its
+SEQUENCE rose, for all; one that only tells something else about the whole leaves those alone of which it does not tell. What it
+speaks for is kept and does not count: when a message that was sent before the newest one comes late, it may count again.
 """
 
 from collections.abc import Iterable
@@ -19,21 +22,31 @@ MAX_CUTS = 20
 Apart = tuple[tuple[int, Instance], ...]
 
 
-def after_series(page: Page, version: Version, news: Page, revision: Revision, apart: Apart) -> tuple[Page, Version]:
-    """Return page and version after a message about the whole. apart: the instances that it has besides."""
+def after_series(
+    page: Page, version: Version, news: Page, revision: Revision, apart: Apart, *, complete: bool = True
+) -> tuple[Page, Version]:
+    """Return page and version after a message about the whole.
+
+    apart: the instances that it has besides. complete: the dates that it lists are all there are.
+    """
+    version = replace(version, risen=_risen(version, revision))
     if revision < version.series:
-        return after_instances(page, version, apart)
+        page, version = after_instances(page, version, apart)
+        return replace(page, times=_shown(version)), version
     own = set(news.times) - {time for _, one in apart for time in one.times}
     if revision == version.series:
         # The same message for other recipients (Notes: one for each destination domain): what it does not name stays.
         own |= set(version.own)
-    standing = tuple(one for one in version.instances if not _spoken_for(one[1].revision, revision))
-    cuts = tuple(one for one in version.cuts if not _spoken_for(one[1], revision))
-    partly = tuple(one for one in version.partly if not _spoken_for(one[2], revision))
-    version = replace(version, series=revision, instances=standing, cuts=cuts, partly=partly)
+    version = replace(version, series=revision, own=_bounded(own), complete=complete)
+    told = {start for start, _ in apart}
+    standing = tuple(
+        one for one in version.instances if one[0] not in told or not one[1].revision.said_before(revision)
+    )
+    cuts = tuple(one for one in version.cuts if not one[1].said_before(revision))
+    partly = tuple(one for one in version.partly if not ((one[1] or one[0] in told) and one[2].said_before(revision)))
     # What the message says of an instance is as new as the message.
-    apart = tuple((start, replace(one, revision=max(one.revision, revision))) for start, one in apart)
-    version = _with(replace(version, own=_bounded(own)), apart)
+    apart = tuple((start, replace(one, revision=_as_new(one.revision, revision))) for start, one in apart)
+    version = _with(replace(version, instances=standing, cuts=cuts, partly=partly), apart)
     return replace(news, times=_shown(version)), version
 
 
@@ -51,10 +64,10 @@ def without(version: Version, start: int, revision: Revision, addresses: frozens
     onward: all dates from it on (RFC 5545 §3.2.13). addresses: in lower case.
     """
     known = dict(version.instances).get(start)
-    if onward or known is None:
-        late = _spoken_for(revision, version.series)
+    if onward:
+        late = revision.said_before(version.series)
     else:
-        late = revision < known.revision or (revision == known.revision and not known.times)
+        late = known is not None and not _replaces(version, start, Instance(revision), known)
     if late or _cut(version, start, Instance(revision)):
         return version
     partly = {(at, on): (newest, named) for at, on, newest, named in version.partly}
@@ -65,7 +78,9 @@ def without(version: Version, start: int, revision: Revision, addresses: frozens
 
 def settled(page: Page, version: Version, invited: set[str]) -> tuple[Page, Version]:
     """Return page and version without the dates that have been cancelled for everybody. invited: addresses, in lower case."""
-    off = [one for one in version.partly if invited <= set(one[3])]
+    off = [
+        one for one in version.partly if invited <= set(one[3]) and (one[1] or not _spoken_for(version, one[0], one[2]))
+    ]
     if not off:
         return page, version
     for start, onward, revision, _ in off:
@@ -77,15 +92,16 @@ def settled(page: Page, version: Version, invited: set[str]) -> tuple[Page, Vers
 def _without_from(version: Version, start: int, revision: Revision) -> Version:
     complete = version.complete or any(time.start >= start for time in version.own)
     cuts = [*version.cuts, (start, revision)]
-    cuts = [one for one in cuts if not any(one != it and it[0] <= one[0] and it[1] >= one[1] for it in cuts)]
-    version = replace(version, cuts=tuple(sorted(set(cuts))[:MAX_CUTS]), complete=complete)
-    return replace(version, instances=tuple(one for one in version.instances if not _cut(version, *one)))
+    cuts = [
+        one for one in cuts if not any(one != it and it[0] <= one[0] and not it[1].said_before(one[1]) for it in cuts)
+    ]
+    return replace(version, cuts=tuple(sorted(set(cuts))[:MAX_CUTS]), complete=complete)
 
 
 def end(version: Version) -> int:
     """Return when all is over, seconds since 1970 UTC; 0 when nothing is left of it. In doubt the later end counts."""
     own = _staying(version)
-    ends = [one.over_at for _, one in version.instances if one.times]
+    ends = [one.over_at for one in _counting(version).values() if one.times]
     if not version.complete:
         ends.append(version.over_at)
     elif own:
@@ -99,14 +115,49 @@ def known_to_the_last(version: Version, listed: Iterable[Occurrence], *, complet
     return complete or (cut is not None and any(time.start >= cut for time in listed))
 
 
-def _spoken_for(instance: Revision, series: Revision) -> bool:
-    """Say whether the series has told of an instance since; one with a later DTSTAMP has a SEQUENCE of its own."""
-    return instance < series and instance.dtstamp <= series.dtstamp
+def _risen(version: Version, revision: Revision) -> str:
+    """Return the earliest DTSTAMP of the series' SEQUENCE, with that of a message about the whole."""
+    if version.series == Revision() or revision.sequence > version.series.sequence:
+        return revision.dtstamp
+    return min(version.risen, revision.dtstamp) if revision.sequence == version.series.sequence else version.risen
+
+
+def _as_new(one: Revision, whole: Revision) -> Revision:
+    return replace(one, dtstamp=max(one.dtstamp, whole.dtstamp))
+
+
+def _spoken_for(version: Version, start: int, instance: Revision) -> bool:
+    """Say whether the series has spoken since for a date that it does not tell apart: all was put off, or it is no more."""
+    return instance.said_before(version.rise) or (instance.said_before(version.series) and not _lists(version, start))
+
+
+def _lists(version: Version, start: int) -> bool:
+    """Say whether the series has a date, or may have it: a long one may not have listed what is before or behind."""
+    known = version.complete or (bool(version.own) and version.own[0].start <= start <= version.own[-1].start)
+    return not known or any(time.start == start for time in version.own)
+
+
+def _counting(version: Version) -> dict[int, Instance]:
+    """Return the instances that are not as the series has them."""
+    return {start: one for start, one in version.instances if _counts(version, start, one)}
+
+
+def _counts(version: Version, start: int, one: Instance) -> bool:
+    return not _spoken_for(version, start, one.revision) and not _cut(version, start, one)
+
+
+def _replaces(version: Version, start: int, one: Instance, known: Instance) -> bool:
+    """Say whether what a message says of an instance is newer than what is known."""
+    counts = _counts(version, start, one)
+    if counts != _counts(version, start, known):
+        return counts
+    # Of two of the same revision the cancellation counts.
+    return one.revision > known.revision or (one.revision == known.revision and bool(known.times))
 
 
 def _cut(version: Version, start: int, one: Instance) -> bool:
     """Say whether an instance was cancelled since, with all that follow some date."""
-    return any(start >= at and one.revision <= revision for at, revision in version.cuts)
+    return any(start >= at and not revision.said_before(one.revision) for at, revision in version.cuts)
 
 
 def _with(version: Version, apart: Apart) -> Version:
@@ -115,13 +166,10 @@ def _with(version: Version, apart: Apart) -> Version:
     partly = {one[0]: one for one in version.partly if not one[1]}
     for start, one in apart:
         before = known.get(start)
-        old = _spoken_for(one.revision, version.series) if before is None else one.revision < before.revision
-        if old or _cut(version, start, one):
+        if before is not None and not _replaces(version, start, one, before):
             continue
-        if before is not None and before.revision == one.revision and not before.times:
-            continue  # of two of the same revision the cancellation counts
         known[start] = one
-        if start in partly and partly[start][2] <= one.revision:
+        if start in partly and partly[start][2] <= one.revision and _counts(version, start, one):
             del partly[start]
     instances = tuple(
         sorted(known.items(), key=itemgetter(0))[-MAX_INSTANCES:]
@@ -132,12 +180,12 @@ def _with(version: Version, apart: Apart) -> Version:
 
 def _shown(version: Version) -> tuple[Occurrence, ...]:
     """Return when it takes place: the instances where they are now, the other dates where the series has them."""
-    return _bounded({*_staying(version), *(time for _, one in version.instances for time in one.times)})
+    return _bounded({*_staying(version), *(time for one in _counting(version).values() for time in one.times)})
 
 
 def _staying(version: Version) -> list[Occurrence]:
     """Return the dates of the series that are as it has them."""
-    apart = dict(version.instances)
+    apart = _counting(version)
     cut = min((start for start, _ in version.cuts), default=None)
     return [time for time in version.own if time.start not in apart and (cut is None or time.start < cut)]
 

@@ -68,7 +68,9 @@ def merged(known: Known, news: News) -> Known:
     """Return what to store after a message; `known` itself when the message is an older one or says nothing new."""
     version, seen = known.version, known.version.series
     if news.whole:
-        page, version = dates.after_series(known.page, version, news.page, news.revision, news.instances)
+        page, version = dates.after_series(
+            known.page, version, news.page, news.revision, news.instances, complete=news.complete
+        )
         complete = dates.known_to_the_last(version, news.page.times, complete=news.complete)
         if news.revision > seen:
             version = replace(version, over_at=news.expires_at, lag=news.lag, complete=complete)
@@ -77,14 +79,14 @@ def merged(known: Known, news: News) -> Known:
                 version,
                 over_at=max(version.over_at, news.expires_at),
                 lag=max(version.lag, news.lag),
-                complete=version.complete and complete,
+                complete=known.version.complete and complete,
             )
     else:
         page, version = dates.after_instances(known.page, version, news.instances)
     version = people.invited(version, news.attendees, news.revision)
     attendees = people.present(version, (*known.record.attendees, *news.attendees))
     version = people.trimmed(version, attendees)
-    page, version = dates.settled(page, version, others(page, attendees))
+    page, version = dates.settled(page, version, others(page, attendees) | people.missing(version))
     end = dates.end(version) or known.expires_at
     after = Known(page, replace(known.record, attendees=attendees), version, end)
     return known if after == known else after

@@ -154,7 +154,7 @@ def from_version(version: Version) -> bytes:
     ]
     cuts = [[start, _from_revision(revision)] for start, revision in version.cuts]
     partly = [[start, on, _from_revision(revision), names] for start, on, revision, names in version.partly]
-    ends = [*_from_times(version.own), version.over_at, version.lag, version.complete]
+    ends = [*_from_times(version.own), version.over_at, version.lag, version.complete, version.risen]
     return _padded([*_from_revision(version.series), instances, people, ends, cuts, partly])
 
 
@@ -162,7 +162,7 @@ def to_version(plain: bytes) -> Version:
     """Read the column `version`; raises Unsealable."""
 
     def read() -> Version:
-        sequence, dtstamp, instances, people, (*own, over_at, lag, complete), cuts, partly = json.loads(plain)
+        sequence, dtstamp, instances, people, (*own, over_at, lag, complete, risen), cuts, partly = json.loads(plain)
         return Version(
             Revision(sequence, dtstamp),
             tuple((start, _to_instance(*one)) for start, *one in _list(instances)),
@@ -175,6 +175,7 @@ def to_version(plain: bytes) -> Version:
             tuple(
                 (start, on, Revision(*revision), tuple(_list(names))) for start, on, revision, names in _list(partly)
             ),
+            risen,
         )
 
     return _reading(read)

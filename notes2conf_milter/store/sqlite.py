@@ -18,7 +18,7 @@ from pathlib import Path
 from notes2conf_milter.core.joinlink import TOKEN_OCTETS, token_from
 from notes2conf_milter.core.meeting import LinkKind, MailRecord, Occurrence, Page, Revision
 from notes2conf_milter.store import people
-from notes2conf_milter.store.cancel import Cancelling, after_cancel, after_cancelled_dates, revives
+from notes2conf_milter.store.cancel import Cancelling, after_cancel, after_cancelled_dates, buried, revives
 from notes2conf_milter.store.database import BUSY_SECONDS, failures, open_database, writing
 from notes2conf_milter.store.epoch import EpochFile
 from notes2conf_milter.store.keys import MailKey
@@ -242,14 +242,15 @@ class MeetingStore:
             else:
                 after = after_cancel(known, addresses, revision)
                 if after is not None and after is not known and _conference_left(after, conference):
-                    apart = frozenset(one.address.lower() for one in record.attendees if internal(one.address))
+                    everybody = {one.address.lower() for one in record.attendees} | people.missing(known.version)
+                    apart = frozenset(filter(internal, everybody))
                     after = None if after_cancel(known, addresses | apart, revision) is None else after
             if after is known:
                 return Cancelled(Cancelling.NOTHING)
             about = (known.page, record.start_token)
             if after is None:
                 if not only_look:
-                    self._shelf.bury(opened, revision, now)
+                    self._shelf.bury(opened, buried(known, revision, dates=bool(dates)), now)
                 invited = {one.address.lower() for one in record.attendees} | addresses
                 return Cancelled(Cancelling.MEETING, tuple(one for one in record.told if one in invited), *about)
             if dates:
@@ -307,6 +308,7 @@ def _pruned(before: Known, after: Known, news: News) -> Known:
     dropped = {one.address.lower() for one in before.record.attendees} - {
         one.address.lower() for one in record.attendees
     }
+    dropped -= people.missing(after.version)
     if dropped and len(others(after.page, news.attendees)) > 1:
         left = tuple(one for one in record.attendee_tokens if one[0] not in dropped)
         record = replace(record, attendee_tokens=left, told=tuple(one for one in record.told if one not in dropped))

@@ -39,6 +39,28 @@ def test_everybody_at_once_or_one_after_the_other() -> None:
     assert after_cancel(first, only(CLARA), SECOND) is None
 
 
+def test_in_the_gap_of_an_update_that_was_split() -> None:
+    """Domino writes one for each domain: nobody of another is cancelled while the copy for it is on its way."""
+    gap = merged(KNOWN, news(PAGE, (ANNA, BERT), SECOND, END))
+    assert invited(gap) == [ANNA, BERT]
+    after = after_cancel(gap, only(BERT), THIRD)
+    assert invited(after) == [ANNA]
+    assert after is not None
+    assert invited(merged(after, news(PAGE, (ANNA, CLARA), SECOND, END))) == [ANNA, CLARA]
+    assert after_cancel(after, only(CLARA), THIRD) is None
+    colleague = Person("berta@example.com")
+    dropped = merged(first(UID, news(PAGE, (BERT, colleague)), "join", "start"), news(PAGE, (BERT,), SECOND, END))
+    assert after_cancel(dropped, only(BERT), THIRD) is None  # the copy for that domain did not name her
+
+
+def test_a_date_in_the_gap() -> None:
+    """Goes when those have been named, too, whose copy is on its way."""
+    gap = merged(SERIES, news(SERIES.page, (ANNA, BERT), SECOND, LAST))
+    half = without(gap, only(BERT), THIRD)
+    assert half.page == SERIES.page
+    assert without(half, only(CLARA), THIRD).page.times == (WEEKLY[0], WEEKLY[2])
+
+
 def test_whom_it_names_beyond_those_who_are_known() -> None:
     """Changes nothing for the others."""
     assert invited(after_cancel(KNOWN, only(DORA), SECOND)) == [ANNA, BERT, CLARA]
@@ -236,6 +258,17 @@ def test_a_cancelled_meeting_is_gone_at_once(vault: Vault) -> None:
     new = claim(store, revision=THIRD)
     assert new.new
     assert {new.join_token, new.start_token}.isdisjoint({got.join_token, got.start_token})
+
+
+def test_the_last_date_is_cancelled_and_all_is_put_off_after_that(vault: Vault) -> None:
+    """The SEQUENCE of the date had run ahead: what was sent later is newer all the same, what was sent before is not."""
+    store = vault.mail()
+    claim(store)
+    ahead = Revision(5, SECOND.dtstamp)
+    assert store.cancel(ORGANIZER, UID, only(BERT), ahead, NOW, dates=(NOW + HOUR,)).kind is Cancelling.MEETING
+    before = news(PAGE, (BERT,), Revision(3, "20260501T090000Z"), END)
+    assert store.claim(ORGANIZER, UID, before, NOW) is Refusal.CANCELLED
+    assert claim(store, revision=Revision(1, THIRD.dtstamp)).new
 
 
 def test_a_meeting_that_is_not_known_is_not_cancelled(vault: Vault) -> None:

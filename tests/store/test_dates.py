@@ -43,6 +43,40 @@ def test_an_instance_past_the_last_date_and_back() -> None:
     assert seen(*dates.after_instances(page, version, (apart(1, 8, THIRD),))) == ([0, 8, 14], 14)
 
 
+def test_a_date_whose_sequence_ran_ahead() -> None:
+    """A later message about the whole puts all off with it, whatever the SEQUENCE of the date; an earlier one does not."""
+    page, version = dates.after_instances(*known(), (apart(1, 30, Revision(5, SECOND.dtstamp)),))
+    assert seen(page, version) == ([0, 14, 30], 30)
+    assert seen(*dates.after_series(page, version, SERIES, Revision(1, THIRD.dtstamp), ())) == ([0, 7, 14], 14)
+    before = Revision(1, "20260501T090000Z")
+    assert seen(*dates.after_series(page, version, SERIES, before, ())) == ([0, 14, 30], 30)
+
+
+def test_a_date_is_cancelled_with_a_sequence_behind() -> None:
+    """Of what was cancelled by its own number a series with a higher one, but sent before, knows nothing."""
+    page, version = known(Revision(3, FIRST.dtstamp))
+    version = dates.without(version, NOW + WEEK, Revision(1, SECOND.dtstamp), frozenset({"a"}), onward=False)
+    assert seen(*dates.settled(page, version, {"a"}))[0] == [0, 14]
+
+
+def test_an_information_update_without_the_changed_dates() -> None:
+    """Leaves them where they are, for the SEQUENCE did not rise; of a date that it has no more nothing is left."""
+    page, version = dates.after_instances(*known(), (apart(1, 30, SECOND), apart(2, None, SECOND)))
+    information = Revision(FIRST.sequence, THIRD.dtstamp)
+    assert seen(*dates.after_series(page, version, SERIES, information, ())) == ([0, 30], 30)
+    shorter = replace(SERIES, times=WEEKLY[:1])
+    assert seen(*dates.after_series(page, version, shorter, information, ())) == ([0], 0)
+    assert seen(*dates.after_series(page, version, shorter, information, (), complete=False))[0] == [0, 30]
+
+
+def test_what_was_put_off_before_a_date_was_moved_and_comes_late() -> None:
+    """The information after both came first, and did not tell when all was put off."""
+    page, version = dates.after_series(*known(), SERIES, Revision(1, "20260505T080000Z"), ())
+    page, version = dates.after_instances(page, version, (apart(1, 30, Revision(1, "20260504T080000Z")),))
+    assert seen(page, version) == ([0, 7, 14], 14)
+    assert seen(*dates.after_series(page, version, SERIES, Revision(1, THIRD.dtstamp), ())) == ([0, 14, 30], 30)
+
+
 def test_the_time_behind_the_end_goes_along() -> None:
     """Of floating times and days: over when they are over everywhere."""
     _, version = known()

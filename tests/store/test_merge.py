@@ -105,7 +105,7 @@ def test_in_doubt_it_is_over_later() -> None:
 
 # --- an organizer's history, and what arrives of it ---
 
-ALL = tuple(Person(f"p{number}@example.com") for number in range(3))
+ALL = (Person("p0@example.com"), Person("p1@example.com"), Person("p2@example.net"))
 WEEK = 7 * DAY
 
 
@@ -119,11 +119,24 @@ class Calendar:
     apart: dict[int, int | None] = field(default_factory=dict)  # which week -> where it was moved to, None: off
     weeks: int = 3
     invited: set[int] = field(default_factory=lambda: {0, 1, 2})
+    steady: set[int] = field(default_factory=lambda: {0, 1, 2})  # invited all the time
+    ahead: dict[int, int] = field(default_factory=dict)  # which week -> its own SEQUENCE, which only rises
 
     def revision(self, rises: bool = False) -> Revision:
         self.sequence += rises
         self.stamp += 1
         return Revision(self.sequence, f"202605{self.stamp:02}T080000Z")
+
+    def instance(self, week: int, rises: int) -> Revision:
+        """The revision of a message about one date, which counts for itself."""
+        stamped = self.revision()
+        self.ahead[week] = max(self.ahead.get(week, 0), self.sequence) + rises
+        return replace(stamped, sequence=self.ahead[week])
+
+    def leaves(self, number: int) -> None:
+        """Somebody is invited no more. One always stays: who is invited anew is not known before that message comes."""
+        self.invited.discard(number)
+        self.steady.discard(number)
 
     def original(self, week: int) -> int:
         return self.start + week * WEEK
@@ -135,14 +148,15 @@ class Calendar:
     def names(self) -> tuple[Person, ...]:
         return tuple(ALL[number] for number in sorted(self.invited))
 
-    def request(self, revision: Revision, names: tuple[Person, ...]) -> News:
-        """A message about the whole, with the changed dates in it."""
+    def request(self, revision: Revision, names: tuple[Person, ...], *, bare: bool = False) -> News:
+        """A message about the whole, with the changed dates in it; bare: without them, as the rule has it."""
         apart = tuple(
-            (self.original(week), _instance(revision, to))
-            for week, to in sorted(self.apart.items())
+            (self.original(week), _instance(replace(revision, sequence=self.ahead.get(week, self.sequence)), to))
+            for week, to in sorted({} if bare else self.apart.items())
             if week < self.weeks
         )
-        page = replace(PAGE, times=self.times(), recurring=True)
+        rule = tuple(Occurrence(self.original(week), self.original(week) + HOUR) for week in range(self.weeks))
+        page = replace(PAGE, times=rule if bare else self.times(), recurring=True)
         return News(page, names, revision, page.times[-1].end if page.times else self.start, True, apart)
 
 
@@ -169,27 +183,37 @@ def histories(draw: st.DrawFn) -> tuple[Calendar, list[object]]:
     sent: list[object] = [calendar.request(calendar.revision(), ALL)]
     for _ in range(draw(st.integers(0, 7))):
         kind = draw(
-            st.sampled_from(["move", "info", "instance", "instance", "off", "off", "cut", "uninvite", "invite"])
+            st.sampled_from(
+                ["move", "split", "drop", "info", *["instance"] * 3, *["off"] * 2, "cut", "uninvite", "invite"]
+            )
         )
         week = draw(st.integers(0, 2))
         alive = week < calendar.weeks and calendar.apart.get(week, 0) is not None
-        if kind == "move":
-            calendar.start += HOUR
+        if kind in ("move", "split", "drop"):
+            calendar.start += draw(st.sampled_from([0, HOUR]))
             calendar.apart, calendar.weeks = {}, 3
-            sent.append(calendar.request(calendar.revision(rises=True), calendar.names()))
+            if kind == "drop" and 0 in calendar.steady:
+                calendar.leaves(1)  # a colleague of the first one's, without a word
+            revision, names = calendar.revision(rises=True), calendar.names()
+            domains = sorted({one.address.partition("@")[2] for one in names}) if kind == "split" else [""]
+            sent += [
+                calendar.request(revision, tuple(one for one in names if one.address.endswith(domain)))
+                for domain in domains
+            ]
         elif kind == "info":
             names = calendar.names()
             told = draw(st.sampled_from([names, names[:1]]))  # all, or whom it is for
-            sent.append(calendar.request(calendar.revision(), told))
+            sent.append(calendar.request(calendar.revision(), told, bare=draw(st.booleans())))
         elif kind == "instance" and alive:
-            calendar.apart[week] = to = calendar.original(week) + draw(st.integers(1, 40)) * DAY + week
-            revision = calendar.revision()
+            calendar.apart[week] = to = calendar.original(week) + draw(st.integers(1, 40)) * DAY + week + 1
+            revision = calendar.instance(week, draw(st.integers(0, 3)))
             one = ((calendar.original(week), _instance(revision, to)),)
             page = replace(PAGE, times=one[0][1].times)
             sent.append(News(page, calendar.names(), revision, to + HOUR, False, one))
         elif kind == "off" and alive and len(calendar.times()) > 1:
             calendar.apart[week] = None
-            revision, everybody = calendar.revision(), frozenset(one.address for one in calendar.names())
+            revision = calendar.instance(week, draw(st.integers(0, 3)))
+            everybody = frozenset(one.address for one in calendar.names())
             named = [everybody]
             if draw(st.booleans()) and len(everybody) > 1:  # one message for each domain
                 named = [frozenset({sorted(everybody)[0]}), everybody - {sorted(everybody)[0]}]
@@ -203,9 +227,9 @@ def histories(draw: st.DrawFn) -> tuple[Calendar, list[object]]:
             calendar.apart = {at: to for at, to in calendar.apart.items() if at < week}
             everybody = frozenset(one.address for one in calendar.names())
             sent.append((everybody, calendar.revision(), (calendar.original(week),), True))
-        elif kind == "uninvite" and len(calendar.invited) > 1:
+        elif kind == "uninvite" and len(calendar.steady) > 1:
             number = draw(st.sampled_from(sorted(calendar.invited)))
-            calendar.invited.discard(number)
+            calendar.leaves(number)
             sent.append((frozenset({ALL[number].address}), calendar.revision(), (), False))
         elif kind == "invite" and len(calendar.invited) < 3:
             number = min({0, 1, 2} - calendar.invited)
@@ -228,7 +252,8 @@ def test_in_whatever_order_messages_come_the_state_is_the_organizers(history: tu
     assert known.expires_at == max(one.end for one in calendar.times())
     assert {one.address for one in known.record.attendees} == {one.address for one in calendar.names()}
     for message in arriving:
-        assert _apply(known, message) is known
+        again = _apply(known, message)
+        assert (again.page, again.record, again.expires_at) == (known.page, known.record, known.expires_at)
 
 
 def test_a_row_stays_bounded() -> None:

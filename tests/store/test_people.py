@@ -1,5 +1,7 @@
 """Who is invited, whatever came first."""
 
+from dataclasses import replace
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -28,12 +30,33 @@ def test_the_newest_of_each_counts() -> None:
 def test_who_is_dropped() -> None:
     """Whom the message with the higher SEQUENCE does not name; a later stamp alone drops nobody."""
     version = people.invited(SERIES, (BERT, CLARA), FIRST)
-    assert here(Version(SECOND, people=version.people)) == set()
+    assert here(Version(SECOND, people=version.people, risen=SECOND.dtstamp)) == set()
     assert here(Version(Revision(FIRST.sequence, "20260502T080000Z"), people=version.people)) == {
         BERT.address,
         CLARA.address,
     }
     assert people.gone(Version(SECOND, people=version.people)) == set()
+
+
+def test_who_is_missing() -> None:
+    """Those of a domain of which nobody has been named since the SEQUENCE rose: a copy for it may be on its way."""
+    dora = Person("dora@example.net")
+    version = replace(people.invited(SERIES, (BERT, CLARA, dora), FIRST), series=SECOND, risen=SECOND.dtstamp)
+    version = people.invited(version, (BERT,), SECOND)
+    assert (here(version), people.missing(version)) == ({BERT.address}, {CLARA.address, dora.address})
+    assert people.missing(people.withdrawn(version, {CLARA.address}, THIRD)) == {dora.address}
+    assert people.missing(people.trimmed(version, (BERT,))) == {CLARA.address, dora.address}
+    copy = people.invited(version, (CLARA,), SECOND)
+    assert (here(copy), people.missing(copy)) == ({BERT.address, CLARA.address}, set())
+
+
+def test_an_invitation_to_a_date_counts_until_all_is_put_off() -> None:
+    """Whatever the SEQUENCE of the date."""
+    version = people.invited(SERIES, (BERT,), Revision(7, FIRST.dtstamp))
+    assert here(version) == {BERT.address}
+    assert here(replace(version, series=SECOND, risen=SECOND.dtstamp)) == set()
+    less = people.withdrawn(version, {BERT.address}, SECOND)
+    assert (here(less), people.gone(less)) == (set(), {BERT.address})
 
 
 def test_a_name_that_is_there_is_kept() -> None:

@@ -2,10 +2,11 @@
 
 from dataclasses import replace
 
-from notes2conf_milter.core.meeting import LinkKind, MailRecord
+from notes2conf_milter.core.meeting import LinkKind, MailRecord, Person
 from notes2conf_milter.store.shelf import Link, links
-from tests.store.vault import BERT, CLARA, NOW, UID, Vault, claim
+from tests.store.vault import BERT, CLARA, NOW, SECOND, UID, Vault, claim
 
+OTHERS = (("berta", "com"), ("emil", "com"), ("dora", "net"))
 RECORD = MailRecord(UID, (BERT, CLARA), "j" * 32, "s" * 32)
 
 
@@ -49,3 +50,14 @@ def test_labels_are_sealed(vault: Vault) -> None:
     store.own_link(claim(store), BERT.address, NOW)
     assert BERT.name.encode() not in vault.octets()
     assert BERT.address.encode() not in vault.octets()
+
+
+def test_an_own_link_outlives_an_update_that_was_split(vault: Vault) -> None:
+    """Law 3: the copy for the attendee's domain comes after another's; who was dropped has a dead one."""
+    store, berta, emil, dora = vault.mail(), *(Person(f"{name}@example.{top}") for name, top in OTHERS)
+    got = claim(store, attendees=(BERT, berta, emil, CLARA, dora))
+    tokens = [store.own_link(got, one.address, NOW)[0] for one in (BERT, berta, CLARA)]
+    claim(store, attendees=(BERT, emil), revision=SECOND)
+    got = claim(store, attendees=(CLARA, dora), revision=SECOND)
+    left = [store.own_link(got, one.address, NOW)[0] for one in (BERT, berta, CLARA)]
+    assert left == [tokens[0], got.join_token, tokens[2]]
