@@ -54,17 +54,33 @@ class RoomState(Enum):
 
     CLOSED = "closed"
     OPEN = "open"
+    PAUSED = "paused"  # who is in stays, new guests wait
     ENDED = "ended"
+
+
+class Admission(Enum):
+    """Who may go in while the conference is open."""
+
+    OPEN = "open"  # all who wait
+    ASK = "ask"  # one by one, as the organizer says
 
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """The conference of one occurrence, written by the waiting room. occurrence: its start, seconds since 1970 UTC."""
+    """The conference of one occurrence, written by the waiting room.
+
+    occurrence: its start, seconds since 1970 UTC. service, name, url: which conference it is, "" while there is none; name: a
+    random one. admission: what the organizer chose for this meeting, None: nothing. until: it was extended to then, seconds
+    since 1970 UTC; 0: not at all.
+    """
 
     occurrence: int
     state: RoomState
-    service: str
-    url: str
+    service: str = ""
+    url: str = ""
+    name: str = ""
+    admission: Admission | None = None
+    until: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +167,13 @@ class Version:
     cuts: tuple[tuple[int, Revision], ...] = ()
     partly: tuple[tuple[int, bool, Revision, tuple[str, ...]], ...] = ()
     risen: str = ""
+
+    @property
+    def newest(self) -> Revision:
+        """What no older message may bring back: the whole's revision, or a date's when nothing is known of the whole."""
+        if self.series != Revision():
+            return self.series
+        return max((one.revision for _, one in self.instances), key=lambda one: one.dtstamp, default=Revision())
 
     @property
     def rise(self) -> Revision:

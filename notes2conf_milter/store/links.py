@@ -1,4 +1,4 @@
-"""The web service's side of the store: open the one meeting whose link was shown, write its room.
+"""The web service's side of the store: open the one meeting whose link was shown, write its room, end it.
 
 In:  a token, the time. Out: `OpenedMeeting`. Touches: the database, the epoch file; holds no key of its own.
 Fails: StoreSetupError from the constructor; StoreError (cannot now) from everything else.
@@ -7,19 +7,31 @@ Unknown, malformed and expired tokens are one answer, None: the pages cannot tel
 """
 
 import secrets
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from notes2conf_milter.core.joinlink import is_token
 from notes2conf_milter.core.meeting import LinkKind, Page, Room
 from notes2conf_milter.store import plaintext, tables
-from notes2conf_milter.store.database import BUSY_SECONDS, failures, open_database, writing
+from notes2conf_milter.store.cancel import TOMBSTONE_SECONDS
+from notes2conf_milter.store.database import BUSY_SECONDS, failures, mark_deletion, open_database, writing
 from notes2conf_milter.store.epoch import EpochFile
 from notes2conf_milter.store.errors import UnreadableError
-from notes2conf_milter.store.rows import Row, epoch_of, open_for_link, open_label, open_room, open_salt, seal_room
+from notes2conf_milter.store.rows import (
+    BURIED,
+    Row,
+    epoch_of,
+    expiry,
+    open_for_link,
+    open_label,
+    open_room,
+    open_salt,
+    seal_room,
+)
 from notes2conf_milter.store.sealing import Unsealable, token_hash, unseal
 
+_AT_ONCE = 500
 _READS = 3
 _COLUMNS = ", ".join(Row.__slots__)
 _LINK = "(select {} from link where token_hash = ?1)"
@@ -91,8 +103,20 @@ class LinkStore:
         except Unsealable:
             raise _damaged(row) from None
 
+    def changes(self, meetings: Collection[int], now: int) -> dict[int, int]:
+        """Return the mark `changed` of each of these meetings that lives. Raises StoreError."""
+        found: dict[int, int] = {}
+        with failures():
+            for some in _batched(sorted(meetings), _AT_ONCE):
+                marks = ", ".join("?" * len(some))
+                sql = (
+                    f"select id, changed from meeting where id in ({marks}) and expires_at > ? and page_key_mail <> x''"
+                )
+                found |= dict(self._db.execute(sql, [*some, now]).fetchall())
+        return found
+
     def set_room(self, token: str, room: Room, expected_changed: int, now: int) -> bool:
-        """Write the room of the meeting that a start link leads to, durably.
+        """Write the room of the meeting that a start link leads to, durably; one that is extended lives as long.
 
         False, and nothing written, when the meeting changed since `expected_changed` was read (open it again), when
         it is gone, or when the token is no start link. now: seconds since 1970 UTC. Raises StoreError.
@@ -101,9 +125,32 @@ class LinkStore:
             found = self._find(token.lower(), (LinkKind.START,), now)
             if found is None or found.row.changed != expected_changed:
                 return False
-            sealed = seal_room(room, found.page_key, found.row.place)
-            values = {"room": sealed, "changed": secrets.randbits(63)}
-            return tables.update(self._db, "meeting", values, "id = ?", found.row.id) == 1
+            row = found.row
+            over = {"expires_at": expiry(row.ends_at, room)}
+            values = {"room": seal_room(room, found.page_key, row.place), **over, "changed": secrets.randbits(63)}
+            if over["expires_at"] != row.expires_at:
+                tables.update(self._db, "meeting_uid", over, "uid_hash = ?", row.uid_hash)
+                tables.update(self._db, "meeting_link", over, "meeting = ?", row.id)
+                of_this = "token_hash in (select token_hash from meeting_link where meeting = ?)"
+                tables.update(self._db, "link", over, of_this, row.id)
+            return tables.update(self._db, "meeting", values, "id = ?", row.id) == 1
+
+    def end(self, token: str, expected_changed: int, now: int) -> bool:
+        """Delete the meeting that a start link leads to, and its links, now and durably, but for a tombstone.
+
+        So an older invitation that comes late does not bring it back. False, and nothing written, as for `set_room`.
+        """
+        with writing(self._db):
+            found = self._find(token.lower(), (LinkKind.START,), now)
+            if found is None or found.row.changed != expected_changed:
+                return False
+            row = found.row
+            over = {"expires_at": min(row.expires_at, now + TOMBSTONE_SECONDS)}
+            tables.delete_links(self._db, row.id)
+            tables.update(self._db, "meeting_uid", over, "uid_hash = ?", row.uid_hash)
+            mark_deletion(self._db)
+            values = {**BURIED, **over, "changed": secrets.randbits(63)}
+            return tables.update(self._db, "meeting", values, "id = ?", row.id) == 1
 
     def _find(self, token: str, kinds: Collection[LinkKind], now: int) -> _Found | None:
         """Read a row by its link and unwrap its page key.
@@ -128,6 +175,11 @@ class LinkStore:
             return _Found(row, LinkKind(kind), page_key, label)
         except Unsealable:
             raise _damaged(row) from None
+
+
+def _batched(values: Sequence[int], size: int) -> Iterator[Sequence[int]]:
+    """Return the values in pieces (itertools.batched is Python 3.12's)."""
+    return (values[at : at + size] for at in range(0, len(values), size))
 
 
 def _damaged(row: Row) -> UnreadableError:

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from notes2conf_milter.core.meeting import (
+    Admission,
     Instance,
     MailRecord,
     Named,
@@ -79,7 +80,12 @@ def from_room(room: Room | None) -> bytes:
 
     A room that does not exist yet is written too, so that its absence does not show.
     """
-    return _padded(None if room is None else [room.occurrence, room.state.value, room.service, room.url])
+    return _padded(None if room is None else _from_room(room))
+
+
+def _from_room(room: Room) -> list[Any]:
+    admission = room.admission and room.admission.value
+    return [room.occurrence, room.state.value, room.service, room.url, room.name, admission, room.until]
 
 
 def to_room(plain: bytes) -> Room | None:
@@ -89,41 +95,68 @@ def to_room(plain: bytes) -> Room | None:
         values = json.loads(plain)
         if values is None:
             return None
-        occurrence, state, service, url = values
-        return Room(occurrence, RoomState(state), service, url)
+        occurrence, state, service, url, name, admission, until = values
+        chosen = None if admission is None else Admission(admission)
+        return Room(occurrence, RoomState(state), service, url, name, chosen, until)
 
     return _reading(read)
 
 
-def from_record(record: MailRecord) -> bytes:
+def from_mail(record: MailRecord, version: Version) -> bytes:
     """Return the plaintext of the column `mail`."""
+    return _padded([_from_record(record), _from_version(version)])
+
+
+def to_mail(plain: bytes) -> tuple[MailRecord, Version]:
+    """Read the column `mail`; raises Unsealable."""
+
+    def read() -> tuple[MailRecord, Version]:
+        record, version = json.loads(plain)
+        return _to_record(record), _to_version(version)
+
+    return _reading(read)
+
+
+def from_revision(revision: Revision) -> bytes:
+    """Return the plaintext of the column `version`."""
+    return _padded(_revision(revision))
+
+
+def to_revision(plain: bytes) -> Revision:
+    """Read the column `version`; raises Unsealable."""
+
+    def read() -> Revision:
+        sequence, dtstamp = json.loads(plain)
+        if not isinstance(sequence, int) or not isinstance(dtstamp, str):
+            raise TypeError
+        return Revision(sequence, dtstamp)
+
+    return _reading(read)
+
+
+def _from_record(record: MailRecord) -> list[Any]:
     attendees = [[one.address, one.name] for one in record.attendees]
     tokens = [record.join_token, record.start_token, record.attendee_tokens]
     mails = [record.start_mail_sent, record.start_mail_at, record.moved and _from_times(record.moved), record.told]
     mails.append(record.said)
-    return _padded([record.uid, attendees, *tokens, *mails, record.tenant])
+    return [record.uid, attendees, *tokens, *mails, record.tenant]
 
 
-def to_record(plain: bytes) -> MailRecord:
-    """Read the column `mail`; raises Unsealable."""
-
-    def read() -> MailRecord:
-        uid, attendees, join_token, start_token, own, sent, sent_at, moved, told, said, tenant = json.loads(plain)
-        return MailRecord(
-            uid,
-            tuple(Person(*one) for one in attendees),
-            join_token,
-            start_token,
-            sent,
-            tenant,
-            sent_at,
-            _to_times(*moved) if moved else (),
-            tuple(_list(told)),
-            tuple((address, token) for address, token in own),
-            (said[0], said[1]),
-        )
-
-    return _reading(read)
+def _to_record(values: object) -> MailRecord:
+    uid, attendees, join_token, start_token, own, sent, sent_at, moved, told, said, tenant = _list(values)
+    return MailRecord(
+        uid,
+        tuple(Person(*one) for one in attendees),
+        join_token,
+        start_token,
+        sent,
+        tenant,
+        sent_at,
+        _to_times(*moved) if moved else (),
+        tuple(_list(told)),
+        tuple((address, token) for address, token in own),
+        (said[0], said[1]),
+    )
 
 
 def from_label(name: str) -> bytes:
@@ -143,45 +176,37 @@ def to_label(plain: bytes) -> str:
     return _reading(read)
 
 
-def from_version(version: Version) -> bytes:
-    """Return the plaintext of the column `version`."""
+def _from_version(version: Version) -> list[Any]:
     instances = [
-        [start, *_from_revision(one.revision), one.over_at, *_from_times(one.times)] for start, one in version.instances
+        [start, *_revision(one.revision), one.over_at, *_from_times(one.times)] for start, one in version.instances
     ]
     people = [
-        [one.address, one.invited and _from_revision(one.invited), one.withdrawn and _from_revision(one.withdrawn)]
+        [one.address, one.invited and _revision(one.invited), one.withdrawn and _revision(one.withdrawn)]
         for one in version.people
     ]
-    cuts = [[start, _from_revision(revision)] for start, revision in version.cuts]
-    partly = [[start, on, _from_revision(revision), names] for start, on, revision, names in version.partly]
+    cuts = [[start, _revision(revision)] for start, revision in version.cuts]
+    partly = [[start, on, _revision(revision), names] for start, on, revision, names in version.partly]
     ends = [*_from_times(version.own), version.over_at, version.lag, version.complete, version.risen]
-    return _padded([*_from_revision(version.series), instances, people, ends, cuts, partly])
+    return [*_revision(version.series), instances, people, ends, cuts, partly]
 
 
-def to_version(plain: bytes) -> Version:
-    """Read the column `version`; raises Unsealable."""
-
-    def read() -> Version:
-        sequence, dtstamp, instances, people, (*own, over_at, lag, complete, risen), cuts, partly = json.loads(plain)
-        return Version(
-            Revision(sequence, dtstamp),
-            tuple((start, _to_instance(*one)) for start, *one in _list(instances)),
-            tuple(Named(address, *map(_to_revision, both)) for address, *both in _list(people)),
-            _to_times(*own),
-            over_at,
-            lag,
-            complete,
-            tuple((start, Revision(*revision)) for start, revision in _list(cuts)),
-            tuple(
-                (start, on, Revision(*revision), tuple(_list(names))) for start, on, revision, names in _list(partly)
-            ),
-            risen,
-        )
-
-    return _reading(read)
+def _to_version(values: object) -> Version:
+    sequence, dtstamp, instances, people, (*own, over_at, lag, complete, risen), cuts, partly = _list(values)
+    return Version(
+        Revision(sequence, dtstamp),
+        tuple((start, _to_instance(*one)) for start, *one in _list(instances)),
+        tuple(Named(address, *map(_to_revision, both)) for address, *both in _list(people)),
+        _to_times(*own),
+        over_at,
+        lag,
+        complete,
+        tuple((start, Revision(*revision)) for start, revision in _list(cuts)),
+        tuple((start, on, Revision(*revision), tuple(_list(names))) for start, on, revision, names in _list(partly)),
+        risen,
+    )
 
 
-def _from_revision(revision: Revision) -> list[Any]:
+def _revision(revision: Revision) -> list[Any]:
     return [revision.sequence, revision.dtstamp]
 
 

@@ -107,13 +107,13 @@ def reseal_batch(db: Database, file: EpochFile, now: int, after: int, size: int)
     with writing(db):
         epochs = file.read()
         current, old = epochs[-1], {one.id for one in epochs[:-1]}
-        sql = "select id, uid_hash, expires_at, salt from meeting where id > ? and expires_at > ? order by id limit ?"
+        sql = "select id, uid_hash, ends_at, salt from meeting where id > ? and expires_at > ? order by id limit ?"
         rows = db.execute(sql, [after, now, size]).fetchall()
         resealed = 0
-        for meeting, uid_hash, expires_at, salt in rows:
+        for meeting, uid_hash, ends_at, salt in rows:
             if not isinstance(salt, bytes) or salt[:ID_OCTETS] not in old:
                 continue
-            place = Place(meeting, uid_hash, expires_at)
+            place = Place(meeting, uid_hash, ends_at)
             try:
                 fresh = seal_salt(open_salt(salt, epochs, place), current, place)
             except Unsealable:

@@ -5,25 +5,33 @@ Fails: `Unsealable`.
 
 R, the row's salt, is sealed under the epoch secret E. HKDF(mail key, R) seals `mail`, `version` and the mail
 service's copy of the page key; HKDF(token, R) seals a link's copy of it; the page key seals `page`, `room` and the labels of
-links.
+links. `version`, the newest revision, is all that outlives a cancellation.
 """
 
 from dataclasses import dataclass, field
 
-from notes2conf_milter.core.meeting import LinkKind, Revision, Room, Version
+from notes2conf_milter.core.meeting import LinkKind, MailRecord, Revision, Room, Version
 from notes2conf_milter.store import plaintext
 from notes2conf_milter.store.epoch import ID_OCTETS, Epoch
 from notes2conf_milter.store.merge import Known
 from notes2conf_milter.store.sealing import Place, Purpose, Unsealable, derive, seal, token_hash, unseal
 
+MAX_EXTENSION = 86_400  # seconds behind the planned end, however often the organizer extends
+BURIED = {"page_key_mail": b"", "page": b"", "room": b"", "mail": b""}  # what a tombstone has lost
+
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """The columns of `meeting`, in their order."""
+    """The columns of `meeting`, in their order.
+
+    ends_at: when its mail says that it is over, bound into what is sealed; expires_at: when no query answers any more, later
+    when the organizer extended an open conference, earlier when it was cancelled. Both in seconds since 1970 UTC.
+    """
 
     id: int
     uid_hash: bytes
     expires_at: int
+    ends_at: int
     changed: int
     salt: bytes
     page_key_mail: bytes
@@ -40,7 +48,7 @@ class Row:
     @property
     def place(self) -> Place:
         """Where the sealed columns of this row belong."""
-        return Place(self.id, self.uid_hash, self.expires_at)
+        return Place(self.id, self.uid_hash, self.ends_at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,9 +86,15 @@ def seal_for_mail(known: Known, room: Room | None, secrets: Secrets, mail_key: b
         "page_key_mail": seal(key, secrets.page_key, place.bound("page_key_mail")),
         "page": seal(secrets.page_key, plaintext.from_page(known.page), place.bound("page")),
         "room": seal_room(room, secrets.page_key, place),
-        "mail": seal(key, plaintext.from_record(known.record), place.bound("mail")),
-        "version": seal(key, plaintext.from_version(known.version), place.bound("version")),
+        "mail": seal_mail(known.record, known.version, secrets, mail_key, place),
+        "version": seal(key, plaintext.from_revision(known.version.newest), place.bound("version")),
     }
+
+
+def seal_mail(record: MailRecord, version: Version, secrets: Secrets, mail_key: bytes, place: Place) -> bytes:
+    """Return the column `mail`."""
+    key = derive(mail_key, secrets.salt, Purpose.MAIL)
+    return seal(key, plaintext.from_mail(record, version), place.bound("mail"))
 
 
 def open_for_mail(row: Row, salt: bytes, mail_key: bytes) -> tuple[Known, Room | None, Secrets]:
@@ -88,22 +102,21 @@ def open_for_mail(row: Row, salt: bytes, mail_key: bytes) -> tuple[Known, Room |
     key, place = derive(mail_key, salt, Purpose.MAIL), row.place
     page_key = unseal(key, row.page_key_mail, place.bound("page_key_mail"))
     page = plaintext.to_page(unseal(page_key, row.page, place.bound("page")))
-    record = plaintext.to_record(unseal(key, row.mail, place.bound("mail")))
-    version = plaintext.to_version(unseal(key, row.version, place.bound("version")))
-    return Known(page, record, version, row.expires_at), open_room(row, page_key), Secrets(salt, page_key)
+    record, version = plaintext.to_mail(unseal(key, row.mail, place.bound("mail")))
+    open_tombstone(row, salt, mail_key)  # damaged as a whole, or not at all
+    return Known(page, record, version, row.ends_at), open_room(row, page_key), Secrets(salt, page_key)
 
 
 def seal_tombstone(revision: Revision, secrets: Secrets, mail_key: bytes, place: Place) -> dict[str, bytes]:
     """Return the sealed columns of a meeting that was cancelled, `salt` aside. revision: of the cancellation."""
-    version = plaintext.from_version(Version(revision))
-    sealed = seal(derive(mail_key, secrets.salt, Purpose.MAIL), version, place.bound("version"))
-    return {"page_key_mail": b"", "page": b"", "room": b"", "mail": b"", "version": sealed}
+    key = derive(mail_key, secrets.salt, Purpose.MAIL)
+    return BURIED | {"version": seal(key, plaintext.from_revision(revision), place.bound("version"))}
 
 
 def open_tombstone(row: Row, salt: bytes, mail_key: bytes) -> Revision:
     """Return the revision that cancelled a meeting; raises Unsealable."""
     key = derive(mail_key, salt, Purpose.MAIL)
-    return plaintext.to_version(unseal(key, row.version, row.place.bound("version"))).series
+    return plaintext.to_revision(unseal(key, row.version, row.place.bound("version")))
 
 
 def seal_room(room: Room | None, page_key: bytes, place: Place) -> bytes:
@@ -112,8 +125,16 @@ def seal_room(room: Room | None, page_key: bytes, place: Place) -> bytes:
 
 
 def open_room(row: Row, page_key: bytes) -> Room | None:
-    """Return the room of a row; raises Unsealable."""
-    return plaintext.to_room(unseal(page_key, row.room, row.place.bound("room")))
+    """Return the room of a row; raises Unsealable, also when the row lives to another time than it says itself."""
+    room = plaintext.to_room(unseal(page_key, row.room, row.place.bound("room")))
+    if row.expires_at != expiry(row.ends_at, room):
+        raise Unsealable
+    return room
+
+
+def expiry(ends_at: int, room: Room | None) -> int:
+    """Return until when a row lives, seconds since 1970 UTC: to its end, longer while the organizer extended it."""
+    return ends_at if room is None else max(ends_at, min(room.until, ends_at + MAX_EXTENSION))
 
 
 def seal_for_link(secrets: Secrets, token: str, kind: LinkKind, place: Place) -> bytes:

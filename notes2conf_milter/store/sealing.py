@@ -40,17 +40,17 @@ class Purpose(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a sealed value belongs. meeting: the row's id; expires_at: seconds since 1970 UTC."""
+    """Where a sealed value belongs. meeting: the row's id; ends_at: when it is over by its mail, in seconds since 1970 UTC."""
 
     meeting: int
     uid_hash: bytes
-    expires_at: int
+    ends_at: int
 
     def bound(self, column: str) -> bytes:
         """Return the associated data of a column: a value opens only in its own column, row and expiry."""
         name = column.encode("ascii")
         try:
-            numbers = struct.pack(">qq", self.meeting, self.expires_at)
+            numbers = struct.pack(">qq", self.meeting, self.ends_at)
             return struct.pack(">BB", FORMAT, len(name)) + name + numbers + self.uid_hash
         except (struct.error, TypeError):  # a damaged database holds any type in any column
             raise Unsealable from None

@@ -5,13 +5,13 @@ Fails: sqlite3.Error, StoreError and UnreadableError; the callers are within `wr
 """
 
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from sqlite_utils import Database
 
 from notes2conf_milter.core.meeting import LinkKind, MailRecord, Revision, Room
-from notes2conf_milter.store import plaintext, tables
+from notes2conf_milter.store import tables
 from notes2conf_milter.store.cancel import TOMBSTONE_SECONDS
 from notes2conf_milter.store.database import mark_deletion
 from notes2conf_milter.store.epoch import EpochFile
@@ -21,16 +21,18 @@ from notes2conf_milter.store.rows import (
     Row,
     Secrets,
     epoch_of,
+    expiry,
     open_for_mail,
     open_salt,
     open_tombstone,
     seal_for_link,
     seal_for_mail,
     seal_label,
+    seal_mail,
     seal_salt,
     seal_tombstone,
 )
-from notes2conf_milter.store.sealing import Place, Purpose, Unsealable, derive, new_key, seal, token_hash
+from notes2conf_milter.store.sealing import Place, Unsealable, new_key, token_hash
 
 BY_ID = "?"
 BY_UID = "(select meeting from meeting_uid where uid_hash = ?)"
@@ -107,21 +109,22 @@ class Shelf:
         kept, place = Secrets(new_key(), new_key()), Place(secrets.randbits(63), name, known.expires_at)
         salt = seal_salt(kept.salt, self._epoch.read()[-1], place)
         sealed = seal_for_mail(known, None, kept, self._mail_key, place)
-        row = Row(place.meeting, name, place.expires_at, secrets.randbits(63), salt, **sealed)
+        row = Row(place.meeting, name, place.ends_at, place.ends_at, secrets.randbits(63), salt, **sealed)
         generation = tables.current(self._db)
         tables.insert(self._db, generation, "meeting", {column: getattr(row, column) for column in Row.__slots__})
         find = {"meeting": row.id, "expires_at": row.expires_at}
         tables.insert(self._db, generation, "meeting_uid", {"uid_hash": name, **find})
         for link in links(known.record):
-            self._add_link(generation, link, kept, place)
+            self._add_link(generation, link, kept, row)
         return row
 
     def add_link(self, opened: Opened, link: Link) -> None:
         """Write one more link of a meeting."""
-        self._add_link(tables.current(self._db), link, opened.secrets, opened.row.place)
+        self._add_link(tables.current(self._db), link, opened.secrets, opened.row)
 
-    def _add_link(self, generation: str, link: Link, kept: Secrets, place: Place) -> None:
-        found = {"token_hash": token_hash(link.token), "meeting": place.meeting, "expires_at": place.expires_at}
+    def _add_link(self, generation: str, link: Link, kept: Secrets, row: Row) -> None:
+        place = row.place
+        found = {"token_hash": token_hash(link.token), "meeting": row.id, "expires_at": row.expires_at}
         tables.insert(self._db, generation, "meeting_link", found)
         sealed = {
             "kind": link.kind.value,
@@ -138,36 +141,39 @@ class Shelf:
             mark_deletion(self._db)
 
     def rewrite(self, opened: Opened, after: Known) -> None:
-        """Seal the whole row anew: the expiry is bound into every sealed value, links and the web's room included."""
-        place = replace(opened.row.place, expires_at=after.expires_at)
+        """Seal the whole row anew: the end is bound into every sealed value, links and the web's room included.
+
+        What the organizer extended stays extended.
+        """
+        row = opened.row
+        place = replace(row.place, ends_at=after.expires_at)
+        expires_at = expiry(place.ends_at, opened.room)
         sealed = seal_for_mail(after, opened.room, opened.secrets, self._mail_key, place)
         sealed["salt"] = seal_salt(opened.secrets.salt, self._epoch.read()[-1], place)
-        self._update(opened.row, sealed, after.expires_at)
-        expiry = {"expires_at": after.expires_at}
-        if after.expires_at != opened.row.expires_at:
-            tables.update(self._db, "meeting_uid", expiry, "uid_hash = ?", opened.row.uid_hash)
-            tables.update(self._db, "meeting_link", expiry, "meeting = ?", opened.row.id)
+        over = {"expires_at": expires_at}
+        self._update(row, {**sealed, **over, "ends_at": place.ends_at})
+        if expires_at != row.expires_at:
+            tables.update(self._db, "meeting_uid", over, "uid_hash = ?", row.uid_hash)
+            tables.update(self._db, "meeting_link", over, "meeting = ?", row.id)
         for link in links(after.record):
             page_key = seal_for_link(opened.secrets, link.token, link.kind, place)
             label = seal_label(link.name, opened.secrets.page_key, link.token, place)
-            values = {"page_key": page_key, "label": label, **expiry}
+            values = {"page_key": page_key, "label": label, **over}
             tables.update(self._db, "link", values, "token_hash = ?", token_hash(link.token))
 
     def note(self, opened: Opened, record: MailRecord) -> int:
         """Write the column `mail` alone; return the row's new mark."""
-        key = derive(self._mail_key, opened.secrets.salt, Purpose.MAIL)
-        mail = seal(key, plaintext.from_record(record), opened.row.place.bound("mail"))
-        return self._update(opened.row, {"mail": mail}, opened.row.expires_at)
+        mail = seal_mail(record, opened.known.version, opened.secrets, self._mail_key, opened.row.place)
+        return self._update(opened.row, {"mail": mail})
 
     def bury(self, opened: Opened, revision: Revision, now: int) -> None:
         """Delete links and columns; leave a tombstone. revision: of the cancellation; now: seconds since 1970 UTC."""
         row = opened.row
-        place = replace(row.place, expires_at=min(row.expires_at, now + TOMBSTONE_SECONDS))
-        sealed = seal_tombstone(revision, opened.secrets, self._mail_key, place)
-        sealed["salt"] = seal_salt(opened.secrets.salt, self._epoch.read()[-1], place)
+        over = {"expires_at": min(row.expires_at, now + TOMBSTONE_SECONDS)}
+        sealed = seal_tombstone(revision, opened.secrets, self._mail_key, row.place)
         tables.delete_links(self._db, row.id)
-        self._update(row, sealed, place.expires_at)
-        tables.update(self._db, "meeting_uid", {"expires_at": place.expires_at}, "uid_hash = ?", row.uid_hash)
+        self._update(row, {**sealed, **over})
+        tables.update(self._db, "meeting_uid", over, "uid_hash = ?", row.uid_hash)
         mark_deletion(self._db)
 
     def delete(self, name: bytes) -> bool:
@@ -179,9 +185,9 @@ class Shelf:
         mark_deletion(self._db)
         return deleted > 0
 
-    def _update(self, row: Row, sealed: dict[str, bytes], expires_at: int) -> int:
+    def _update(self, row: Row, columns: Mapping[str, object]) -> int:
         changed = secrets.randbits(63)
-        values = {"expires_at": expires_at, "changed": changed, **sealed}
+        values = {"changed": changed, **columns}
         if tables.update(self._db, "meeting", values, "id = ? and changed = ?", row.id, row.changed) != 1:
             raise StoreError(f"row {row.id} of the table meeting changed within a transaction")
         return changed

@@ -3,7 +3,7 @@
 In:  an open database, names, values. Out: counts of rows.
 Fails: sqlite3.Error, and StoreError from `current`; the callers are within `writing` or `failures` (database.py).
 
-meeting(id, uid_hash, expires_at, changed, salt, page_key_mail, page, room, mail, version) has a row for each living
+meeting(id, uid_hash, expires_at, ends_at, changed, salt, page_key_mail, page, room, mail, version) has a row for each living
 meeting; link(token_hash, meeting, kind, page_key, label, expires_at) one for each link that leads to it. Two narrow
 tables find rows: meeting_uid(uid_hash, meeting, expires_at) and meeting_link(meeting, token_hash, expires_at). They
 stand where others have indices, because a table can be copied in the order of its own key, a few rows at a time, and an
@@ -40,7 +40,8 @@ class Table:
 _FIND = "meeting INTEGER NOT NULL, expires_at INTEGER NOT NULL"
 _SEALED = "salt BLOB NOT NULL, page_key_mail BLOB NOT NULL, page BLOB NOT NULL, room BLOB NOT NULL, "
 _SEALED += "mail BLOB NOT NULL, version BLOB NOT NULL"
-_MEETING = f"id INTEGER, uid_hash BLOB NOT NULL, expires_at INTEGER NOT NULL, changed INTEGER NOT NULL, {_SEALED}"
+_MARKS = "ends_at INTEGER NOT NULL, changed INTEGER NOT NULL"
+_MEETING = f"id INTEGER, uid_hash BLOB NOT NULL, expires_at INTEGER NOT NULL, {_MARKS}, {_SEALED}"
 TABLES = (
     Table("meeting", _MEETING, "id", ending=""),  # an INTEGER PRIMARY KEY is SQLite's own key of a row
     Table("meeting_uid", f"uid_hash BLOB NOT NULL, {_FIND}", "uid_hash"),

@@ -99,6 +99,7 @@ def test_a_write_of_another_process_shows(vault: Vault) -> None:
 
 DAMAGE = [
     "update meeting_a set expires_at = expires_at + 1",
+    "update meeting_a set ends_at = ends_at + 1",
     "update meeting_a set uid_hash = zeroblob(32)",
     "update meeting_a set page = room",
     "update meeting_a set room = page",

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from notes2conf_milter.core.meeting import (
+    Admission,
     Instance,
     MailRecord,
     Named,
@@ -26,7 +27,8 @@ PERSONS = st.builds(Person, TEXT, TEXT)
 SECONDS = st.integers(-(2**40), 2**40)
 TIMES = st.builds(Occurrence, SECONDS, SECONDS, TEXT, SECONDS, st.booleans())
 PAGES = st.builds(Page, TEXT, PERSONS, st.lists(TIMES, max_size=5).map(tuple), st.booleans())
-ROOMS = st.none() | st.builds(Room, SECONDS, st.sampled_from(RoomState), TEXT, TEXT)
+ADMISSIONS = st.none() | st.sampled_from(Admission)
+ROOMS = st.none() | st.builds(Room, SECONDS, st.sampled_from(RoomState), TEXT, TEXT, TEXT, ADMISSIONS, SECONDS)
 PEOPLE = st.lists(PERSONS, max_size=5).map(tuple)
 RECORDS = st.builds(
     MailRecord,
@@ -58,8 +60,9 @@ VERSIONS = st.builds(
     st.lists(st.tuples(SECONDS, st.booleans(), REVISIONS, st.lists(TEXT, max_size=3).map(tuple)), max_size=3).map(
         tuple
     ),
+    TEXT,
 )
-READERS = [plaintext.to_page, plaintext.to_room, plaintext.to_record, plaintext.to_version]
+READERS = [plaintext.to_page, plaintext.to_room, plaintext.to_mail, plaintext.to_revision]
 
 
 @given(PAGES)
@@ -81,14 +84,14 @@ def test_a_room_comes_back(room: Room | None) -> None:
     assert plaintext.to_room(_rounded(plaintext.from_room(room))) == room
 
 
-@given(RECORDS)
-def test_a_mail_record_comes_back(record: MailRecord) -> None:
-    assert plaintext.to_record(_rounded(plaintext.from_record(record))) == record
+@given(RECORDS, VERSIONS)
+def test_what_the_mail_service_knows_comes_back(record: MailRecord, version: Version) -> None:
+    assert plaintext.to_mail(_rounded(plaintext.from_mail(record, version))) == (record, version)
 
 
-@given(VERSIONS)
-def test_a_version_comes_back(version: Version) -> None:
-    assert plaintext.to_version(_rounded(plaintext.from_version(version))) == version
+@given(REVISIONS)
+def test_a_revision_comes_back(revision: Revision) -> None:
+    assert plaintext.to_revision(_rounded(plaintext.from_revision(revision))) == revision
 
 
 def test_no_room_is_as_long_as_a_room() -> None:

@@ -105,7 +105,7 @@ def test_copies_that_sqlite_leaves_in_its_pages_go_too(vault: Vault) -> None:
             row, values = chance.getrandbits(62), [chance.randbytes(size) for size in (32, 32, 32, 61, 61, 300)]
             with writing(db):
                 columns = [row, values[0], LONG + chance.randrange(10**9), values[5]]
-                db.execute("insert into meeting_a values (?1, ?2, ?3, 1, ?2, x'', ?4, x'', x'', x'')", columns)
+                db.execute("insert into meeting_a values (?1, ?2, ?3, ?3, 1, ?2, x'', ?4, x'', x'', x'')", columns)
                 db.execute("insert into meeting_uid_a values (?2, ?1, ?3)", columns[:3])
                 for link, page_key in ((1, 3), (2, 4)):
                     ends = [row, columns[2]]
@@ -259,7 +259,7 @@ def test_a_damaged_file_is_said(vault: Vault, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("value", ["'text'", "null", "x''", "1.5"])
-@pytest.mark.parametrize("column", ["salt", "uid_hash", "expires_at"])
+@pytest.mark.parametrize("column", ["salt", "uid_hash", "ends_at"])
 def test_a_damaged_row_is_counted(vault: Vault, column: str, value: str) -> None:
     claim(vault.mail(), expires_at=LONG)
     with vault.sql() as sql:

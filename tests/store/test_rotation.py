@@ -104,7 +104,7 @@ def test_a_damaged_row_keeps_no_epoch_alive(vault: Vault) -> None:
     known, (old,) = filled(vault), vault.epoch.read()
     broken = known.pop("3")
     with vault.sql() as sql:
-        sql.execute("update meeting_a set expires_at = expires_at + 1 where id = ?", [broken.meeting])
+        sql.execute("update meeting_a set ends_at = ends_at + 1 where id = ?", [broken.meeting])
     assert rotated(vault, force=True) == Rotation(resealed=4, damaged=1, rotated=True)
     assert vault.epoch.read()[0].id != old.id
     assert_all_open(vault, known)

@@ -27,7 +27,13 @@ EPOCH = new_epoch(NOW)
 PLACE = Place(7, b"u" * 32, END)
 KNOWN = first(UID, News(PAGE, (BERT,), FIRST, None, END), TOKEN, OTHER_TOKEN)
 ROW = Row(
-    7, b"u" * 32, END, 1, seal_salt(SECRETS.salt, EPOCH, PLACE), **seal_for_mail(KNOWN, ROOM, SECRETS, MAIL_KEY, PLACE)
+    7,
+    b"u" * 32,
+    END,
+    END,
+    1,
+    seal_salt(SECRETS.salt, EPOCH, PLACE),
+    **seal_for_mail(KNOWN, ROOM, SECRETS, MAIL_KEY, PLACE),
 )
 SEALED = ("page_key_mail", "page", "room", "mail", "version")
 
@@ -70,7 +76,7 @@ def test_no_column_opens_in_the_place_of_another(column: str, other: str) -> Non
             open_for_mail(replace(ROW, **{column: asdict(ROW)[other]}), SECRETS.salt, MAIL_KEY)
 
 
-@pytest.mark.parametrize("column, value", [("id", 8), ("uid_hash", b"v" * 32), ("expires_at", END + 1)])
+@pytest.mark.parametrize("column, value", [("id", 8), ("uid_hash", b"v" * 32), ("ends_at", END + 1)])
 def test_no_row_opens_in_another_place(column: str, value: object) -> None:
     moved = replace(ROW, **{column: value})
     with pytest.raises(Unsealable):

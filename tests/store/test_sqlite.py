@@ -314,6 +314,7 @@ def test_a_full_disk_is_cannot_now_and_leaves_what_was(vault: Vault) -> None:
 
 DAMAGE = [
     "update meeting_a set expires_at = expires_at + 1",
+    "update meeting_a set ends_at = ends_at + 1",
     "update meeting_a set expires_at = expires_at + 100000000",
     "update meeting_a set mail = zeroblob(length(mail))",
     "update meeting_a set salt = zeroblob(length(salt))",

@@ -13,8 +13,9 @@ from notes2conf_milter.store.errors import StoreError
 from notes2conf_milter.store.shelf import _COLUMNS, BY_UID
 from tests.store.vault import END, NOW, ORGANIZER, UID, Vault, claim
 
+SEALED = ["salt", "page_key_mail", "page", "room", "mail", "version"]
 COLUMNS = {
-    "meeting": ["id", "uid_hash", "expires_at", "changed", "salt", "page_key_mail", "page", "room", "mail", "version"],
+    "meeting": ["id", "uid_hash", "expires_at", "ends_at", "changed", *SEALED],
     "meeting_uid": ["uid_hash", "meeting", "expires_at"],
     "meeting_link": ["token_hash", "meeting", "expires_at"],
     "link": ["token_hash", "kind", "page_key", "label", "meeting", "expires_at"],
