@@ -274,7 +274,7 @@ def test_processes_that_claim_at_once_get_the_same_links(vault: Vault) -> None:
     ]
     for process in started:
         process.start()
-    got = [answers.get() for _ in started]
+    got = [answers.get(timeout=120) for _ in started]
     for process in started:
         process.join()
     assert len({(join, start) for join, start, _ in got}) == 1
