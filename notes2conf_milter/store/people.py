@@ -96,6 +96,8 @@ def _noted(version: Version, said: Iterable[Named]) -> Version:
     for one in said:
         before = people.get(one.address, Named(one.address))
         last, off = _newer(before.invited, one.invited), _newer(before.withdrawn, one.withdrawn)
+        if last is not None and off is not None and off.said_before(last):
+            off = None  # it will never count again
         people[one.address] = Named(one.address, last, off)
     return replace(version, people=tuple(people.values()))
 

@@ -288,7 +288,9 @@ class Life(RuleBasedStateMachine):
             row.series, row.own = one.sequence, one.end
         elif one.sequence == row.series:
             row.own = max(row.own, one.end)
-        row.end = max([row.own, *(end for _, end in row.instances.values())])
+        row.end = (
+            max([row.own, *(end for _, end in row.instances.values())]) or row.end
+        )  # all off, but never seen as a whole
         if row.end <= self.now:
             row.end = one.end  # its last date was moved to the past, and this message carries the link all the same
         return row

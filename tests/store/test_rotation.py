@@ -143,7 +143,7 @@ def test_writers_and_rotations_at_once_lose_nothing(vault: Vault) -> None:
     rotations = 0
     while any(writer.is_alive() for writer in writers):
         rotations += rotated(vault, force=True).rotated
-    got = [answers.get() for _ in range(120)]
+    got = [answers.get(timeout=120) for _ in range(120)]
     for writer in writers:
         writer.join()
     assert rotations > 1

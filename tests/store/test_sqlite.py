@@ -268,13 +268,13 @@ def test_nothing_readable_is_in_the_files(vault: Vault) -> None:
 def test_processes_that_claim_at_once_get_the_same_links(vault: Vault) -> None:
     processes = 4
     context = multiprocessing.get_context("spawn")
-    barrier, answers = context.Barrier(processes), context.SimpleQueue()
+    barrier, answers = context.Barrier(processes), context.Queue()
     started = [
         context.Process(target=claim_at_once, args=(vault.folder, barrier.wait, answers.put)) for _ in range(processes)
     ]
     for process in started:
         process.start()
-    got = [answers.get() for _ in started]
+    got = [answers.get(timeout=120) for _ in started]
     for process in started:
         process.join()
     assert len({(join, start) for join, start, _ in got}) == 1
