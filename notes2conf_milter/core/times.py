@@ -93,3 +93,9 @@ def _offset(moment: datetime) -> str:
     if minutes == 0:
         return "UTC"
     return f"UTC{'−' if minutes < 0 else '+'}{hours}" + (f":{rest:02}" if rest else "")
+
+
+def clock_time(moment: Occurrence, language: str) -> str:
+    """Return the time of day at which an occurrence starts, in its zone."""
+    zone = _zone(moment)
+    return _time(datetime.fromtimestamp(moment.start, zone), LOCALES[language])

@@ -11,6 +11,8 @@ import ipaddress
 import re
 from dataclasses import dataclass
 
+from notes2conf_milter.services.service import Conference, Visitor
+
 NAME = "jitsi"
 _ROOM = re.compile(r"[a-z2-7]{26,64}")  # base32, at least 130 bits; lower case, because Jitsi does not tell cases apart
 _SERVER = re.compile(
@@ -31,6 +33,34 @@ class Jitsi:
     def name(self) -> str:
         """The word that a Room carries in `service`."""
         return NAME
+
+    @property
+    def asks_link(self) -> bool:
+        """The organizer pastes no link."""
+        return False
+
+    def title(self, language: str) -> str:
+        """Return what stands beside the choice."""
+        return "Jitsi Meet"
+
+    def offered_to(self, organizer: str) -> bool:
+        """Everybody can choose it."""
+        return True
+
+    async def open(self, room: str, organizer: str, link: str, language: str) -> Conference:
+        """Return the conference; nothing is asked."""
+        return Conference(NAME, room, self.room_url(room))
+
+    def way_in(self, conference: Conference, visitor: Visitor, now: int) -> str:
+        """Return the room's URL."""
+        return conference.url
+
+    async def running(self, conference: Conference) -> bool | None:
+        """Nobody knows."""
+        return None
+
+    async def end(self, conference: Conference) -> None:
+        """Nothing is asked."""
 
     def room_url(self, room: str) -> str:
         """Return the URL of a room; raises ValueError for a name that could be guessed or needs escaping."""

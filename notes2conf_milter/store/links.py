@@ -43,9 +43,10 @@ _SELECT = (  # one statement, so that row and link are of one moment
 
 @dataclass(frozen=True, slots=True)
 class OpenedMeeting:
-    """What a link shows. changed: differs after every write; expires_at: seconds since 1970 UTC.
+    """What a link shows. changed: differs after every write.
 
-    label: the name of the attendee whose own link it is, else "".
+    expires_at: seconds since 1970 UTC; ends_at: the same, but for what the organizer extended. label: the name of the attendee
+    whose own link it is, else "".
     """
 
     meeting: int
@@ -54,6 +55,7 @@ class OpenedMeeting:
     room: Room | None
     changed: int
     expires_at: int
+    ends_at: int
     label: str = ""
 
 
@@ -99,7 +101,7 @@ class LinkStore:
             page = plaintext.to_page(unseal(found.page_key, row.page, row.place.bound("page")))
             room = open_room(row, found.page_key)
             label = open_label(found.label, found.page_key, token.lower(), row.place)
-            return OpenedMeeting(row.id, found.kind, page, room, row.changed, row.expires_at, label)
+            return OpenedMeeting(row.id, found.kind, page, room, row.changed, row.expires_at, row.ends_at, label)
         except Unsealable:
             raise _damaged(row) from None
 

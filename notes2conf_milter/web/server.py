@@ -9,18 +9,16 @@ Logs: no access log, because a request line holds a token; and never the server'
 """
 
 import asyncio
-import base64
-import hashlib
 import math
 import secrets
 import socket
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
-from importlib.resources import files
-from urllib.parse import urlsplit
+from pathlib import Path
+from typing import TypeVar
 
 import uvicorn
 from starlette.applications import Starlette
@@ -30,15 +28,23 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from notes2conf_milter.address import InetAddress
 from notes2conf_milter.core.joinlink import TOKEN_OCTETS, token_from
-from notes2conf_milter.services.jitsi import Jitsi
+from notes2conf_milter.core.meeting import Admission
+from notes2conf_milter.services.service import Service
 from notes2conf_milter.store.links import LinkStore
+from notes2conf_milter.web.assets import read_static
 from notes2conf_milter.web.guard import SECURITY_HEADERS, UNKEPT, Guard
-from notes2conf_milter.web.pages import Assets, Pages
+from notes2conf_milter.web.lobby import Lobby
+from notes2conf_milter.web.pages import Pages
+from notes2conf_milter.web.policy import Policy
 from notes2conf_milter.web.site import Site
 from notes2conf_milter.web.visits import Visits
+from notes2conf_milter.web.watch import Watch
 
 REQUEST_SECONDS = 15.0  # a request must be whole after twice this time at the latest
+STORE_SECONDS = 10.0  # then the visitor is asked to try again, whatever the disk does
 HEADER_LIMIT = 16 * 1024  # octets of a request's line and header
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +53,9 @@ class WebSettings:
 
     base_url: what the links begin with, without a final slash; a path in it is stripped by the proxy before us.
     language: "en" or "de", for browsers that wish neither. max_connections: keep it below the limit of open files.
-    keep_alive: seconds for which an idle connection stays open. grace: seconds that pages outlive their meeting.
+    keep_alive: seconds for which an idle connection stays open. grace: seconds that pages outlive their meeting. admission: of
+    meetings whose organizer chose none. hands_on_names: guests' names go to the conference service. house, contact,
+    imprint_url, accent, logo: of the house, "" for none; accent: a colour as #rrggbb; logo: a file.
     """
 
     base_url: str
@@ -55,23 +63,49 @@ class WebSettings:
     max_connections: int = 800
     keep_alive: int = 15
     grace: int = 0
+    admission: Admission = Admission.OPEN
+    hands_on_names: bool = False
+    house: str = ""
+    contact: str = ""
+    imprint_url: str = ""
+    accent: str = ""
+    logo: Path | None = None
 
 
 def create_app(
-    settings: WebSettings, store: LinkStore, services: Sequence[Jitsi], clock: Callable[[], int]
+    settings: WebSettings, store: LinkStore, services: Sequence[Service], clock: Callable[[], int]
 ) -> Starlette:
-    """Return the application. services: at least one; the first is the one that opens. clock: seconds since 1970 UTC.
+    """Return the application. services: at least one, in the order of the choice. clock: seconds since 1970 UTC.
 
     The store's methods are called in one thread of their own, one after the other.
     """
-    visits = Visits(store, services, clock, draw=lambda: token_from(secrets.token_bytes(TOKEN_OCTETS)))
-    static, assets = _static(urlsplit(settings.base_url).path.rstrip("/"))
     thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="web-store")
-    site = Site(visits, Pages(assets, settings.grace), static, thread, settings.language)
+
+    async def ask(question: Callable[[], T]) -> T:
+        async with asyncio.timeout(STORE_SECONDS):
+            return await asyncio.get_running_loop().run_in_executor(thread, question)
+
+    def draw() -> str:
+        return token_from(secrets.token_bytes(TOKEN_OCTETS))
+
+    visits = Visits(store, services, clock, draw, settings.grace)
+    lobby = Lobby(settings.admission, clock, draw)
+    static, assets = read_static(settings)
+    titles = tuple((one.title("en"), one.title("de")) for one in services)
+    policy = Policy(
+        settings.house, settings.contact, settings.imprint_url, settings.grace, titles, settings.hands_on_names
+    )
+    pages = Pages(assets, settings.base_url, policy)
+    site = Site(
+        visits, lobby, pages, static, ask, clock, draw, settings.base_url, settings.language, settings.hands_on_names
+    )
+    watch = Watch(visits, lobby, ask, clock)
 
     @asynccontextmanager
     async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+        watching = asyncio.create_task(watch.run(), name="watch")
         yield
+        watching.cancel()
         thread.shutdown(wait=False, cancel_futures=True)
 
     app = Starlette(
@@ -80,6 +114,7 @@ def create_app(
         exception_handlers={HTTPException: site.http_error},
         lifespan=lifespan,
     )
+    app.state.stop = site.stop
     app.router.redirect_slashes = False
     return app
 
@@ -91,6 +126,7 @@ class WebServer:
         self._server: _Server | None = None
         self._task: asyncio.Task[None] | None = None
         self._address: InetAddress | None = None
+        self._stop: Callable[[], None] = lambda: None
 
     @property
     def address(self) -> InetAddress:
@@ -104,6 +140,7 @@ class WebServer:
         listener = await _listen(listen)
         self._address = InetAddress(*listener.getsockname()[:2])
         self._server = _Server(_config(app, settings))
+        self._stop = app.state.stop
         self._task = asyncio.create_task(self._server.serve(sockets=[listener]), name="web")
         ready = asyncio.create_task(self._server.ready.wait())
         await asyncio.wait((self._task, ready), return_when=asyncio.FIRST_COMPLETED)
@@ -115,6 +152,7 @@ class WebServer:
         """Take no new connections, let answers finish for `grace` seconds, then end them."""
         if self._server is None or self._task is None:
             return
+        self._stop()
         self._server.config.timeout_graceful_shutdown = math.ceil(grace)
         self._server.should_exit = True
         await self._task
@@ -196,17 +234,3 @@ async def _listen(address: InetAddress) -> socket.socket:
     found = await asyncio.get_running_loop().getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
     family, _, _, _, where = found[0]
     return socket.create_server(where[:2], family=family, backlog=1024)
-
-
-def _static(prefix: str) -> tuple[Mapping[str, tuple[bytes, str]], Assets]:
-    """Read the static files once; return them by their hashed names, and the paths by which pages name them."""
-    served: dict[str, tuple[bytes, str]] = {}
-
-    def read(stem: str, suffix: str, media_type: str) -> str:
-        content = (files("notes2conf_milter.web") / "static" / f"{stem}.{suffix}").read_bytes()
-        mark = base64.b32encode(hashlib.sha256(content).digest()[:10]).decode().lower()
-        served[f"{stem}.{mark}.{suffix}"] = (content, media_type)
-        return f"{prefix}/static/{stem}.{mark}.{suffix}"
-
-    assets = Assets(style=read("style", "css", "text/css; charset=utf-8"), icon=read("icon", "svg", "image/svg+xml"))
-    return served, assets

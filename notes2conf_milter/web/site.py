@@ -1,96 +1,301 @@
-"""The paths of the site and what each answers: visits and pages, put into HTTP.
+"""The paths of the site and what each answers: visits, lobby and pages, put into HTTP.
 
-    GET  /j/TOKEN     the join page            GET /healthz      "ok"
-    GET  /s/TOKEN     the start page           GET /robots.txt   nothing is to be indexed
-    POST /s/TOKEN     opens the conference     GET /static/…     style sheet and icon, named by their content
+    GET  /j/TOKEN               the join page              GET  /s/TOKEN         the start page
+    POST /j/TOKEN               wait                       POST /s/TOKEN         open, pause, end …
+    GET  /j/TOKEN/GUEST         a guest who waits          GET  /s/TOKEN/PASS    leads the organizer to the conference
+    POST /j/TOKEN/GUEST         leave                      GET  /s/TOKEN/events  who waits, as it changes
+    GET  /j/TOKEN/GUEST/events  how it stands, as it changes
+    GET  /j/TOKEN/meeting.ics   the date                   GET  /privacy         the privacy notice
+    GET  /static/…              named by their content     GET  /healthz, /robots.txt
 
-In:  requests. Out: answers; none quotes a token or an exception.
+In:  requests. Out: answers; none quotes a token or an exception, but for the addresses of our own pages.
 Fails: a link that is unknown, over or malformed is one and the same 404; a store that cannot answer now is 503; anything
 unforeseen 500.
+
+GET lists nobody and leads nowhere: a page names the conference only to a guest or a pass that a POST made (law 7).
 """
 
-import asyncio
-from collections.abc import Callable, Mapping
-from concurrent.futures import Executor
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
-from typing import TypeVar
 
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
+from notes2conf_milter.core.waitingroom import State
+from notes2conf_milter.services.service import Visitor, Why
 from notes2conf_milter.store.errors import StoreError
-from notes2conf_milter.web.forms import OpenForm, open_form, read_open_form
+from notes2conf_milter.web.calendar import calendar_file
+from notes2conf_milter.web.forms import Form, blank_form, is_from_page, read_form
+from notes2conf_milter.web.lobby import Guest, Hall, Lobby
 from notes2conf_milter.web.pages import Pages
-from notes2conf_milter.web.texts import Notice, choose_language
-from notes2conf_milter.web.visits import GUEST_KINDS, HOST_KINDS, Opening, Visits
+from notes2conf_milter.web.stream import EventStream, News
+from notes2conf_milter.web.texts import TEXTS, Notice, choose_language, why_not
+from notes2conf_milter.web.visits import GUEST_KINDS, HOST_KINDS, Outcome, Shown, Threads, Visits
 
-BODY_LIMIT = 4096  # octets; our form has about 150
-STORE_SECONDS = 10.0  # then the visitor is asked to try again, whatever the disk does
+BODY_LIMIT = 8192  # octets; a pasted link may have 2,000 characters, each three octets long
 RETRY_SECONDS = "30"
+LIST_PAUSE = 0.7  # seconds between two lists of guests
+PASS_SECONDS = 600
+_NAME_LENGTH = 60
 _HTML = "text/html; charset=utf-8"
 _KEPT = "public, max-age=31536000, immutable"
 _FOREIGN = ("cross-site", "same-site")
 
-T = TypeVar("T")
-
 
 class Site:
-    """The handlers. thread: the one thread in which they ask the store, so that a slow disk holds up nobody else."""
+    """The handlers. ask: calls the store in its thread: a slow disk holds up nobody else. clock: seconds since 1970 UTC."""
 
     def __init__(
-        self, visits: Visits, pages: Pages, static: Mapping[str, tuple[bytes, str]], thread: Executor, language: str
+        self,
+        visits: Visits,
+        lobby: Lobby,
+        pages: Pages,
+        static: Mapping[str, tuple[bytes, str]],
+        ask: Threads,
+        clock: Callable[[], int],
+        draw: Callable[[], str],
+        base_url: str,
+        language: str,
+        hands_on_names: bool = False,
     ) -> None:
-        self._visits = visits
-        self._pages = pages
-        self._static = static
-        self._thread = thread
-        self._language = language
+        self._visits, self._lobby, self._pages, self._static = visits, lobby, pages, static
+        self._ask, self._clock, self._draw = ask, clock, draw
+        self._base_url, self._language, self._hands_on_names = base_url, language, hands_on_names
+        self._passes: dict[str, tuple[str, int]] = {}
+        self.stopping = False
+
+    def stop(self) -> None:
+        """End all streams of events: the pages come back, to another process."""
+        self.stopping = True
+        for hall in self._lobby.halls.values():
+            hall.wake()
 
     def routes(self) -> list[Route]:
         """Return every path that there is."""
         return [
-            Route("/j/{token}", self.join, methods=["GET"]),
+            Route("/j/{token}", self.join, methods=["GET", "POST"]),
+            Route("/j/{token}/meeting.ics", self.calendar, methods=["GET"]),
+            Route("/j/{token}/{guest}", self.wait, methods=["GET", "POST"]),
+            Route("/j/{token}/{guest}/events", _Streams(self.guest_events), methods=["GET"]),
             Route("/s/{token}", self.start, methods=["GET", "POST"]),
+            Route("/s/{token}/events", _Streams(self.host_events), methods=["GET"]),
+            Route("/s/{token}/{ticket}", self.enter, methods=["GET"]),
+            Route("/privacy", self.privacy, methods=["GET"]),
             Route("/static/{name}", self.static_file, methods=["GET"]),
             Route("/robots.txt", _robots, methods=["GET"]),
             Route("/healthz", _healthz, methods=["GET"]),
         ]
 
+    # --- guests ---
+
     async def join(self, request: Request) -> Response:
-        """Answer GET /j/TOKEN."""
+        """Answer GET and POST /j/TOKEN: show the meeting; let somebody wait."""
+        language = self._wish(request)
+        form = await self._posted(request)
+        if isinstance(form, Response):
+            return form
         shown = await self._ask(partial(self._visits.show, request.path_params["token"], GUEST_KINDS))
         if shown is None:
             return self._notice(request, Notice.GONE)
-        return Response(self._pages.join(shown, self._wish(request)), media_type=_HTML)
+        if form is None:
+            blank = blank_form(shown.token, shown.view.occurrence.start)
+            return _page(self._pages.join(shown, blank, self._lobby.admission(shown.view), language))
+        if not is_from_page(shown.token, form):
+            return self._notice(request, Notice.REFUSED)
+        guest = self._lobby.wait(shown.token, shown.meeting, _name(form.name), language)
+        if guest is None:
+            return self._notice(request, Notice.FULL, {"Retry-After": RETRY_SECONDS})
+        return _see_other(f"{shown.token}/{guest.id}")  # relative to /j/: right behind any proxy
+
+    async def wait(self, request: Request) -> Response:
+        """Answer GET and POST /j/TOKEN/GUEST: what a guest sees who waits; leave."""
+        form = await self._posted(request)
+        if isinstance(form, Response):
+            return form
+        token = request.path_params["token"].lower()
+        found = self._lobby.find(token, request.path_params["guest"])
+        if found is None:  # forgotten, by a restart say: the join page says how it stands
+            shown = await self._ask(partial(self._visits.show, token, GUEST_KINDS))
+            return self._notice(request, Notice.GONE) if shown is None else _see_other(f"../{token}")
+        hall, guest = found
+        if form is not None:
+            if not is_from_page(token, form):
+                return self._notice(request, Notice.REFUSED)
+            self._lobby.leave(hall, guest)
+            return _see_other(f"../{token}")
+        guest.seen = self._clock()
+        view = hall.shown(guest.seen)
+        if view is None or hall.meeting is None or guest.gone:
+            return _page(self._pages.over(guest.language))
+        shown = Shown(token, hall.meeting, view, last=False)
+        url = self._guests_way(hall, guest)
+        status = self._pages.status(view, guest, url, guest.language)
+        blank = blank_form(token, view.occurrence.start)
+        return _page(self._pages.wait(shown, blank, status, f"{guest.id}/events", bool(url), guest.language))
+
+    async def guest_events(self, request: Request) -> ASGIApp:
+        """Answer GET /j/TOKEN/GUEST/events."""
+        found = self._lobby.find(request.path_params["token"].lower(), request.path_params["guest"])
+        if found is None:
+            return self._notice(request, Notice.GONE)
+        hall, guest = found
+        guest.streams += 1
+        at_first = _facts(hall, self._clock())
+
+        def news() -> News:
+            now = self._clock()
+            view = hall.shown(now)
+            if self.stopping:
+                return News("", "again", last=True)
+            if view is None or guest.gone:
+                return News(self._pages.status(None, guest, "", guest.language), "over", last=True)
+            if _facts(hall, now) != at_first:
+                return News("", "again", last=True)
+            return News(self._pages.status(view, guest, self._guests_way(hall, guest), guest.language))
+
+        def done() -> None:
+            guest.streams -= 1
+            guest.seen = self._clock()
+            hall.wake()
+
+        return EventStream(news, hall.waking, done)
+
+    async def calendar(self, request: Request) -> Response:
+        """Answer GET /j/TOKEN/meeting.ics."""
+        shown = await self._ask(partial(self._visits.show, request.path_params["token"], GUEST_KINDS))
+        if shown is None or not shown.view.dated:
+            return self._notice(request, Notice.GONE)
+        octets = calendar_file(shown, f"{self._base_url}/j/{shown.token}", self._clock())
+        headers = {"Content-Disposition": 'attachment; filename="meeting.ics"'}
+        return Response(octets, media_type="text/calendar; charset=utf-8; method=PUBLISH", headers=headers)
+
+    def _guests_way(self, hall: Hall, guest: Guest) -> str:
+        view = hall.shown(self._clock())
+        if view is None or not self._lobby.admitted(hall, guest):
+            return ""
+        name = (guest.label or guest.name) if self._hands_on_names else ""
+        return self._visits.way_in(view.room, Visitor(False, guest.language, name))
+
+    # --- the organizer ---
 
     async def start(self, request: Request) -> Response:
-        """Answer GET and POST /s/TOKEN."""
-        if request.method == "POST":
-            return await self._open(request)
+        """Answer GET and POST /s/TOKEN: show how it stands; do what a button says."""
+        form = await self._posted(request)
+        if isinstance(form, Response):
+            return form
+        if form is not None:
+            return await self._act(request, form)
         shown = await self._ask(partial(self._visits.show, request.path_params["token"], HOST_KINDS))
         if shown is None:
             return self._notice(request, Notice.GONE)
-        form = open_form(shown.token, shown.view.occurrence.start)
-        return Response(self._pages.start(shown, form, self._wish(request)), media_type=_HTML)
+        return _page(self._start_page(shown, self._wish(request)))
 
-    async def _open(self, request: Request) -> Response:
-        if (
-            request.headers.get("sec-fetch-site", "").lower() in _FOREIGN
-        ):  # Origin says nothing: no-referrer makes it "null"
-            return self._notice(request, Notice.REFUSED)
-        form = await _read_form(request)
-        if form is None:
-            return self._notice(request, Notice.TOO_LARGE, {"Connection": "close"})
-        token = request.path_params["token"]
-        match await self._ask(partial(self._visits.open, token, form)):
-            case Opening.GONE:
+    async def _act(self, request: Request, form: Form) -> Response:
+        token, language = request.path_params["token"].lower(), self._wish(request)
+        if form.admit or form.away or form.do == "enter":
+            return await self._act_here(request, token, form)
+        acted = await self._visits.act(token, form, language, self._ask)
+        hall = self._lobby.halls.get(acted.meeting)
+        if hall is not None:  # our own writing is no news to the store's connection
+            hall.update(None if acted.shown is None else acted.shown.meeting)
+        match acted.result:
+            case Outcome.GONE:
                 return self._notice(request, Notice.GONE)
-            case Opening.REFUSED:
+            case Outcome.REFUSED:
                 return self._notice(request, Notice.REFUSED)
-            case Opening.OPEN:
-                return RedirectResponse(token, status_code=303)  # relative to /s/: right behind any proxy
+            case Outcome.CONFIRM if acted.shown is not None:
+                blank = blank_form(token, acted.shown.view.occurrence.start)
+                return _page(self._pages.confirm(acted.shown, blank, language))
+            case Outcome.DONE:
+                return _page(self._pages.ended(language)) if acted.shown is None else _see_other(token)
+        if acted.shown is None:
+            return self._notice(request, Notice.GONE)
+        why = why_not(acted.result.value, language) if isinstance(acted.result, Why) else TEXTS[language].failed
+        return _page(self._start_page(acted.shown, language, why), 422)
+
+    async def _act_here(self, request: Request, token: str, form: Form) -> Response:
+        """Do what concerns nobody but this process: let guests in, turn them away, lead the organizer in."""
+        shown = await self._ask(partial(self._visits.show, token, HOST_KINDS))
+        if shown is None:
+            return self._notice(request, Notice.GONE)
+        if not is_from_page(token, form):
+            return self._notice(request, Notice.REFUSED)
+        start = shown.view.occurrence.start
+        if form.do == "enter":
+            ticket, now = self._draw(), self._clock()
+            self._passes = {one: kept for one, kept in self._passes.items() if kept[1] > now}
+            self._passes[ticket] = token, now + PASS_SECONDS
+            return _see_other(f"{token}/{ticket}")
+        hall = self._lobby.hall(token, shown.meeting)
+        if str(start) == form.occurrence:
+            if form.away:
+                hall.turn_away([form.away], start)
+            else:
+                ids = [one.id for one in hall.waiting(self._clock())] if form.admit == "all" else [form.admit]
+                hall.let_in(ids, start)
+            hall.wake()
+        return _see_other(token)
+
+    async def enter(self, request: Request) -> Response:
+        """Answer GET /s/TOKEN/PASS: lead the organizer to the conference, who has just pressed the button."""
+        token = request.path_params["token"].lower()
+        kept = self._passes.get(request.path_params["ticket"])
+        shown = await self._ask(partial(self._visits.show, token, HOST_KINDS))
+        if shown is None:
+            return self._notice(request, Notice.GONE)
+        if kept is None or kept[0] != token or kept[1] <= self._clock() or not shown.view.room.url:
+            return _see_other(f"../{token}")
+        language, organizer = self._wish(request), shown.meeting.page.organizer
+        name = (organizer.name or organizer.address) if self._hands_on_names else ""
+        return _page(
+            self._pages.handing_over(
+                shown, self._visits.way_in(shown.view.room, Visitor(True, language, name)), language
+            )
+        )
+
+    async def host_events(self, request: Request) -> ASGIApp:
+        """Answer GET /s/TOKEN/events."""
+        shown = await self._ask(partial(self._visits.show, request.path_params["token"], HOST_KINDS))
+        if shown is None:
+            return self._notice(request, Notice.GONE)
+        language = self._wish(request)
+        hall = self._lobby.hall(shown.token, shown.meeting)
+        at_first = _facts(hall, self._clock()), shown.view.state, shown.view.room
+
+        def news() -> News:
+            now = self._clock()
+            view = hall.shown(now)
+            if view is None or hall.meeting is None or self.stopping:
+                return News("", "again", last=True)
+            if (_facts(hall, now), view.state, view.room) != at_first:
+                return News("", "again", last=True)
+            return News(self._list(Shown(shown.token, hall.meeting, view, last=False), hall, language))
+
+        return EventStream(news, hall.waking, pause=LIST_PAUSE)
+
+    def _start_page(self, shown: Shown, language: str, problem: str = "") -> bytes:
+        hall = self._lobby.halls.get(shown.meeting.meeting)
+        blank = blank_form(shown.token, shown.view.occurrence.start)
+        services = self._visits.offered(shown.meeting.page.organizer.address)
+        waiting, admission = self._list(shown, hall, language), self._lobby.admission(shown.view)
+        title = self._visits.title(shown.view.room, language)
+        return self._pages.start(shown, blank, services, waiting, admission, title, language, problem)
+
+    def _list(self, shown: Shown, hall: Hall | None, language: str) -> str:
+        guests = [] if hall is None else hall.waiting(self._clock())
+        if hall is not None and shown.view.state is State.OPEN:
+            guests = [one for one in guests if not self._lobby.admitted(hall, one)]
+        blank = blank_form(shown.token, shown.view.occurrence.start)
+        return self._pages.waiting(shown.view, guests, blank, self._lobby.admission(shown.view), language)
+
+    # --- the rest ---
+
+    async def privacy(self, request: Request) -> Response:
+        """Answer GET /privacy."""
+        return _page(self._pages.privacy(self._wish(request)))
 
     async def static_file(self, request: Request) -> Response:
         """Answer GET /static/NAME; the name changes with the content, so a browser may keep it for ever."""
@@ -111,9 +316,18 @@ class Site:
             return self._notice(request, Notice.BUSY, {"Retry-After": RETRY_SECONDS})
         return self._notice(request, Notice.BROKEN)
 
-    async def _ask(self, question: Callable[[], T]) -> T:
-        async with asyncio.timeout(STORE_SECONDS):
-            return await asyncio.get_running_loop().run_in_executor(self._thread, question)
+    async def _posted(self, request: Request) -> Form | Response | None:
+        """Return the form of a POST, None for a GET, or the refusal."""
+        if request.method != "POST":
+            return None
+        if (
+            request.headers.get("sec-fetch-site", "").lower() in _FOREIGN
+        ):  # Origin says nothing: no-referrer makes it "null"
+            return self._notice(request, Notice.REFUSED)
+        body = await _read_body(request)
+        if body is None:
+            return self._notice(request, Notice.TOO_LARGE, {"Connection": "close"})
+        return read_form(body)
 
     def _wish(self, request: Request) -> str:
         return choose_language(", ".join(request.headers.getlist("accept-language")), self._language)
@@ -124,22 +338,56 @@ class Site:
         )
 
 
-async def _read_form(request: Request) -> OpenForm | None:
-    """Read the form, or return None when the body is larger than any form of ours."""
-    body = bytearray()
+class _Streams:
+    """An endpoint that is an ASGI application: what a function makes of the request answers it."""
+
+    def __init__(self, make: Callable[[Request], Awaitable[ASGIApp]]) -> None:
+        self._make = make
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one request."""
+        await (await self._make(Request(scope)))(scope, receive, send)
+
+
+def _facts(hall: Hall, now: int) -> object:
+    """Return what a page shows of the meeting itself: when that changes, the page is loaded anew."""
+    view = hall.shown(now)
+    if view is None or hall.meeting is None:
+        return None
+    page = hall.meeting.page
+    return view.occurrence, page.subject, page.organizer, page.recurring
+
+
+def _page(octets: bytes, status: int = 200) -> Response:
+    return Response(octets, status_code=status, media_type=_HTML)
+
+
+def _see_other(path: str) -> Response:
+    return RedirectResponse(path, status_code=303)
+
+
+def _name(text: str) -> str:
+    """Return a name as typed, on one line and not too long; signs that hide or turn text are left out."""
+    shown = "".join(sign for sign in text if sign.isprintable())
+    return " ".join(shown.split())[:_NAME_LENGTH].strip()
+
+
+async def _read_body(request: Request) -> bytes | None:
+    """Read a form's octets, or return None when they are more than any form of ours has."""
+    body = b""
     try:
         async for chunk in request.stream():
             body += chunk
             if len(body) > BODY_LIMIT:
                 return None
-    except ClientDisconnect:  # nobody is there to read the answer
-        return None
-    return read_open_form(bytes(body))
-
-
-async def _healthz(_request: Request) -> Response:
-    return PlainTextResponse("ok\n")
+    except ClientDisconnect:
+        return b""
+    return body
 
 
 async def _robots(_request: Request) -> Response:
     return PlainTextResponse("User-agent: *\nDisallow: /\n")
+
+
+async def _healthz(_request: Request) -> Response:
+    return PlainTextResponse("ok")

@@ -3,8 +3,8 @@
 In:  an Accept-Language header. Out: a language, its texts. Fails: never; a header that says nothing to us means the default.
 """
 
-from dataclasses import dataclass
 from enum import Enum
+from types import SimpleNamespace
 
 LANGUAGES = ("en", "de")
 
@@ -16,129 +16,268 @@ class Notice(Enum):
     REFUSED = 403
     WRONG_METHOD = 405
     TOO_LARGE = 413
+    TOO_MANY = 429
     BROKEN = 500
     BUSY = 503
+    FULL = 507
 
 
-@dataclass(frozen=True, slots=True)
-class Texts:
-    """All texts of one language. notices: headline and sentence."""
-
-    place: str
-    no_subject: str
-    when: str
-    organizer: str
-    whole_day: str
-    series: str
-    guest_early: tuple[str, str]
-    guest_closed: tuple[str, str]
-    guest_open: tuple[str, str]
-    join: str
-    reload: str
-    host_early: tuple[str, str]
-    host_closed: tuple[str, str]
-    host_open: tuple[str, str]
-    start: str
-    enter: str
-    host_only: str
-    forgets: str
-    notices: dict[Notice, tuple[str, str]]
-
-
-_EN = Texts(
-    place="Video conference",
-    no_subject="Meeting",
-    when="When",
-    organizer="Invited by",
-    whole_day="all day",
-    series="One of a series. The same link leads to every date.",
-    guest_early=(
-        "The conference has not started",
-        "Come back at the time above, or leave this page open. It refreshes itself.",
+# Each as English, German. "{}" stands for what the page knows.
+_WORDS = {
+    # every page
+    "place": ("Video conference", "Videokonferenz"),
+    "no_subject": ("Meeting", "Besprechung"),
+    "when": ("When", "Wann"),
+    "your_time": ("In your time zone", "In Ihrer Zeitzone"),
+    "organizer": ("Invited by", "Eingeladen von"),
+    "whole_day": ("all day", "ganztägig"),
+    "series": (
+        "One of a series. The same link leads to every date.",
+        "Ein Termin einer Serie. Derselbe Link führt zu jedem Termin.",
     ),
-    guest_closed=(
-        "The conference has not started",
-        "Please wait until the organizer opens it. This page refreshes itself.",
+    "reload": ("Refresh now", "Jetzt aktualisieren"),
+    "forgets": (
+        "What you see here is deleted {}. This page sets no cookies.",
+        "Was hier steht, wird {} gelöscht. Diese Seite setzt keine Cookies.",
     ),
-    guest_open=("The conference is open", "You can go in now."),
-    join="Join the conference",
-    reload="Refresh now",
-    host_early=(
-        "The conference has not started",
+    "privacy": ("Privacy", "Datenschutz"),
+    "imprint": ("Legal notice", "Impressum"),
+    "calendar": ("Save the date (.ics)", "Termin sichern (.ics)"),
+    "phone": ("Continue on your phone", "Auf dem Telefon weitermachen"),
+    "phone_hint": (
+        "Scan this code with your phone’s camera.",
+        "Scannen Sie diesen Code mit der Kamera Ihres Telefons.",
+    ),
+    "phone_alt": ("QR code with the address of this page", "QR-Code mit der Adresse dieser Seite"),
+    # a guest's
+    "guest_early": ("Still some time to go", "Noch etwas Zeit"),
+    "guest_early_hint": (
+        "The conference has not started. You can come back at the time above, or wait here.",
+        "Die Konferenz hat noch nicht begonnen. Kommen Sie zur angegebenen Zeit wieder, oder warten Sie hier.",
+    ),
+    "guest_closed": ("Not open yet", "Noch nicht eröffnet"),
+    "guest_closed_hint": (
+        "Press the button to wait. You go in as soon as the organizer opens the conference.",
+        "Mit der Schaltfläche warten Sie. Sobald die Konferenz eröffnet wird, geht es los.",
+    ),
+    "guest_open": ("The conference is open", "Die Konferenz ist eröffnet"),
+    "guest_open_hint": ("You can go in now.", "Sie können jetzt eintreten."),
+    "guest_ask_hint": (
+        "The organizer lets guests in one by one.",
+        "Gäste werden einzeln eingelassen.",
+    ),
+    "guest_paused": ("A short pause", "Kurze Pause"),
+    "guest_paused_hint": (
+        "New guests wait for the moment. Press the button to wait, too.",
+        "Neue Gäste warten gerade. Mit der Schaltfläche warten auch Sie.",
+    ),
+    "name": ("Your name", "Ihr Name"),
+    "name_hint": (
+        "Optional. Only the organizer sees it, and only while you wait; it is never stored.",
+        "Freiwillig. Nur die einladende Person sieht ihn, und nur solange Sie warten; gespeichert wird er nie.",
+    ),
+    "wait": ("Wait here", "Hier warten"),
+    "join": ("Join the conference", "An der Konferenz teilnehmen"),
+    "knock": ("Ask to be let in", "Um Einlass bitten"),
+    "waiting": ("You are waiting", "Sie warten"),
+    "waiting_hint": (
+        "Leave this page open. You go in by yourself when the conference opens.",
+        "Lassen Sie diese Seite offen. Sobald die Konferenz eröffnet wird, geht es von selbst weiter.",
+    ),
+    "waiting_early_hint": (
+        "Leave this page open. It begins at the time above; you go in by yourself.",
+        "Lassen Sie diese Seite offen. Es beginnt zur angegebenen Zeit; dann geht es von selbst weiter.",
+    ),
+    "asked": ("The organizer knows that you are here", "Ihr Einlass ist erbeten"),
+    "asked_hint": (
+        "The conference is open. You go in by yourself as soon as you are let in.",
+        "Die Konferenz läuft. Sobald Sie eingelassen werden, geht es von selbst weiter.",
+    ),
+    "waiting_paused_hint": (
+        "There is a pause for new guests. You go in by yourself when it is over.",
+        "Neue Gäste warten gerade. Danach geht es von selbst weiter.",
+    ),
+    "away": ("Not let in", "Nicht eingelassen"),
+    "away_hint": (
+        "The organizer has not let you in to this meeting.",
+        "Sie wurden zu dieser Besprechung nicht eingelassen.",
+    ),
+    "go": ("The conference is open", "Die Konferenz ist eröffnet"),
+    "go_hint": (
+        "You are being taken there. If nothing happens, press the button.",
+        "Sie werden dorthin geleitet. Geschieht nichts, benutzen Sie die Schaltfläche.",
+    ),
+    "leave": ("Stop waiting", "Nicht mehr warten"),
+    "over": ("It is over", "Sie ist vorbei"),
+    "over_hint": (
+        "This conference is over or was cancelled. You can close this page.",
+        "Diese Konferenz ist vorbei oder wurde abgesagt. Sie können diese Seite schließen.",
+    ),
+    "lost": ("The connection is lost. Trying again …", "Die Verbindung ist unterbrochen. Neuer Versuch …"),
+    # the organizer's
+    "host_only": (
+        "This page is for you, the organizer. Whoever has its address can start the conference: please keep it to yourself.",
+        "Diese Seite ist nur für Sie als einladende Person. Wer ihre Adresse hat, kann die Konferenz starten: "
+        "Bitte geben Sie sie nicht weiter.",
+    ),
+    "host_early": ("Not open yet", "Noch nicht eröffnet"),
+    "host_early_hint": (
         "There is still time. You can start it now all the same: guests can come in then.",
+        "Es ist noch Zeit. Sie können sie dennoch jetzt schon starten: Dann können Gäste eintreten.",
     ),
-    host_closed=("The conference has not started", "Guests wait until you start it."),
-    host_open=("The conference is open", "Guests can come in now."),
-    start="Start the conference",
-    enter="Enter the conference",
-    host_only="This page is for you, the organizer. Whoever has its address can start the conference: "
-    "please keep it to yourself.",
-    forgets="What you see here is deleted {end}. This page sets no cookies.",
-    notices={
-        Notice.GONE: ("Not valid", "This link is not valid, or no longer valid."),
-        Notice.REFUSED: (
+    "host_closed": ("Not open yet", "Noch nicht eröffnet"),
+    "host_closed_hint": ("Guests wait until you start it.", "Die Gäste warten, bis Sie sie starten."),
+    "host_open": ("The conference is open", "Die Konferenz ist eröffnet"),
+    "host_open_hint": ("With {}. Guests can come in.", "Mit {}. Gäste können eintreten."),
+    "host_ask_hint": ("With {}. You let guests in one by one.", "Mit {}. Sie lassen Gäste einzeln ein."),
+    "host_paused": ("Paused", "Pause"),
+    "host_paused_hint": (
+        "With {}. Who is in stays there; new guests wait until you go on.",
+        "Mit {}. Wer da ist, bleibt; neue Gäste warten, bis Sie fortsetzen.",
+    ),
+    "service": ("Conference service", "Konferenzdienst"),
+    "link": ("Your link", "Ihr Link"),
+    "link_hint": (
+        "Start the meeting in your own account there, and paste the link that is meant for guests.",
+        "Starten Sie die Besprechung dort in Ihrem eigenen Konto, und fügen Sie den Link ein, der für Gäste gedacht ist.",
+    ),
+    "admission": ("Guests", "Gäste"),
+    "admission_open": ("come in by themselves", "treten selbst ein"),
+    "admission_ask": ("come in when I let them in", "treten ein, wenn ich sie einlasse"),
+    "start": ("Start the conference", "Konferenz starten"),
+    "enter": ("Enter the conference", "Konferenz betreten"),
+    "pause": ("Pause", "Pause"),
+    "pause_hint": ("New guests wait.", "Neue Gäste warten."),
+    "resume": ("Go on", "Fortsetzen"),
+    "end": ("End", "Beenden"),
+    "more": ("More", "Weiteres"),
+    "extend": ("Extend", "Verlängern"),
+    "extend_hint": ("Planned until {}.", "Geplant bis {}."),
+    "minutes": ("{} minutes", "{} Minuten"),
+    "change": ("Use another service", "Anderen Dienst benutzen"),
+    "change_hint": (
+        "Guests who wait are led there; whoever is already in a conference stays in that one.",
+        "Wartende Gäste werden dorthin geleitet; wer schon in einer Konferenz ist, bleibt in dieser.",
+    ),
+    "save": ("Apply", "Übernehmen"),
+    "in_room": ("Waiting", "Es warten"),
+    "nobody": ("Nobody is waiting.", "Es wartet niemand."),
+    "unnamed": ("Guest without a name", "Gast ohne Namen"),
+    "since": ("since {}", "seit {}"),
+    "own_link": ("by an own link", "mit eigenem Link"),
+    "let_in": ("Let in", "Einlassen"),
+    "let_in_all": ("Let all in", "Alle einlassen"),
+    "turn_away": ("Turn away", "Abweisen"),
+    "and_more": ("and {} more", "und {} weitere"),
+    "confirm": ("End the conference?", "Konferenz beenden?"),
+    "confirm_hint": (
+        "Nothing comes after this date. The meeting and all that is stored about it are deleted now, and all its links are "
+        "dead. Whoever is in the conference may stay in it.",
+        "Nach diesem Termin kommt keiner mehr. Die Besprechung und alles, was zu ihr gespeichert ist, wird jetzt gelöscht, "
+        "und alle ihre Links sind ungültig. Wer in der Konferenz ist, kann dort bleiben.",
+    ),
+    "confirm_end": ("End and delete", "Beenden und löschen"),
+    "back": ("Back", "Zurück"),
+    "ended": ("Ended and deleted", "Beendet und gelöscht"),
+    "ended_hint": (
+        "Nothing about this meeting is stored any more. You can close this page.",
+        "Zu dieser Besprechung ist nichts mehr gespeichert. Sie können diese Seite schließen.",
+    ),
+    "failed": (
+        "The conference service did not answer. Please try again, or choose another one.",
+        "Der Konferenzdienst hat nicht geantwortet. Bitte versuchen Sie es noch einmal, oder wählen Sie einen anderen.",
+    ),
+}
+
+# Why a pasted link was not taken, by services.service.Why.
+_WHY = {
+    "no-link": ("Please paste the link of your meeting.", "Bitte fügen Sie den Link Ihrer Besprechung ein."),
+    "not-https": (
+        "A link must begin with https:// and must not contain blanks.",
+        "Ein Link muss mit https:// beginnen und darf keine Leerzeichen enthalten.",
+    ),
+    "host-not-allowed": (
+        "Links to this server are not allowed here. Ask your administrator.",
+        "Links zu diesem Server sind hier nicht erlaubt. Fragen Sie Ihre Administration.",
+    ),
+    "hosts-own-link": (
+        "This is your own link as the host: with it, guests would act in your name. Paste the one that is meant for guests.",
+        "Das ist Ihr eigener Link als Veranstalter: Mit ihm könnten Gäste in Ihrem Namen handeln. Fügen Sie den Link ein, der "
+        "für Gäste gedacht ist.",
+    ),
+}
+_NO_SUCH_LINK = (
+    "This link is not one that guests can use.",
+    "Dieser Link ist keiner, den Gäste benutzen können.",
+)
+
+_NOTICES = {
+    Notice.GONE: (
+        ("Not valid", "This link is not valid, or not any more."),
+        ("Nicht gültig", "Dieser Link ist nicht oder nicht mehr gültig."),
+    ),
+    Notice.REFUSED: (
+        (
             "Not done",
             "This did not come from our own page. Please open your link again and use the button there.",
         ),
-        Notice.WRONG_METHOD: ("Not possible", "This page cannot be used in that way. Please open your link again."),
-        Notice.TOO_LARGE: ("Too much", "That was more than this page takes. Please open your link again."),
-        Notice.BROKEN: ("Something went wrong", "The mistake is ours, not yours. Please try again in a few minutes."),
-        Notice.BUSY: ("Just a moment", "This page cannot be shown right now. Please try again in a minute."),
-    },
-)
-
-_DE = Texts(
-    place="Videokonferenz",
-    no_subject="Besprechung",
-    when="Wann",
-    organizer="Eingeladen von",
-    whole_day="ganztägig",
-    series="Ein Termin einer Serie. Derselbe Link führt zu jedem Termin.",
-    guest_early=(
-        "Die Konferenz hat noch nicht begonnen",
-        "Kommen Sie zur angegebenen Zeit wieder, oder lassen Sie diese Seite offen. Sie aktualisiert sich selbst.",
-    ),
-    guest_closed=(
-        "Die Konferenz hat noch nicht begonnen",
-        "Bitte warten Sie, bis sie eröffnet wird. Diese Seite aktualisiert sich selbst.",
-    ),
-    guest_open=("Die Konferenz ist eröffnet", "Sie können jetzt eintreten."),
-    join="An der Konferenz teilnehmen",
-    reload="Jetzt aktualisieren",
-    host_early=(
-        "Die Konferenz hat noch nicht begonnen",
-        "Es ist noch Zeit. Sie können sie dennoch jetzt schon starten: Dann können Gäste eintreten.",
-    ),
-    host_closed=("Die Konferenz hat noch nicht begonnen", "Die Gäste warten, bis Sie sie starten."),
-    host_open=("Die Konferenz ist eröffnet", "Gäste können jetzt eintreten."),
-    start="Konferenz starten",
-    enter="Konferenz betreten",
-    host_only="Diese Seite ist nur für Sie als einladende Person. Wer ihre Adresse hat, kann die Konferenz starten: "
-    "Bitte geben Sie sie nicht weiter.",
-    forgets="Was hier steht, wird {end} gelöscht. Diese Seite setzt keine Cookies.",
-    notices={
-        Notice.GONE: ("Nicht gültig", "Dieser Link ist nicht oder nicht mehr gültig."),
-        Notice.REFUSED: (
+        (
             "Nicht ausgeführt",
             "Das kam nicht von unserer eigenen Seite. Bitte öffnen Sie Ihren Link neu und benutzen Sie die Schaltfläche dort.",
         ),
-        Notice.WRONG_METHOD: (
-            "Nicht möglich",
-            "So lässt sich diese Seite nicht benutzen. Bitte öffnen Sie Ihren Link neu.",
+    ),
+    Notice.WRONG_METHOD: (
+        ("Not possible", "This page cannot be used in that way. Please open your link again."),
+        ("Nicht möglich", "So lässt sich diese Seite nicht benutzen. Bitte öffnen Sie Ihren Link neu."),
+    ),
+    Notice.TOO_LARGE: (
+        ("Too much", "That was more than this page takes. Please open your link again."),
+        ("Zu viel", "Das war mehr, als diese Seite annimmt. Bitte öffnen Sie Ihren Link neu."),
+    ),
+    Notice.TOO_MANY: (
+        (
+            "Too many attempts",
+            "Too many links that are not valid were tried from your network. Please wait a few minutes.",
         ),
-        Notice.TOO_LARGE: ("Zu viel", "Das war mehr, als diese Seite annimmt. Bitte öffnen Sie Ihren Link neu."),
-        Notice.BROKEN: (
-            "Etwas ging schief",
-            "Der Fehler liegt bei uns. Bitte versuchen Sie es in einigen Minuten noch einmal.",
+        (
+            "Zu viele Versuche",
+            "Aus Ihrem Netz wurden zu viele ungültige Links versucht. Bitte warten Sie einige Minuten.",
         ),
-        Notice.BUSY: (
+    ),
+    Notice.BROKEN: (
+        ("Something went wrong", "The mistake is ours, not yours. Please try again in a few minutes."),
+        ("Etwas ging schief", "Der Fehler liegt bei uns. Bitte versuchen Sie es in einigen Minuten noch einmal."),
+    ),
+    Notice.BUSY: (
+        ("Just a moment", "This page cannot be shown right now. Please try again in a minute."),
+        (
             "Einen Augenblick",
             "Diese Seite kann gerade nicht angezeigt werden. Bitte versuchen Sie es gleich noch einmal.",
         ),
-    },
-)
+    ),
+    Notice.FULL: (
+        ("The waiting room is full", "There is no room for another guest. Please try again in a minute."),
+        (
+            "Der Warteraum ist voll",
+            "Es ist kein Platz für einen weiteren Gast. Bitte versuchen Sie es gleich noch einmal.",
+        ),
+    ),
+}
 
-TEXTS = {"en": _EN, "de": _DE}
+TEXTS = {
+    language: SimpleNamespace(**{key: both[at] for key, both in _WORDS.items()})
+    for at, language in enumerate(LANGUAGES)
+}
+
+
+def notice_texts(notice: Notice, language: str) -> tuple[str, str]:
+    """Return headline and sentence."""
+    return _NOTICES[notice][LANGUAGES.index(language)]
+
+
+def why_not(reason: str, language: str) -> str:
+    """Explain why a pasted link was not taken."""
+    return _WHY.get(reason, _NO_SUCH_LINK)[LANGUAGES.index(language)]
 
 
 def choose_language(accept: str, default: str) -> str:

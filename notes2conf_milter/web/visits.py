@@ -1,80 +1,212 @@
-"""What a visit does: look a link up, or open the conference behind it. Plain synchronous code, run in the store's one thread.
+"""Everything a page asks of the store and of the conference services: what a link shows, and what a press of a button does.
 
-In:  a token as it came in the path, and the store. Out: what to show, or what became of the wish to open.
-Fails: StoreError (cannot now). Showing changes nothing, ever (law 7); only `open` writes, and only a start link can do it.
+In:  a token and a form. Out: what to show, or what became of the wish.
+Fails: StoreError (cannot now). Showing changes nothing, ever (law 7); only `act` writes, and only a start link can do it.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
+from typing import Protocol, TypeVar
 
+from notes2conf_milter.core import waitingroom
 from notes2conf_milter.core.joinlink import is_token
-from notes2conf_milter.core.meeting import LinkKind, Page
-from notes2conf_milter.core.waitingroom import State, View, open_room, view
-from notes2conf_milter.services.jitsi import Jitsi
+from notes2conf_milter.core.meeting import Admission, LinkKind, Room
+from notes2conf_milter.core.waitingroom import AFTER, State, View, view
+from notes2conf_milter.services.service import Conference, RefusedLink, Service, ServiceError, Visitor, Why
 from notes2conf_milter.store.errors import StoreError
 from notes2conf_milter.store.links import LinkStore, OpenedMeeting
-from notes2conf_milter.web.forms import OpenForm, is_from_page
+from notes2conf_milter.web.forms import Form, is_from_page
 
 GUEST_KINDS = (LinkKind.JOIN, LinkKind.ATTENDEE)
 HOST_KINDS = (LinkKind.START,)
+EXTENSIONS = (15, 30, 60)  # minutes
 _TRIES = 5  # each lost race means that somebody else wrote; more than a few in a row do not happen
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """What a valid link leads to."""
+    """What a valid link leads to. last: to end it is to end the meeting."""
 
     token: str
-    page: Page
+    meeting: OpenedMeeting
     view: View
+    last: bool
 
 
-class Opening(Enum):
-    """What became of the wish to open."""
+class Outcome(Enum):
+    """What became of a wish."""
 
-    OPEN = "open"  # it is open now, or was already, or the page was of another day: the start page says which
+    DONE = "done"  # or it was so already, or the page was of another day: the page says how it stands
     GONE = "gone"
-    REFUSED = "refused"
+    REFUSED = "refused"  # not from our page
+    CONFIRM = "confirm"  # it would end all: ask again
+    FAILED = "failed"  # the service cannot now
+
+
+Result = Outcome | Why
+
+
+@dataclass(frozen=True, slots=True)
+class Acted:
+    """What became of a wish, and how it stands then. meeting: whose it was, 0: nobody's; shown: None when that is gone."""
+
+    result: Result
+    shown: Shown | None = None
+    meeting: int = 0
+
+
+class Threads(Protocol):
+    """Calls a function in the store's thread."""
+
+    def __call__(self, question: Callable[[], T]) -> Awaitable[T]:
+        """Return what it returns; raises TimeoutError."""
 
 
 class Visits:
-    """The questions that the pages ask. draw: makes a random room name; clock: seconds since 1970 UTC."""
+    """The questions that the pages ask. draw: makes a random room name; clock: seconds since 1970 UTC; grace: in seconds."""
 
     def __init__(
-        self, store: LinkStore, services: Sequence[Jitsi], clock: Callable[[], int], draw: Callable[[], str]
+        self,
+        store: LinkStore,
+        services: Sequence[Service],
+        clock: Callable[[], int],
+        draw: Callable[[], str],
+        grace: int = 0,
     ) -> None:
         self._store = store
-        self._service = services[0]
+        self._services = {one.name: one for one in services}
         self._clock = clock
         self._draw = draw
+        self._grace = grace
 
     def show(self, token: str, kinds: tuple[LinkKind, ...]) -> Shown | None:
         """Return what a link of one of these kinds shows; None for any other text."""
-        found = self._look_up(token, kinds)
-        return None if found is None else found[1]
-
-    def open(self, token: str, form: OpenForm) -> Opening:
-        """Open the conference; two clicks, or two browsers, lead to one room."""
-        for _ in range(_TRIES):
-            found = self._look_up(token, HOST_KINDS)
-            if found is None:
-                return Opening.GONE
-            meeting, shown = found
-            if not is_from_page(shown.token, form):
-                return Opening.REFUSED
-            if shown.view.state is State.OPEN or str(shown.view.occurrence.start) != form.occurrence:
-                return Opening.OPEN
-            room = open_room(shown.view, self._service.name, self._service.room_url(self._draw()))
-            if self._store.set_room(shown.token, room, meeting.changed, self._clock()):
-                return Opening.OPEN
-        raise StoreError("the meeting changed again and again")
-
-    def _look_up(self, token: str, kinds: tuple[LinkKind, ...]) -> tuple[OpenedMeeting, Shown] | None:
         token = token.lower()  # a token's case does not matter: some mail programs change it
         if not is_token(token):
             return None
         now = self._clock()
         meeting = self._store.open(token, kinds, now)
         shown = None if meeting is None else view(meeting.page, meeting.room, now)
-        return None if meeting is None or shown is None else (meeting, Shown(token, meeting.page, shown))
+        return None if meeting is None or shown is None else Shown(token, meeting, shown, self._is_last(meeting, shown))
+
+    def changes(self, meetings: Sequence[int]) -> dict[int, int]:
+        """Return the mark of each of these meetings that lives."""
+        return self._store.changes(meetings, self._clock())
+
+    def data_version(self) -> int:
+        """Return a number that differs when somebody else has written."""
+        return self._store.data_version()
+
+    def offered(self, organizer: str) -> list[Service]:
+        """Return the services that an organizer can choose, in their order."""
+        return [one for one in self._services.values() if one.offered_to(organizer)]
+
+    def title(self, room: Room, language: str) -> str:
+        """Return the name of the service of a room."""
+        service = self._services.get(room.service)
+        return room.service if service is None else service.title(language)
+
+    def way_in(self, room: Room, visitor: Visitor) -> str:
+        """Return the URL for one visitor; a service that is not set up any more leads to the room's plain one."""
+        service = self._services.get(room.service)
+        conference = Conference(room.service, room.name, room.url)
+        return room.url if service is None else service.way_in(conference, visitor, self._clock())
+
+    async def act(self, token: str, form: Form, language: str, ask: Threads) -> Acted:
+        """Do what a button of the start page says; two clicks, or two browsers, lead to one room."""
+        shown = await ask(lambda: self.show(token, HOST_KINDS))
+        if shown is None:
+            return Acted(Outcome.GONE)
+        meeting, conference = shown.meeting.meeting, None
+        if not is_from_page(shown.token, form):
+            return Acted(Outcome.REFUSED, shown, meeting)
+        if str(shown.view.occurrence.start) != form.occurrence:
+            return Acted(Outcome.DONE, shown, meeting)
+        if form.do in ("open", "change"):
+            opened = await self._opened(shown, form, language)
+            if not isinstance(opened, Conference):
+                return Acted(opened, shown, meeting)
+            conference = opened
+        if form.do == "end" and shown.last:
+            return Acted(Outcome.CONFIRM, shown, meeting)
+        before = shown.view.room
+        result, after = await ask(lambda: self._written(shown, form, conference))
+        if form.do in ("end", "end-all", "change") and result is Outcome.DONE:
+            await self._leave(before)
+        return Acted(result, after, meeting)
+
+    async def _opened(self, shown: Shown, form: Form, language: str) -> Conference | Result:
+        organizer = shown.meeting.page.organizer.address
+        service = self._services.get(form.service)
+        if service is None or not service.offered_to(organizer):
+            return Outcome.REFUSED
+        if form.do == "open" and shown.view.state in (State.OPEN, State.PAUSED):
+            return Outcome.DONE
+        try:
+            return await service.open(self._draw(), organizer, form.link, language)
+        except RefusedLink as refused:
+            return refused.why
+        except ServiceError:
+            return Outcome.FAILED
+
+    async def _leave(self, room: Room) -> None:
+        """End the conference that was left, where the service can."""
+        service = self._services.get(room.service)
+        if service is not None and room.url:
+            try:
+                await service.end(Conference(room.service, room.name, room.url))
+            except ServiceError:
+                return  # it ends when the last one leaves
+
+    def _written(self, shown: Shown, form: Form, conference: Conference | None) -> tuple[Result, Shown | None]:
+        for _ in range(_TRIES):
+            now, start = self._clock(), shown.view.occurrence.start
+            room = self._after(shown, form, conference, now)
+            if room is None:
+                written = self._store.end(shown.token, shown.meeting.changed, now)
+            else:
+                written = room == shown.view.room or self._store.set_room(shown.token, room, shown.meeting.changed, now)
+            found = self.show(shown.token, HOST_KINDS)
+            if written:
+                return Outcome.DONE, found
+            if found is None:
+                return Outcome.GONE, None
+            if found.view.occurrence.start != start:
+                return Outcome.DONE, found
+            shown = found
+        raise StoreError("the meeting changed again and again")
+
+    def _after(self, shown: Shown, form: Form, conference: Conference | None, now: int) -> Room | None:
+        """Return the room as the organizer wants it; None: there is to be none any more."""
+        room, one = shown.view, conference
+        match form.do:
+            case "open" if one is not None and room.state not in (State.OPEN, State.PAUSED):
+                chosen = _admission(form)
+                if chosen is not None:
+                    room = View(room.occurrence, room.state, waitingroom.admitting(room, chosen), room.dated, room.last)
+                return waitingroom.opened(room, one.service, one.url, one.room)
+            case "change" if one is not None:
+                return waitingroom.opened(room, one.service, one.url, one.room)
+            case "pause":
+                return waitingroom.paused(room)
+            case "resume":
+                return waitingroom.resumed(room)
+            case "extend" if form.minutes in map(str, EXTENSIONS) and room.state in (State.OPEN, State.PAUSED):
+                return waitingroom.extended(room, int(form.minutes) * 60, now)
+            case "admission" if (chosen := _admission(form)) is not None:
+                return waitingroom.admitting(room, chosen)
+            case "end" | "end-all":
+                return None if shown.last and form.do == "end-all" else waitingroom.ended(room)
+        return room.room
+
+    def _is_last(self, meeting: OpenedMeeting, shown: View) -> bool:
+        """Say whether nothing comes after the occurrence: a series may go on behind the dates that are known of it."""
+        known = shown.occurrence.end + AFTER + self._grace
+        return shown.last and not (meeting.page.recurring and meeting.ends_at > known)
+
+
+def _admission(form: Form) -> Admission | None:
+    return Admission(form.admission) if form.admission in {one.value for one in Admission} else None

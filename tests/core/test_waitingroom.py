@@ -5,8 +5,21 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from notes2conf_milter.core.meeting import Occurrence, Page, Person, Room, RoomState
-from notes2conf_milter.core.waitingroom import AFTER, EARLY, OVERRUN, State, View, open_room, view
+from notes2conf_milter.core.meeting import Admission, Occurrence, Page, Person, Room, RoomState
+from notes2conf_milter.core.waitingroom import (
+    AFTER,
+    EARLY,
+    OVERRUN,
+    State,
+    View,
+    admitting,
+    ended,
+    extended,
+    opened,
+    paused,
+    resumed,
+    view,
+)
 
 HOUR, DAY = 3600, 86400
 NOON = 1777896000
@@ -22,8 +35,8 @@ def room(start: int, state: RoomState = RoomState.OPEN) -> Room:
     return Room(start, state, "jitsi", URL)
 
 
-def shown(page: Page, now: int, opened: Room | None = None) -> View:
-    found = view(page, opened, now)
+def shown(page: Page, now: int, seen: Room | None = None) -> View:
+    found = view(page, seen, now)
     assert found is not None
     return found
 
@@ -33,7 +46,7 @@ def test_early_then_closed_then_open() -> None:
     assert shown(page, NOON - EARLY - 1).state is State.EARLY
     assert shown(page, NOON - EARLY).state is State.CLOSED
     assert shown(page, NOON + 10).state is State.CLOSED
-    assert shown(page, NOON + 10, room(NOON)) == View(page.times[0], State.OPEN, URL)
+    assert shown(page, NOON + 10, room(NOON)) == View(page.times[0], State.OPEN, room(NOON), last=True)
 
 
 def test_it_can_be_opened_early() -> None:
@@ -47,17 +60,17 @@ def test_a_late_organizer_can_still_open() -> None:
 
 def test_the_next_of_a_series_starts_closed() -> None:
     page = meeting(NOON, NOON + DAY)
-    opened = room(NOON)
-    assert shown(page, NOON + 30, opened).state is State.OPEN
-    following = shown(page, NOON + DAY - 60, opened)
-    assert (following.occurrence.start, following.state, following.url) == (NOON + DAY, State.CLOSED, "")
+    known = room(NOON)
+    assert shown(page, NOON + 30, known).state is State.OPEN
+    following = shown(page, NOON + DAY - 60, known)
+    assert (following.occurrence.start, following.state, following.room.url) == (NOON + DAY, State.CLOSED, "")
 
 
 def test_an_open_conference_may_overrun_until_the_next_is_due() -> None:
     page = meeting(NOON, NOON + DAY)
     assert shown(page, NOON + HOUR, room(NOON)).state is State.OPEN
     assert shown(page, NOON + HOUR + OVERRUN, room(NOON)).occurrence.start == NOON + DAY
-    assert shown(page, NOON + HOUR).occurrence.start == NOON + DAY, "not opened: nothing to overrun"
+    assert shown(page, NOON + HOUR).occurrence.start == NOON + DAY, "not known: nothing to overrun"
 
 
 def test_back_to_back_dates_do_not_overrun() -> None:
@@ -72,7 +85,9 @@ def test_an_open_conference_stays_until_the_store_forgets() -> None:
 
 def test_the_last_known_of_a_series_stays_for_a_while() -> None:
     page = meeting(NOON, NOON + DAY)
-    assert shown(page, NOON + DAY + AFTER, room(NOON + DAY)) == View(page.times[1], State.OPEN, URL)
+    assert shown(page, NOON + DAY + AFTER, room(NOON + DAY)) == View(
+        page.times[1], State.OPEN, room(NOON + DAY), last=True
+    )
     assert shown(page, NOON + DAY + AFTER).dated
     whole_day = replace(page, times=(Occurrence(NOON, NOON + DAY, all_day=True),))
     assert shown(whole_day, NOON + DAY + AFTER - 1, room(NOON)).state is State.OPEN
@@ -81,20 +96,20 @@ def test_the_last_known_of_a_series_stays_for_a_while() -> None:
 
 def test_a_series_that_outlives_its_known_times_is_opened_day_by_day() -> None:
     page = meeting(NOON, NOON + DAY)
-    opened: Room | None = room(NOON + DAY)
+    known: Room | None = room(NOON + DAY)
     for day in (2, 3, 75, 600):
         due = NOON + day * DAY - EARLY
-        assert shown(page, due - 1, opened).state is State.OPEN or day in (75, 600)
-        found = shown(page, due, opened)
-        assert (found.state, found.url, found.dated) == (State.CLOSED, "", False)
-        opened = open_room(found, "jitsi", URL)
+        assert shown(page, due - 1, known).state is State.OPEN or day in (75, 600)
+        found = shown(page, due, known)
+        assert (found.state, found.room.url, found.dated) == (State.CLOSED, "", False)
+        known = opened(found, "jitsi", URL, "")
         for later in (due, due + EARLY, due + DAY - 1):
-            assert shown(page, later, opened) == View(found.occurrence, State.OPEN, URL, dated=False)
+            assert shown(page, later, known) == View(found.occurrence, State.OPEN, known, dated=False)
 
 
 def test_an_ended_day_without_a_date_is_closed() -> None:
     page, now = meeting(NOON, NOON + DAY), NOON + 9 * DAY
-    ended = replace(open_room(shown(page, now), "jitsi", URL), state=RoomState.ENDED)
+    ended = replace(opened(shown(page, now), "jitsi", URL, ""), state=RoomState.ENDED)
     assert shown(page, now, ended).state is State.CLOSED
 
 
@@ -106,7 +121,7 @@ def test_ended_makes_way_for_the_next_and_then_for_nothing() -> None:
 
 
 def test_a_room_of_another_time_opens_nothing() -> None:
-    """The meeting was moved after it had been opened: the new time starts closed."""
+    """The meeting was moved after it had been known: the new time starts closed."""
     assert shown(meeting(NOON + DAY), NOON, room(NOON)).state is State.EARLY
 
 
@@ -118,16 +133,54 @@ def test_without_times_there_is_a_page_all_the_same() -> None:
     page = Page("", Person(""), (), recurring=True)
     found = shown(page, NOON)
     assert (found.state, found.dated) == (State.CLOSED, False)
-    opened = open_room(found, "jitsi", URL)
-    assert shown(page, NOON, opened).url == URL
-    assert shown(page, NOON + DAY, opened).state is State.CLOSED
+    known = opened(found, "jitsi", URL, "")
+    assert shown(page, NOON, known).room.url == URL
+    assert shown(page, NOON + DAY, known).state is State.CLOSED
 
 
 def test_opening_names_the_occurrence_shown() -> None:
     page = meeting(NOON, NOON + DAY)
-    opened = open_room(shown(page, NOON + DAY), "jitsi", URL)
-    assert opened == room(NOON + DAY)
-    assert shown(page, NOON + DAY, opened).url == URL
+    known = opened(shown(page, NOON + DAY), "jitsi", URL, "")
+    assert known == room(NOON + DAY)
+    assert shown(page, NOON + DAY, known).room.url == URL
+
+
+def test_an_extended_conference_goes_on() -> None:
+    """Into the time of the next, too: the organizer said so. Behind its end, counted from now."""
+    page = meeting(NOON, NOON + HOUR)
+    longer = extended(shown(page, NOON, room(NOON)), 1800, NOON)
+    assert longer == replace(room(NOON), until=NOON + HOUR + 1800)
+    assert shown(page, NOON + HOUR + 1799, longer).occurrence.start == NOON
+    assert shown(page, NOON + HOUR + 1800, longer).occurrence.start == NOON + HOUR
+    late = extended(shown(meeting(NOON), NOON + 2 * HOUR, room(NOON)), 1800, NOON + 2 * HOUR)
+    assert late.until == NOON + 2 * HOUR + 1800
+    assert shown(meeting(NOON), NOON, late).over == late.until
+
+
+def test_a_pause() -> None:
+    """Only of what is open; and it is open again after it."""
+    page = meeting(NOON)
+    assert paused(shown(page, NOON)).state is RoomState.CLOSED
+    still = paused(shown(page, NOON, room(NOON)))
+    found = shown(page, NOON, still)
+    assert (found.state, found.room.url) == (State.PAUSED, URL)
+    assert resumed(found) == room(NOON)
+    assert resumed(shown(page, NOON)).state is RoomState.CLOSED
+
+
+def test_how_guests_are_admitted_goes_along_with_the_series() -> None:
+    page = meeting(NOON, NOON + DAY)
+    asking = admitting(shown(page, NOON, room(NOON)), Admission.ASK)
+    assert (asking.state, asking.admission) == (RoomState.OPEN, Admission.ASK)
+    for known in (asking, ended(shown(page, NOON, asking))):
+        following = shown(page, NOON + DAY, known)
+        assert (following.state, following.room.admission, following.room.url) == (State.CLOSED, Admission.ASK, "")
+
+
+def test_the_last_one() -> None:
+    """Of a series the last of which anything is known; a day without a date is never the last."""
+    page = meeting(NOON, NOON + DAY)
+    assert [shown(page, now).last for now in (NOON, NOON + DAY, NOON + 9 * DAY)] == [False, True, False]
 
 
 MOMENTS = st.integers(0, 40)
@@ -135,20 +188,20 @@ ROOMS = st.none() | st.builds(Room, MOMENTS, st.sampled_from(RoomState), st.just
 
 
 @given(
-    starts=st.lists(MOMENTS, max_size=6), length=st.integers(0, 9), opened=ROOMS, now=MOMENTS, recurring=st.booleans()
+    starts=st.lists(MOMENTS, max_size=6), length=st.integers(0, 9), known=ROOMS, now=MOMENTS, recurring=st.booleans()
 )
 def test_open_means_opened_for_this_very_occurrence(
-    starts: list[int], length: int, opened: Room | None, now: int, recurring: bool
+    starts: list[int], length: int, known: Room | None, now: int, recurring: bool
 ) -> None:
     times = tuple(Occurrence(start * HOUR, (start + length) * HOUR) for start in sorted(starts))
-    opened = None if opened is None else Room(opened.occurrence * HOUR, opened.state, opened.service, opened.url)
-    found = view(Page("", Person(""), times, recurring), opened, now * HOUR)
+    known = None if known is None else Room(known.occurrence * HOUR, known.state, known.service, known.url)
+    found = view(Page("", Person(""), times, recurring), known, now * HOUR)
     if found is None:
-        assert opened is not None
-        assert opened.state is RoomState.ENDED
+        assert known is not None
+        assert known.state is RoomState.ENDED
         return
     assert (found.occurrence in times) == found.dated
-    mine = opened is not None and opened.occurrence == found.occurrence.start
-    assert (found.state is State.OPEN) == (mine and opened is not None and opened.state is RoomState.OPEN)
-    assert (found.url == "") == (found.state is not State.OPEN)
-    assert not (mine and found.dated and opened is not None and opened.state is RoomState.ENDED)
+    mine = known is not None and known.occurrence == found.occurrence.start
+    assert (found.state is State.OPEN) == (mine and known is not None and known.state is RoomState.OPEN)
+    assert (found.room.url == "") == (not mine)
+    assert not (mine and found.dated and known is not None and known.state is RoomState.ENDED)

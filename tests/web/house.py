@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPResponse
@@ -12,11 +12,12 @@ from urllib.parse import urlencode
 from notes2conf_milter.address import InetAddress
 from notes2conf_milter.core.meeting import LinkKind, Occurrence, Page, Person, Revision, Room, RoomState
 from notes2conf_milter.services.jitsi import Jitsi
+from notes2conf_milter.services.service import Service
 from notes2conf_milter.store.epoch import EpochFile
 from notes2conf_milter.store.keys import EPOCH_NAME, MAIL_KEY_NAME, load_mail_key, new_keys
 from notes2conf_milter.store.links import LinkStore, OpenedMeeting
 from notes2conf_milter.store.sqlite import Claim, MeetingStore
-from notes2conf_milter.web.forms import OpenForm, open_form
+from notes2conf_milter.web.forms import Form, blank_form
 from notes2conf_milter.web.server import WebServer, WebSettings, create_app
 from tests.store.vault import news
 
@@ -60,6 +61,17 @@ class WatchedStore:
         if self.fail is not None:
             raise self.fail
         return self.inner.open(token, kinds, now)
+
+    def data_version(self) -> int:
+        if self.fail is not None:
+            raise self.fail
+        return self.inner.data_version()
+
+    def changes(self, meetings: Collection[int], now: int) -> dict[int, int]:
+        return self.inner.changes(meetings, now)
+
+    def end(self, token: str, expected_changed: int, now: int) -> bool:
+        return self.inner.end(token, expected_changed, now)
 
     def set_room(self, token: str, room: Room, expected_changed: int, now: int) -> bool:
         first, self.before_write = self.before_write, None
@@ -124,11 +136,11 @@ class House:
         return Links(claim.join_token, claim.start_token)
 
     @contextmanager
-    def serving(self, settings: WebSettings | None = None, jitsi: Jitsi = JITSI) -> Iterator[InetAddress]:
+    def serving(self, settings: WebSettings | None = None, *services: Service) -> Iterator[InetAddress]:
         """Run the web service; also remember its address."""
         with ExitStack() as running:
             self.stop = running.close
-            self.address = running.enter_context(serving(self.store, self.clock, jitsi, settings))
+            self.address = running.enter_context(serving(self.store, self.clock, services or (JITSI,), settings))
             yield self.address
 
 
@@ -144,13 +156,13 @@ def page(
 def serving(
     store: object,
     clock: Clock,
-    jitsi: Jitsi = JITSI,
+    services: Sequence[Service] = (JITSI,),
     settings: WebSettings | None = None,
     listen: InetAddress = LOOPBACK,
 ) -> Iterator[InetAddress]:
     """Run the web service in a thread with an event loop of its own; yield its address."""
     settings = settings or WebSettings("https://conf.example.org")
-    app = create_app(settings, store, [jitsi], clock)  # type: ignore[arg-type]
+    app = create_app(settings, store, services, clock)  # type: ignore[arg-type]
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
@@ -204,13 +216,30 @@ def _answer(response: HTTPResponse) -> Answer:
     return Answer(response.status, {name.lower(): value for name, value in response.headers.items()}, response.read())
 
 
-def press(house: House, token: str, form: OpenForm | None = None, **headers: str) -> Answer:
-    """Press the button of the start page."""
-    form = form or open_form(token, MONDAY)
-    fields = {"occurrence": form.occurrence, "proof": form.proof}
-    return ask(house.address, f"/s/{token}", "POST", fields, **headers)
+def press(house: House, token: str, do: str = "open", form: Form | None = None, **fields: str) -> Answer:
+    """Press a button of the start page. form: the hidden fields, else those of Monday; fields: what was chosen or typed."""
+    form = form or blank_form(token, MONDAY)
+    chosen = {"service": "jitsi"} if do in ("open", "change") else {}
+    sent = {"occurrence": form.occurrence, "proof": form.proof, "do": do} | chosen | fields
+    return ask(house.address, f"/s/{token}", "POST", sent)
+
+
+def wait(house: House, token: str, name: str = "", start: int = MONDAY) -> str:
+    """Press the button of the join page; return the path of the guest's own page."""
+    form = blank_form(token, start)
+    sent = {"occurrence": form.occurrence, "proof": form.proof, "do": "wait", "name": name}
+    answer = ask(house.address, f"/j/{token}", "POST", sent)
+    assert answer.status == 303
+    return "/j/" + answer.headers["location"]
+
+
+def enter(house: House, token: str) -> str:
+    """Press the button by which the organizer goes in; return where it leads, "" for nowhere."""
+    answer = press(house, token, "enter")
+    assert answer.status == 303
+    return way_in(ask(house.address, "/s/" + answer.headers["location"]))
 
 
 def way_in(answer: Answer) -> str:
-    """Return where the page's button leads."""
+    """Return where the page leads."""
     return answer.text.partition('<a class="button" href="')[2].partition('"')[0]
