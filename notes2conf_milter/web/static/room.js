@@ -13,7 +13,7 @@
     const end = new Date(place.dataset.end * 1000);
     if (-start.getTimezoneOffset() * 60 === Number(place.dataset.offset)) return;
     const format = new Intl.DateTimeFormat(document.documentElement.lang, {
-      weekday: "long", hour: "2-digit", minute: "2-digit", timeZoneName: "short",
+      weekday: "long", hour: "2-digit", minute: "2-digit", hourCycle: "h23", timeZoneName: "short",
     });
     const line = document.createElement("span");
     line.className = "own-time";
