@@ -14,7 +14,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_address
 from pathlib import Path
 
 from notes2conf_milter.address import InetAddress, UnixAddress
-from notes2conf_milter.config import Settings
+from notes2conf_milter.config import ConfigError, Settings
 from notes2conf_milter.store import EpochFile, StoreSetupError, load_mail_key
 
 POSTCONF_SECONDS = 10
@@ -61,6 +61,10 @@ def _needed(settings: Settings) -> list[Finding]:
         found.append(
             Finding(Weight.ERROR, "web.jitsi_url is not set: the web service would have no conference to open")
         )
+    try:
+        settings.check_logo()
+    except ConfigError as error:
+        found.append(Finding(Weight.ERROR, str(error)))
     if not settings.policy.allowed_networks and not settings.policy.allow_authenticated:
         found.append(
             Finding(

@@ -15,6 +15,7 @@ from typing import Any
 from notes2conf_milter import readers as kind
 from notes2conf_milter.address import InetAddress, UnixAddress
 from notes2conf_milter.core.conferences import KNOWN, Conferences
+from notes2conf_milter.core.meeting import Admission
 from notes2conf_milter.core.policy import PolicySettings, Trigger
 from notes2conf_milter.core.repairs import Mode, Repairs
 from notes2conf_milter.core.wording import WORDINGS, Wording, forms
@@ -24,6 +25,7 @@ from notes2conf_milter.templates import FolderError, read_templates
 
 DEFAULT_FILE = Path("/etc/notes2conf/notes2conf.toml")
 DATABASE_NAME = "meetings.sqlite3"
+LARGEST_LOGO = 200_000  # octets; each visitor loads it once
 
 
 class ConfigError(Exception):
@@ -71,6 +73,12 @@ class Settings:
     limits_idle_seconds: int
     web_listen: InetAddress
     web_jitsi_url: str | None
+    web_admission: Admission
+    web_house: str
+    web_contact: str
+    web_imprint_url: str
+    web_accent: str
+    web_logo: Path | None
     log_level: str
     source: str
 
@@ -91,6 +99,18 @@ class Settings:
             raise ConfigError(
                 self.source, key, f"{command} needs it" + (f"; set it there or give {option}" if option else "")
             )
+
+    def check_logo(self) -> None:
+        """Raise ConfigError when the logo cannot be read, or is too large."""
+        if self.web_logo is None:
+            return
+        try:
+            size = len(self.web_logo.read_bytes())
+        except OSError as error:
+            raise ConfigError(self.source, "web.logo", f"{self.web_logo} cannot be read ({error.strerror})") from None
+        if size > LARGEST_LOGO:
+            problem = f"{self.web_logo} has {size} octets; allowed are {LARGEST_LOGO}"
+            raise ConfigError(self.source, "web.logo", problem)
 
 
 def load(path: Path | None, options: Mapping[str, Any] | None = None) -> Settings:
@@ -186,6 +206,12 @@ def _settings(values: dict[str, Any], source: str) -> Settings:
         limits_idle_seconds=values["limits.idle_seconds"],
         web_listen=values["web.listen"],
         web_jitsi_url=values["web.jitsi_url"],
+        web_admission=Admission(values["web.admission"]),
+        web_house=values["web.house"].strip(),
+        web_contact=values["web.contact"].strip(),
+        web_imprint_url=values["web.imprint_url"] or "",
+        web_accent=values["web.accent"] or "",
+        web_logo=values["web.logo"],
         log_level=values["log.level"],
         source=source,
     )

@@ -195,8 +195,17 @@ async def web_service(settings: Settings) -> AsyncIterator[InetAddress]:
     """Run the waiting room inside the block; yields where it listens."""
     settings.need("base_url", settings.base_url, "web")
     settings.need("web.jitsi_url", settings.web_jitsi_url, "web")
+    settings.check_logo()
     web_settings = WebSettings(
-        settings.base_url or "", letter_language(settings.language), grace=settings.retention_grace_seconds
+        settings.base_url or "",
+        letter_language(settings.language),
+        grace=settings.retention_grace_seconds,
+        admission=settings.web_admission,
+        house=settings.web_house,
+        contact=settings.web_contact,
+        imprint_url=settings.web_imprint_url,
+        accent=settings.web_accent,
+        logo=settings.web_logo,
     )
     app = create_app(web_settings, open_links(settings), (Jitsi(settings.web_jitsi_url or ""),), now)
     server = WebServer()

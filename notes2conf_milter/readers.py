@@ -14,6 +14,13 @@ from urllib.parse import urlsplit
 from notes2conf_milter.address import InetAddress, UnixAddress, host_port, milter_address
 from notes2conf_milter.services.jitsi import Jitsi
 
+# What a logo may be, and its media types.
+PICTURES = {".svg": "image/svg+xml", ".png": "image/png", ".jpg": "image/jpeg", ".webp": "image/webp"}
+    ".svg": "image/svg+xml",
+    ".png": "image/png",
+    ".jpg": "image/jpeg",
+    ".webp": "image/webp",
+}  # and media types
 Network = IPv4Network | IPv6Network
 
 
@@ -106,6 +113,30 @@ def base_url(value: Any) -> str:
     allowed = re.fullmatch(r"https?://[A-Za-z0-9.:\[\]-]+(?:/[A-Za-z0-9._~-]+)*", text) is not None
     if not right or not allowed or not (parts.scheme == "https" or local) or len(text) > 200:
         raise ValueError(problem + "; http:// on loopback alone")
+    return text
+
+
+def colour(value: Any) -> str:
+    """A colour as #rrggbb, in lower case."""
+    text = line(value).strip().lower()
+    if not re.fullmatch(r"#[0-9a-f]{6}", text):
+        raise ValueError('a colour as "#1f5f8b"')
+    return text
+
+
+def picture(value: Any) -> Path:
+    """A picture's path; its name says what it is."""
+    found = path(value)
+    if found.suffix.lower() not in PICTURES:
+        raise ValueError("a path that ends in " + ", ".join(PICTURES))
+    return found
+
+
+def address_of_page(value: Any) -> str:
+    """An https URL of a page."""
+    text = line(value).strip()
+    if not re.fullmatch(r"https://[A-Za-z0-9.:-]+(?:/[!#-;=?-~]*)?", text) or len(text) > 500:
+        raise ValueError('an https:// URL, as "https://www.example.org/imprint"')
     return text
 
 

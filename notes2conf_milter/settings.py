@@ -249,6 +249,17 @@ SETTINGS: tuple[Setting, ...] = (
         "--jitsi-url",
     ),
     Setting(
+        "web.admission",
+        "open",
+        kind.choice("open", "ask"),
+        "Whether guests come in by themselves once a conference is open, or one by one; the organizer can choose otherwise.",
+    ),
+    Setting("web.house", "", kind.line, "Name of the house, above each page and in the privacy notice."),
+    Setting("web.contact", "", kind.line, "Whom to ask about personal data, a sentence in the privacy notice."),
+    Setting("web.imprint_url", "", kind.optional(kind.address_of_page), "The legal notice, linked below each page."),
+    Setting("web.accent", "", kind.optional(kind.colour), "Colour of buttons and links, made readable by itself."),
+    Setting("web.logo", "", kind.optional(kind.picture), "Picture above each page, 28 pixels high there."),
+    Setting(
         "log.level",
         "info",
         kind.choice("debug", "info", "warning", "error"),
