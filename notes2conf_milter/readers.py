@@ -16,11 +16,6 @@ from notes2conf_milter.services.jitsi import Jitsi
 
 # What a logo may be, and its media types.
 PICTURES = {".svg": "image/svg+xml", ".png": "image/png", ".jpg": "image/jpeg", ".webp": "image/webp"}
-    ".svg": "image/svg+xml",
-    ".png": "image/png",
-    ".jpg": "image/jpeg",
-    ".webp": "image/webp",
-}  # and media types
 Network = IPv4Network | IPv6Network
 
 
