@@ -24,12 +24,16 @@ class Person:
     name: str = ""
 
 
+NOWHERE = "floating"
+
+
 @dataclass(frozen=True, slots=True)
 class Occurrence:
     """One time at which the meeting takes place.
 
-    start, end: seconds since 1970-01-01 UTC. zone: IANA name or "" when there is none. offset: seconds east of UTC at
-    the start, for display where the zone name is not known. all_day: DTSTART was a DATE (RFC 5545 §3.3.4).
+    start, end: seconds since 1970-01-01 UTC. zone: IANA name, "" when there is none, NOWHERE when it is told in nobody's zone
+    (floating, RFC 5545 §3.3.5, or one that nobody knows; then start and end are as if it were UTC). offset: seconds east of
+    UTC at the start, for display where the zone name is not known. all_day: DTSTART was a DATE (RFC 5545 §3.3.4).
     """
 
     start: int

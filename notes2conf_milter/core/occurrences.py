@@ -28,7 +28,7 @@ from notes2conf_milter.core.instants import (
     moments,
     on_clock,
 )
-from notes2conf_milter.core.meeting import Occurrence
+from notes2conf_milter.core.meeting import NOWHERE, Occurrence
 from notes2conf_milter.core.recurrence import Budget, Ending
 from notes2conf_milter.core.zones import Zones
 
@@ -122,6 +122,8 @@ class _Gathered:
 
 def _occurrence(start: Moment, length: Length) -> Occurrence:
     offset, zone = start.zone.offset_at(start.local), start.zone.name_at(start.local)
+    if start.zone.floating and not start.all_day:
+        zone = NOWHERE
     return Occurrence(start.seconds(), end_of(start, length), zone, offset, start.all_day)
 
 

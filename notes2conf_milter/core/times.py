@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from babel.dates import format_date, format_time, get_timezone_name
 
-from notes2conf_milter.core.meeting import Occurrence
+from notes2conf_milter.core.meeting import NOWHERE, Occurrence
 
 LOCALES = {
     "de": "de_DE",
@@ -19,7 +19,10 @@ LOCALES = {
 
 @dataclass(frozen=True, slots=True)
 class When:
-    """When an occurrence takes place. time and zone are "" for whole days. machine: the start as HTML's <time> wants it."""
+    """When an occurrence takes place. time and zone are "" for whole days, zone also where it is the reader's own.
+
+    machine: the start as HTML's <time> wants it.
+    """
 
     date: str
     time: str
@@ -36,11 +39,13 @@ def when(occurrence: Occurrence, language: str) -> When:
     if occurrence.all_day:
         last = max(start, end - timedelta(seconds=1))  # RFC 5545 §3.6.1: DTEND is the first day after
         return When(_days(start, last, locale), "", "", start.date().isoformat())
+    name = "" if occurrence.zone == NOWHERE else _zone_name(start, locale)
+    machine = (start if name else start.replace(tzinfo=None)).isoformat()
     if start.date() == end.date():
         span = _time(start, locale) if start == end else f"{_time(start, locale)} – {_time(end, locale)}"
-        return When(_date(start, locale), span, _zone_name(start, locale), start.isoformat())
+        return When(_date(start, locale), span, name, machine)
     span = f"{_time(start, locale)} – {_date(end, locale)}, {_time(end, locale)}"
-    return When(_date(start, locale), span, _zone_name(start, locale), start.isoformat())
+    return When(_date(start, locale), span, name, machine)
 
 
 def after_end(grace: int, language: str) -> str:

@@ -5,7 +5,7 @@ from datetime import datetime
 
 import pytest
 
-from notes2conf_milter.core.meeting import Occurrence
+from notes2conf_milter.core.meeting import NOWHERE, Occurrence
 from notes2conf_milter.core.times import When, after_end, when
 from tests.web.house import HOUR, MONDAY
 
@@ -42,6 +42,13 @@ def test_a_zone_that_nobody_knows_is_its_offset() -> None:
     for zone in ("", "W. Europe", "Europe", "../etc/passwd", "/etc/passwd", "\0", "x" * 5000):
         found = when(Occurrence(MONDAY, MONDAY + HOUR, zone, 7200), "de")
         assert plain(found) == ("Montag, 4. Mai 2026", "10:00 – 11:00", "UTC+2")
+
+
+def test_a_time_in_nobodys_zone_names_none() -> None:
+    """A floating time is the reader's own: to call it UTC would be wrong."""
+    found = when(Occurrence(MONDAY, MONDAY + HOUR, NOWHERE), "en")
+    assert (found.date, found.time, found.zone) == ("Monday, 4 May 2026", "08:00 – 09:00", "")
+    assert found.machine == "2026-05-04T08:00:00"
 
 
 def test_utc_is_called_utc() -> None:
