@@ -46,14 +46,24 @@ class Announcer:
         self._attendee_links, self._reply, self._conference = attendee_links, reply, conference
 
     async def token(self, envelope: Envelope, found: Judged, claim: Claim) -> tuple[str | None, Claim]:
-        """Return the token for a message: the attendee's own where that is wanted and the message is for nobody else."""
+        """Return the token for a message: the attendee's own where that is wanted and the message is for nobody else.
+
+        None for whom no link is meant any more: who was uninvited, or to or by whom it is passed on who was. What an attendee
+        passes on keeps the attendee's own link.
+        """
+        if self._attendee_links and not found.decision.update:
+            addresses = [one.decode("utf-8", "replace").lower() for one in (envelope.sender, *envelope.recipients)]
+            if not claim.uninvited.isdisjoint(addresses):
+                return None, claim
+            return dict(claim.own_tokens).get(addresses[0], claim.join_token), claim
         one_copy_each = envelope.door in (Door.SMTP, Door.COMMAND) and len(envelope.recipients) == 1
         if not (self._attendee_links and one_copy_each and found.decision.update):
             return claim.join_token, claim
         address = envelope.recipients[0].decode("utf-8", "replace").lower()
         if address in self._conference:
             return claim.join_token, claim
-        token, claim = await self._in_store(partial(self._store.own_link, claim, address, self._clock()))
+        named = address in {one.address.lower() for one in found.attendees}
+        token, claim = await self._in_store(partial(self._store.own_link, claim, address, self._clock(), named=named))
         return token, claim
 
     async def start(self, found: Judged, claim: Claim) -> Outcome | None:

@@ -34,7 +34,8 @@ class Claim:
 
     new: this call made them. changed: the row's mark as this call found or made it; another one means that somebody has
     written since. page: as it is known now. told: the addresses, in lower case, that have been mailed the join link; invited:
-    those of the attendees. unchanged: another message said, to the letter, what the last one said.
+    those of the attendees, uninvited: of those who are not any more; own_tokens: who has a link of the own. unchanged: another
+    message said, to the letter, what the last one said.
     """
 
     meeting: int
@@ -49,6 +50,8 @@ class Claim:
     told: frozenset[str] = frozenset()
     invited: frozenset[str] = frozenset()
     unchanged: bool = False
+    uninvited: frozenset[str] = frozenset()
+    own_tokens: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,11 +151,11 @@ class MeetingStore:
             opened = self._shelf.open(BY_UID, uid_hash(self._uid_key, organizer, uid), now)
         return _claim(opened.row.id, opened.row.changed, opened.known) if isinstance(opened, Opened) else None
 
-    def own_link(self, claim: Claim, address: str, now: int) -> tuple[str | None, Claim]:
+    def own_link(self, claim: Claim, address: str, now: int, *, named: bool = False) -> tuple[str | None, Claim]:
         """Return the attendee's own token for a meeting, a new one at the first time, and the claim as it is then.
 
         Durable before it returns. The meeting's token where it does not know the attendee, or is gone; None for one who was
-        uninvited. address: in lower case. Raises StoreError.
+        uninvited, or who is named by the message and was dropped by a newer one. address: in lower case. Raises StoreError.
         """
         with writing(self._db):
             opened = self._shelf.open(BY_ID, claim.meeting, now)
@@ -163,7 +166,8 @@ class MeetingStore:
                 return token, claim
             name = next((one.name or one.address for one in record.attendees if one.address.lower() == address), None)
             if name is None:
-                return None if address in people.gone(opened.known.version) else claim.join_token, claim
+                off = named or address in people.gone(opened.known.version)
+                return None if off else claim.join_token, claim
             token = self._draw_token()
             self._shelf.add_link(opened, Link(LinkKind.ATTENDEE, token, name))
             record = replace(record, attendee_tokens=(*record.attendee_tokens, (address, token)))
@@ -294,6 +298,8 @@ def _claim(meeting: int, changed: int, known: Known) -> Claim:
         record.moved,
         frozenset(record.told),
         frozenset(one.address.lower() for one in record.attendees),
+        uninvited=frozenset(people.gone(known.version)),
+        own_tokens=record.attendee_tokens,
     )
 
 
