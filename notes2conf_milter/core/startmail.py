@@ -117,7 +117,7 @@ def start_mail(mail: StartMail) -> bytes:
         paragraph(texts.keep),
         link(texts.guests, mail.join_url),
         small(texts.again),
-        small(texts.forget.format(end=after_end(mail.grace, mail.language))),
+        small(texts.forget.format(end=after_end(mail.grace, mail.language, series=mail.page.recurring))),
     )
     return compose(
         Letter(

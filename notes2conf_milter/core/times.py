@@ -48,17 +48,19 @@ def when(occurrence: Occurrence, language: str) -> When:
     return When(_date(start, locale), span, name, machine)
 
 
-def after_end(grace: int, language: str) -> str:
-    """Say when what is kept of a meeting goes: at its end, or so many seconds later."""
+def after_end(grace: int, language: str, *, series: bool = False) -> str:
+    """Say when what is kept of a meeting goes: at its end, that of its last date, or so many seconds later."""
+    if grace <= 0 and series:
+        return {"en": "after its last date", "de": "nach dem letzten Termin"}[language]
     if grace <= 0:
         return {"en": "when the meeting is over", "de": "mit dem Ende der Besprechung"}[language]
     units = ((86_400, "day", "Tag"), (3600, "hour", "Stunde"), (60, "minute", "Minute"), (1, "second", "Sekunde"))
     seconds, english, german = next(unit for unit in units if grace % unit[0] == 0)
     number = grace // seconds
     if language == "en":
-        return f"{number} {english}{'' if number == 1 else 's'} after the meeting is over"
+        return f"{number} {english}{'' if number == 1 else 's'} after {'its last date' if series else 'the meeting is over'}"
     plural = {"Tag": "Tage"}.get(german, german + "n")
-    return f"{number} {german if number == 1 else plural} nach dem Ende der Besprechung"
+    return f"{number} {german if number == 1 else plural} nach dem {'letzten Termin' if series else 'Ende der Besprechung'}"
 
 
 def _days(first: datetime, last: datetime, locale: str) -> str:

@@ -79,6 +79,17 @@ def test_machines_can_read_it() -> None:
     assert datetime.fromisoformat(found.machine).timestamp() == MONDAY
 
 
+def test_of_a_series_after_its_last_date() -> None:
+    assert (after_end(0, "en", series=True), after_end(0, "de", series=True)) == (
+        "after its last date",
+        "nach dem letzten Termin",
+    )
+    assert (after_end(3600, "en", series=True), after_end(7200, "de", series=True)) == (
+        "1 hour after its last date",
+        "2 Stunden nach dem letzten Termin",
+    )
+
+
 @pytest.mark.parametrize(
     ("grace", "english", "german"),
     [
