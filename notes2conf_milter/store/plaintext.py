@@ -100,7 +100,7 @@ def from_record(record: MailRecord) -> bytes:
     attendees = [[one.address, one.name] for one in record.attendees]
     tokens = [record.join_token, record.start_token, record.attendee_tokens]
     mails = [record.start_mail_sent, record.start_mail_at, record.moved and _from_times(record.moved), record.told]
-    mails.append(record.said)
+    mails += [record.said, record.reminded]
     return _padded([record.uid, attendees, *tokens, *mails, record.tenant])
 
 
@@ -108,7 +108,9 @@ def to_record(plain: bytes) -> MailRecord:
     """Read the column `mail`; raises Unsealable."""
 
     def read() -> MailRecord:
-        uid, attendees, join_token, start_token, own, sent, sent_at, moved, told, said, tenant = json.loads(plain)
+        uid, attendees, join_token, start_token, own, sent, sent_at, moved, told, said, reminded, tenant = json.loads(
+            plain
+        )
         return MailRecord(
             uid,
             tuple(Person(*one) for one in attendees),
@@ -121,6 +123,7 @@ def to_record(plain: bytes) -> MailRecord:
             tuple(_list(told)),
             tuple((address, token) for address, token in own),
             (said[0], said[1]),
+            reminded,
         )
 
     return _reading(read)
@@ -154,7 +157,7 @@ def from_version(version: Version) -> bytes:
     ]
     cuts = [[start, _from_revision(revision)] for start, revision in version.cuts]
     partly = [[start, on, _from_revision(revision), names] for start, on, revision, names in version.partly]
-    ends = [*_from_times(version.own), version.over_at, version.lag, version.complete, version.risen]
+    ends = [*_from_times(version.own), version.over_at, version.lag, version.complete, version.risen, version.endless]
     return _padded([*_from_revision(version.series), instances, people, ends, cuts, partly])
 
 
@@ -162,7 +165,9 @@ def to_version(plain: bytes) -> Version:
     """Read the column `version`; raises Unsealable."""
 
     def read() -> Version:
-        sequence, dtstamp, instances, people, (*own, over_at, lag, complete, risen), cuts, partly = json.loads(plain)
+        sequence, dtstamp, instances, people, (*own, over_at, lag, complete, risen, endless), cuts, partly = json.loads(
+            plain
+        )
         return Version(
             Revision(sequence, dtstamp),
             tuple((start, _to_instance(*one)) for start, *one in _list(instances)),
@@ -176,6 +181,7 @@ def to_version(plain: bytes) -> Version:
                 (start, on, Revision(*revision), tuple(_list(names))) for start, on, revision, names in _list(partly)
             ),
             risen,
+            endless,
         )
 
     return _reading(read)

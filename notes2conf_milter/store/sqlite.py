@@ -189,6 +189,29 @@ class MeetingStore:
         """
         return self._note(meeting, now, lambda one: replace(one, told=tuple(sorted({*one.told, *addresses}))))
 
+    def fading(self, after: int, before: int, now: int) -> list[int]:
+        """Return the rows that are kept until some time between two, seconds since 1970 UTC. Raises StoreError."""
+        with failures():
+            sql = "select meeting from meeting_uid where expires_at > ? and expires_at <= ? and expires_at > ?"
+            return [meeting for (meeting,) in self._db.execute(sql, [after, before, now]).fetchall()]
+
+    def fade(self, meeting: int, now: int) -> tuple[Claim, int] | None:
+        """Return a series without an end whose organizer has not been told until when it is kept, and until when that is.
+
+        Seconds since 1970 UTC. Raises StoreError.
+        """
+        with failures():
+            opened = self._shelf.open(BY_ID, meeting, now)
+        if not isinstance(opened, Opened) or not opened.known.version.endless:
+            return None
+        end = opened.known.expires_at
+        told = opened.known.record.reminded == end or not opened.known.record.start_mail_sent
+        return None if told else (_claim(opened.row.id, opened.row.changed, opened.known), end)
+
+    def mark_reminded(self, meeting: int, end: int, now: int) -> bool:
+        """Remember that the organizer was told until when a series is kept. False when it is gone. Raises StoreError."""
+        return self._note(meeting, now, lambda one: replace(one, reminded=end))
+
     def _note(self, meeting: int, now: int, noted: Callable[[MailRecord], MailRecord]) -> bool:
         with writing(self._db):
             opened = self._shelf.open(BY_ID, meeting, now)
