@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any
 
 from notes2conf_milter.core.envelope import Door, Envelope
-from notes2conf_milter.core.meeting import Person, Revision
+from notes2conf_milter.core.meeting import Revision
 from notes2conf_milter.core.verdict import Outcome, Reason, Verdict
 from notes2conf_milter.core.work import Judged
 from notes2conf_milter.ownmail import AT_ONCE, Links, OwnMail
@@ -92,10 +92,11 @@ class Announcer:
         due = [one for one in found.apart if one.address.lower() in claim.invited - claim.told]
         links = _links(claim) if found.whole else replace(_links(claim), page=found.page)
         for some in (due[at : at + AT_ONCE] for at in range(0, len(due), AT_ONCE)):
-            tokens: dict[Person, str] = {}
-            for one in some:
-                own = partial(self._store.own_link, claim, one.address.lower(), self._clock())
-                tokens[one] = (await self._in_store(own))[0] if self._attendee_links else claim.join_token
+            tokens = dict.fromkeys(some, claim.join_token)
+            if self._attendee_links:
+                addresses = [one.address.lower() for one in some]
+                own, _ = await self._in_store(partial(self._store.own_links, claim, addresses, self._clock()))
+                tokens = {one: token for one in some if (token := own[one.address.lower()]) is not None}
             done, gone = await self._own_mail.join(links, tokens, found.language)
             await self._in_store(partial(self._store.mark_told, claim.meeting, done, self._clock()))
             if gone:

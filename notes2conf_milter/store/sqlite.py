@@ -10,7 +10,7 @@ it. Of several processes that claim a meeting at once the first makes the row, t
 """
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
@@ -157,23 +157,39 @@ class MeetingStore:
         Durable before it returns. The meeting's token where it does not know the attendee, or is gone; None for one who was
         uninvited, or who is named by the message and was dropped by a newer one. address: in lower case. Raises StoreError.
         """
+        tokens, claim = self.own_links(claim, [address], now, named=named)
+        return tokens[address], claim
+
+    def own_links(
+        self, claim: Claim, addresses: Sequence[str], now: int, *, named: bool = False
+    ) -> tuple[dict[str, str | None], Claim]:
+        """Return `own_link` for several attendees, by address, in one transaction. Raises StoreError."""
         with writing(self._db):
             opened = self._shelf.open(BY_ID, claim.meeting, now)
             if not isinstance(opened, Opened):
-                return claim.join_token, claim
+                return dict.fromkeys(addresses, claim.join_token), claim
             record = opened.known.record
-            if (token := dict(record.attendee_tokens).get(address)) is not None:
-                return token, claim
-            name = next((one.name or one.address for one in record.attendees if one.address.lower() == address), None)
-            if name is None:
-                off = named or address in people.gone(opened.known.version)
-                return None if off else claim.join_token, claim
-            token = self._draw_token()
-            self._shelf.add_link(opened, Link(LinkKind.ATTENDEE, token, name))
-            record = replace(record, attendee_tokens=(*record.attendee_tokens, (address, token)))
+            own: dict[str, str | None] = {**dict(record.attendee_tokens)}
+            names = {one.address.lower(): one.name or one.address for one in record.attendees}
+            off = people.gone(opened.known.version)
+            found: dict[str, str | None] = {}
+            drawn: list[tuple[str, str]] = []
+            for address in addresses:
+                if address in own:
+                    found[address] = own[address]
+                elif address in names:
+                    token = self._draw_token()
+                    self._shelf.add_link(opened, Link(LinkKind.ATTENDEE, token, names[address]))
+                    drawn.append((address, token))
+                    found[address] = own[address] = token
+                else:
+                    found[address] = None if named or address in off else claim.join_token
+            if not drawn:
+                return found, claim
+            record = replace(record, attendee_tokens=(*record.attendee_tokens, *drawn))
             untouched = opened.row.changed == claim.changed
             changed = self._shelf.note(opened, record)
-            return token, replace(claim, changed=changed) if untouched else claim
+            return found, replace(claim, changed=changed) if untouched else claim
 
     def mark_start_mail_sent(self, meeting: int, now: int) -> bool:
         """Remember that the organizer has got the start link, and knows of a move.
