@@ -28,13 +28,14 @@ from notes2conf_milter.services.jitsi import Jitsi
 from notes2conf_milter.smtp.reinject import Handover, hand_over
 from notes2conf_milter.smtp.relay import Limits as SmtpLimits
 from notes2conf_milter.smtp.server import SmtpServer
-from notes2conf_milter.store import EpochFile, LinkStore, MeetingStore, load_mail_key
+from notes2conf_milter.store import EpochFile, LinkStore, MeetingStore, StoreError, load_mail_key
 from notes2conf_milter.web.server import WebServer, WebSettings, create_app
 from notes2conf_milter.worker import give_back_large_blocks
 from notes2conf_milter.workers import Workers
 
 log = logging.getLogger("notes2conf")
 
+REMIND_SECONDS = 6 * 3600.0  # between two looks for series that are about to be deleted
 START_MAIL_SECONDS = 30.0
 GRACE_SECONDS = 20.0  # how long messages under way may take when the service stops; systemd waits 90
 
@@ -105,6 +106,8 @@ async def mail_service(
         async with contextlib.AsyncExitStack() as doors:
             doors.push_async_callback(work.close)
             doors.push_async_callback(flow.finish)
+            reminding = asyncio.create_task(_remind(flow), name="remind")
+            doors.callback(reminding.cancel)
             listening: list[UnixAddress | InetAddress] = []
             for address in settings.milter_listen:
                 listening += await _milter_door(doors, settings, address, flow)
@@ -114,6 +117,19 @@ async def mail_service(
                 listening += await _conference_address(doors, settings, settings.conference_listen, flow)
             yield listening
         store_thread.submit(store.close).result()
+
+
+async def _remind(flow: MailFlow) -> None:
+    """Look once in a while for series without an end that are about to be deleted."""
+    while True:
+        await asyncio.sleep(REMIND_SECONDS)
+        try:
+            told = await flow.remind()
+        except StoreError as error:
+            log.error("store: %s", error)
+        else:
+            if told:
+                log.info("series without an end: %d organizers told", told)
 
 
 async def _milter_door(
