@@ -20,7 +20,7 @@ def test_each_link_opens_its_page(vault: Vault) -> None:
     for token, kind in ((got.join_token, LinkKind.JOIN), (got.start_token, LinkKind.START)):
         shown = web.open(token, LINKS, NOW)
         assert shown is not None
-        assert shown == OpenedMeeting(got.meeting, kind, PAGE, None, shown.changed, END)
+        assert shown == OpenedMeeting(got.meeting, kind, PAGE, None, shown.changed, END, END)
 
 
 def test_a_link_opens_what_its_kind_is_for_alone(vault: Vault) -> None:

@@ -2,7 +2,7 @@
 
 import asyncio
 import threading
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPResponse
@@ -216,12 +216,19 @@ def _answer(response: HTTPResponse) -> Answer:
     return Answer(response.status, {name.lower(): value for name, value in response.headers.items()}, response.read())
 
 
-def press(house: House, token: str, do: str = "open", form: Form | None = None, **fields: str) -> Answer:
+def press(
+    house: House,
+    token: str,
+    do: str = "open",
+    form: Form | None = None,
+    headers: Mapping[str, str] | None = None,
+    **fields: str,
+) -> Answer:
     """Press a button of the start page. form: the hidden fields, else those of Monday; fields: what was chosen or typed."""
     form = form or blank_form(token, MONDAY)
     chosen = {"service": "jitsi"} if do in ("open", "change") else {}
     sent = {"occurrence": form.occurrence, "proof": form.proof, "do": do} | chosen | fields
-    return ask(house.address, f"/s/{token}", "POST", sent)
+    return ask(house.address, f"/s/{token}", "POST", sent, **(headers or {}))
 
 
 def wait(house: House, token: str, name: str = "", start: int = MONDAY) -> str:
@@ -231,6 +238,11 @@ def wait(house: House, token: str, name: str = "", start: int = MONDAY) -> str:
     answer = ask(house.address, f"/j/{token}", "POST", sent)
     assert answer.status == 303
     return "/j/" + answer.headers["location"]
+
+
+def guests_way(house: House, token: str, start: int = MONDAY) -> str:
+    """Wait behind a join link, and return where the guest is led, "" for nowhere yet."""
+    return way_in(ask(house.address, wait(house, token, start=start)))
 
 
 def enter(house: House, token: str) -> str:
