@@ -60,7 +60,7 @@ def stand_in() -> Iterator[StandIn]:
 @pytest.mark.parametrize("script", [True, False])
 def test_an_organizer_opens_and_a_guest_comes_in(house: House, script: bool) -> None:
     links = house.add(page("Quarterly planning"))
-    with stand_in() as conference, house.serving(jitsi=conference.jitsi) as address:
+    with stand_in() as conference, house.serving(None, conference.jitsi) as address:
         base = f"http://{address.netloc}"
         with Browser("en", script=script) as guest, Browser("de", script=script) as host:
             guest.open(f"{base}/j/{links.join}")
@@ -92,7 +92,7 @@ def test_an_organizer_opens_and_a_guest_comes_in(house: House, script: bool) -> 
 
 def test_by_keyboard_alone(house: House) -> None:
     links = house.add(page())
-    with stand_in() as conference, house.serving(jitsi=conference.jitsi) as address, Browser() as host:
+    with stand_in() as conference, house.serving(None, conference.jitsi) as address, Browser() as host:
         host.open(f"http://{address.netloc}/s/{links.start}")
         host.press(TAB)
         assert host.run("return document.activeElement.textContent") == "Start the conference"
