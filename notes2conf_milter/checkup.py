@@ -57,10 +57,10 @@ def _needed(settings: Settings) -> list[Finding]:
         found.append(Finding(Weight.ERROR, "policy.organizer_domains is empty: no invitation would get a link"))
     if not settings.milter_listen and settings.smtp_listen is None and settings.conference_listen is None:
         found.append(Finding(Weight.ERROR, "no door: set milter.listen, smtp.listen or conference.listen"))
-    if settings.web_jitsi_url is None:
-        found.append(
-            Finding(Weight.ERROR, "web.jitsi_url is not set: the web service would have no conference to open")
-        )
+    try:
+        settings.offered()
+    except ConfigError as error:
+        found.append(Finding(Weight.ERROR, str(error)))
     try:
         settings.check_logo()
     except ConfigError as error:

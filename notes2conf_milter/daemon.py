@@ -24,7 +24,6 @@ from notes2conf_milter.core.letter import letter_language
 from notes2conf_milter.mailflow import FlowSettings, MailFlow, Note
 from notes2conf_milter.milter.server import Limits as MilterLimits
 from notes2conf_milter.milter.server import MilterServer
-from notes2conf_milter.services.jitsi import Jitsi
 from notes2conf_milter.smtp.reinject import Handover, hand_over
 from notes2conf_milter.smtp.relay import Limits as SmtpLimits
 from notes2conf_milter.smtp.server import SmtpServer
@@ -210,20 +209,21 @@ async def _smtp_door(
 async def web_service(settings: Settings) -> AsyncIterator[InetAddress]:
     """Run the waiting room inside the block; yields where it listens."""
     settings.need("base_url", settings.base_url, "web")
-    settings.need("web.jitsi_url", settings.web_jitsi_url, "web")
+    services = settings.offered()
     settings.check_logo()
     web_settings = WebSettings(
         settings.base_url or "",
         letter_language(settings.language),
         grace=settings.retention_grace_seconds,
         admission=settings.web_admission,
+        hands_on_names=settings.services_pass_names,
         house=settings.web_house,
         contact=settings.web_contact,
         imprint_url=settings.web_imprint_url,
         accent=settings.web_accent,
         logo=settings.web_logo,
     )
-    app = create_app(web_settings, open_links(settings), (Jitsi(settings.web_jitsi_url or ""),), now)
+    app = create_app(web_settings, open_links(settings), services, now)
     server = WebServer()
     await server.start(settings.web_listen, app, web_settings)
     try:

@@ -12,7 +12,9 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from notes2conf_milter.address import InetAddress, UnixAddress, host_port, milter_address
+from notes2conf_milter.services import bigbluebutton
 from notes2conf_milter.services.jitsi import Jitsi
+from notes2conf_milter.services.rooms import Rooms, rooms
 
 # What a logo may be, and its media types.
 PICTURES = {".svg": "image/svg+xml", ".png": "image/png", ".jpg": "image/jpeg", ".webp": "image/webp"}
@@ -199,6 +201,24 @@ def mail_address(value: Any) -> str:
     text = line(value).strip()
     if not _ADDRESS.fullmatch(text) or not text.isascii():
         raise ValueError('a mail address, as "conference@example.org"')
+    return text
+
+
+def bigbluebutton_server(value: Any) -> str:
+    """The URL of a BigBlueButton server."""
+    return bigbluebutton.server_url(line(value))
+
+
+def room_template(value: Any) -> Rooms:
+    """TITLE=URL."""
+    return rooms(line(value))
+
+
+def host_pattern(value: Any) -> str:
+    """A host, or `*.` and a domain."""
+    text = line(value).strip().lower()
+    if not re.fullmatch(rf"(?:\*\.)?{_LABEL}(?:\.{_LABEL})+", text):
+        raise ValueError('a host, as "meet.example.org", or "*.example.org" for it and every subdomain')
     return text
 
 
