@@ -26,6 +26,7 @@ from notes2conf_milter.web.visits import EXTENSIONS, Shown
 
 LONG_SUBJECT = 60  # characters; longer ones are set smaller
 LISTED_GUESTS = 200
+_ONWARD = 2  # seconds until a page without a script leads on
 _JOIN_REFRESH, _WAIT_REFRESH, _HOST_REFRESH = 60, 20, 30  # seconds; with a script only the first counts
 
 
@@ -62,6 +63,7 @@ class Pages:
             "deleted": {language: after_end(policy.grace, language) for language in LANGUAGES},
             "scripted": False,
             "refresh": 0,
+            "onward": "",
         }
         self._notices = {
             (notice, language): self._say(*notice_texts(notice, language), language)
@@ -107,10 +109,16 @@ class Pages:
             )
         return self._part("status.html", language, headline=said[0], hint=said[1], url=url, tone=tone)
 
-    def wait(self, shown: Shown, form: Form, status: str, events: str, going: bool, language: str) -> bytes:
-        """Return the page of a guest who waits. status: its changing part; events: the path of its news; going: is let in."""
-        more = {"status": Markup(status), "form": form, "events": "" if going else events, "going": going}
-        return self._meeting("wait.html", shown, language, refresh=0 if going else _WAIT_REFRESH, **more)
+    def wait(self, shown: Shown, form: Form, status: str, events: str, url: str, language: str) -> bytes:
+        """Return the page of a guest. status: its changing part; events: the path of its news; url: the way in, else ""."""
+        more = {
+            "status": Markup(status),
+            "form": form,
+            "events": "" if url else events,
+            "going": bool(url),
+            "onward": url,
+        }
+        return self._meeting("wait.html", shown, language, refresh=_ONWARD if url else _WAIT_REFRESH, **more)
 
     def start(
         self,
@@ -164,8 +172,8 @@ class Pages:
         """Return the page that leads the organizer to the conference."""
         texts = TEXTS[language]
         status = self._part("status.html", language, headline=texts.go, hint=texts.go_hint, url=url, tone="open")
-        values = {"status": Markup(status), "form": Form(), "events": "", "going": True}
-        return self._meeting("wait.html", shown, language, **values)
+        values = {"status": Markup(status), "form": Form(), "events": "", "going": True, "onward": url}
+        return self._meeting("wait.html", shown, language, refresh=_ONWARD, **values)
 
     def confirm(self, shown: Shown, form: Form, language: str) -> bytes:
         """Return the page that asks whether to end a meeting for good."""

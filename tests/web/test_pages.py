@@ -56,7 +56,7 @@ def join(
 def waits(state: str = "closed", url: str = "", language: str = "en", **given: object) -> str:
     found = shown(page(), state=state)
     status = PAGES.status(found.view, guest(**given), url, language)
-    return PAGES.wait(found, FORM, status, f"{GUEST}/events", bool(url), language).decode()
+    return PAGES.wait(found, FORM, status, f"{GUEST}/events", url, language).decode()
 
 
 def start(
@@ -190,6 +190,7 @@ def test_a_guest_who_goes_in() -> None:
     text = waits("open", URL)
     assert f'<a class="button" href="{URL}" rel="noreferrer noopener">Join the conference</a>' in text
     assert f'data-go="{URL}"' in text
+    assert f'content="2; url={URL}"' in text
     assert "data-events" not in text and "Stop waiting" not in text
 
 

@@ -5,6 +5,8 @@
   const time = document.querySelector("time[data-start]");
   if (time) ownTime(time);
   const source = document.querySelector("[data-events]");
+  const here = document.getElementById("live");
+  if (here) go(here);
   if (source && "EventSource" in window) listen(source);
 
   // Says when it is in the visitor's zone, where that is another one than the meeting's.
@@ -35,7 +37,6 @@
     events.addEventListener("again", () => setTimeout(() => location.reload(), Math.random() * 2000));
     events.addEventListener("over", (event) => { events.close(); show(live, event.data); });
     window.addEventListener("pagehide", () => events.close());
-    go(live);
   }
 
   // Puts in what the server says, and leaves the focus where it was.
