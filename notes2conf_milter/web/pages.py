@@ -122,8 +122,12 @@ class Pages:
         service: str,
         language: str,
         problem: str = "",
+        chosen: str = "",
     ) -> bytes:
-        """Return the page behind a start link. waiting: the list of guests; service: the title of the one that is open."""
+        """Return the page behind a start link.
+
+        waiting: the list of guests; service: title of the one that is open; problem: what is wrong with the one `chosen`.
+        """
         texts, state = TEXTS[language], shown.view.state
         hint = getattr(texts, f"host_{state.value}_hint")
         if state is State.OPEN and admission is Admission.ASK:
@@ -133,6 +137,7 @@ class Pages:
             "headline": getattr(texts, f"host_{state.value}"),
             "hint": hint.format(service),
             "problem": problem,
+            "wanted": chosen,
             "form": form,
             "services": offered,
             "service": shown.view.room.service,

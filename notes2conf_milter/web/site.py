@@ -33,7 +33,7 @@ from notes2conf_milter.web.lobby import Guest, Hall, Lobby
 from notes2conf_milter.web.pages import Pages
 from notes2conf_milter.web.stream import EventStream, News
 from notes2conf_milter.web.texts import TEXTS, Notice, choose_language, why_not
-from notes2conf_milter.web.visits import GUEST_KINDS, HOST_KINDS, Outcome, Shown, Threads, Visits
+from notes2conf_milter.web.visits import GUEST_KINDS, HOST_KINDS, Outcome, Shown, Threads, Visits, chosen_admission
 
 BODY_LIMIT = 8192  # octets; a pasted link may have 2,000 characters, each three octets long
 RETRY_SECONDS = "30"
@@ -159,9 +159,9 @@ class Site:
         def done() -> None:
             guest.streams -= 1
             guest.seen = self._clock()
-            hall.wake()
+            hall.stir()
 
-        return EventStream(news, hall.waking, done)
+        return EventStream(news, hall.telling, done)
 
     async def calendar(self, request: Request) -> Response:
         """Answer GET /j/TOKEN/meeting.ics."""
@@ -214,7 +214,7 @@ class Site:
         if acted.shown is None:
             return self._notice(request, Notice.GONE)
         why = why_not(acted.result.value, language) if isinstance(acted.result, Why) else TEXTS[language].failed
-        return _page(self._start_page(acted.shown, language, why), 422)
+        return _page(self._start_page(acted.shown, language, why, form), 422)
 
     async def _act_here(self, request: Request, token: str, form: Form) -> Response:
         """Do what concerns nobody but this process: let guests in, turn them away, lead the organizer in."""
@@ -276,13 +276,16 @@ class Site:
 
         return EventStream(news, hall.waking, pause=LIST_PAUSE)
 
-    def _start_page(self, shown: Shown, language: str, problem: str = "") -> bytes:
+    def _start_page(self, shown: Shown, language: str, problem: str = "", tried: Form | None = None) -> bytes:
         hall = self._lobby.halls.get(shown.meeting.meeting)
         blank = blank_form(shown.token, shown.view.occurrence.start)
         services = self._visits.offered(shown.meeting.page.organizer.address)
         waiting, admission = self._list(shown, hall, language), self._lobby.admission(shown.view)
         title = self._visits.title(shown.view.room, language)
-        return self._pages.start(shown, blank, services, waiting, admission, title, language, problem)
+        chosen = ""
+        if tried is not None:  # what was chosen stays chosen
+            chosen, admission = tried.service, chosen_admission(tried) or admission
+        return self._pages.start(shown, blank, services, waiting, admission, title, language, problem, chosen)
 
     def _list(self, shown: Shown, hall: Hall | None, language: str) -> str:
         guests = [] if hall is None else hall.waiting(self._clock())

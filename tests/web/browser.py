@@ -13,8 +13,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from playwright.sync_api import ConsoleMessage, Error, Page, sync_playwright
 from playwright.sync_api import Browser as Chromium
+from playwright.sync_api import ConsoleMessage, Error, Page, sync_playwright
 
 CHROMIUM = "/usr/bin/chromium"
 AVAILABLE = Path(CHROMIUM).exists()

@@ -66,7 +66,8 @@ class _Builder:
 
     def meeting(self, start: int = MONDAY, dates: int = 1) -> Links:
         times = tuple(
-            Occurrence(at, at + HOUR, "Europe/Berlin", 7200) for at in range(start, start + dates * 7 * 86400, 7 * 86400)
+            Occurrence(at, at + HOUR, "Europe/Berlin", 7200)
+            for at in range(start, start + dates * 7 * 86400, 7 * 86400)
         )
         return self.house.add(page(self.subject, times=times))
 
