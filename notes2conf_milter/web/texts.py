@@ -4,6 +4,7 @@ In:  an Accept-Language header. Out: a language, its texts. Fails: never; a head
 """
 
 from enum import Enum
+from functools import lru_cache
 from types import SimpleNamespace
 
 LANGUAGES = ("en", "de")
@@ -280,6 +281,7 @@ def why_not(reason: str, language: str) -> str:
     return _WHY.get(reason, _NO_SUCH_LINK)[LANGUAGES.index(language)]
 
 
+@lru_cache(256)
 def choose_language(accept: str, default: str) -> str:
     """Return the language of ours that an Accept-Language header likes best (RFC 9110 §12.5.4), else `default`."""
     best, best_quality = default, 0.0

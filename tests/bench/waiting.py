@@ -123,7 +123,9 @@ async def _measure(report: Report) -> None:
             waited = (memory([ours.pid]) - before) * 1e3 / GUESTS
             took = time.perf_counter() - came
             taken, delay = await _crowd(ours, paths)
-            report.note(f"ours: {GUESTS} pressed the button in {took:.1f} s, {waited:.1f} KB each, the stream {taken:.1f} KB")
+            report.note(
+                f"ours: {GUESTS} pressed the button in {took:.1f} s, {waited:.1f} KB each, the stream {taken:.1f} KB"
+            )
             each.append(waited + taken)
             reached.append(delay)
     report.at_most("99 % of the guests are told of the opening after", reached, 1.0, " s")
