@@ -12,7 +12,7 @@ from functools import partial
 from typing import Any
 
 from notes2conf_milter.core.envelope import Door, Envelope
-from notes2conf_milter.core.meeting import Person, Revision
+from notes2conf_milter.core.meeting import Revision
 from notes2conf_milter.core.verdict import Outcome, Reason, Verdict
 from notes2conf_milter.core.work import Judged
 from notes2conf_milter.ownmail import AT_ONCE, Links, OwnMail
@@ -46,14 +46,24 @@ class Announcer:
         self._attendee_links, self._reply, self._conference = attendee_links, reply, conference
 
     async def token(self, envelope: Envelope, found: Judged, claim: Claim) -> tuple[str | None, Claim]:
-        """Return the token for a message: the attendee's own where that is wanted and the message is for nobody else."""
+        """Return the token for a message: the attendee's own where that is wanted and the message is for nobody else.
+
+        None for whom no link is meant any more: who was uninvited, or to or by whom it is passed on who was. What an attendee
+        passes on keeps the attendee's own link.
+        """
+        if self._attendee_links and not found.decision.update:
+            addresses = [one.decode("utf-8", "replace").lower() for one in (envelope.sender, *envelope.recipients)]
+            if not claim.uninvited.isdisjoint(addresses):
+                return None, claim
+            return dict(claim.own_tokens).get(addresses[0], claim.join_token), claim
         one_copy_each = envelope.door in (Door.SMTP, Door.COMMAND) and len(envelope.recipients) == 1
         if not (self._attendee_links and one_copy_each and found.decision.update):
             return claim.join_token, claim
         address = envelope.recipients[0].decode("utf-8", "replace").lower()
         if address in self._conference:
             return claim.join_token, claim
-        token, claim = await self._in_store(partial(self._store.own_link, claim, address, self._clock()))
+        named = address in {one.address.lower() for one in found.attendees}
+        token, claim = await self._in_store(partial(self._store.own_link, claim, address, self._clock(), named=named))
         return token, claim
 
     async def start(self, found: Judged, claim: Claim) -> Outcome | None:
@@ -82,10 +92,11 @@ class Announcer:
         due = [one for one in found.apart if one.address.lower() in claim.invited - claim.told]
         links = _links(claim) if found.whole else replace(_links(claim), page=found.page)
         for some in (due[at : at + AT_ONCE] for at in range(0, len(due), AT_ONCE)):
-            tokens: dict[Person, str] = {}
-            for one in some:
-                own = partial(self._store.own_link, claim, one.address.lower(), self._clock())
-                tokens[one] = (await self._in_store(own))[0] if self._attendee_links else claim.join_token
+            tokens = dict.fromkeys(some, claim.join_token)
+            if self._attendee_links:
+                addresses = [one.address.lower() for one in some]
+                own, _ = await self._in_store(partial(self._store.own_links, claim, addresses, self._clock()))
+                tokens = {one: token for one in some if (token := own[one.address.lower()]) is not None}
             done, gone = await self._own_mail.join(links, tokens, found.language)
             await self._in_store(partial(self._store.mark_told, claim.meeting, done, self._clock()))
             if gone:

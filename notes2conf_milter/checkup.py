@@ -14,7 +14,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_address
 from pathlib import Path
 
 from notes2conf_milter.address import InetAddress, UnixAddress
-from notes2conf_milter.config import Settings
+from notes2conf_milter.config import ConfigError, Settings
 from notes2conf_milter.store import EpochFile, StoreSetupError, load_mail_key
 
 POSTCONF_SECONDS = 10
@@ -57,10 +57,14 @@ def _needed(settings: Settings) -> list[Finding]:
         found.append(Finding(Weight.ERROR, "policy.organizer_domains is empty: no invitation would get a link"))
     if not settings.milter_listen and settings.smtp_listen is None and settings.conference_listen is None:
         found.append(Finding(Weight.ERROR, "no door: set milter.listen, smtp.listen or conference.listen"))
-    if settings.web_jitsi_url is None:
-        found.append(
-            Finding(Weight.ERROR, "web.jitsi_url is not set: the web service would have no conference to open")
-        )
+    try:
+        settings.offered()
+    except ConfigError as error:
+        found.append(Finding(Weight.ERROR, str(error)))
+    try:
+        settings.check_logo()
+    except ConfigError as error:
+        found.append(Finding(Weight.ERROR, str(error)))
     if not settings.policy.allowed_networks and not settings.policy.allow_authenticated:
         found.append(
             Finding(

@@ -89,7 +89,7 @@ _METAVARS = {
     "smtp.next_hop": "HOST:PORT",
     "start_mail.relay": "HOST:PORT",
     "web.listen": "HOST:PORT",
-    "web.jitsi_url": "URL",
+    "services.jitsi_url": "URL",
 }
 _MAIL_KEYS = (
     "milter.listen",
@@ -101,7 +101,7 @@ _MAIL_KEYS = (
     "base_url",
     "state_dir",
 )
-_WEB_KEYS = ("web.listen", "web.jitsi_url", "base_url", "state_dir")
+_WEB_KEYS = ("web.listen", "services.jitsi_url", "base_url", "state_dir")
 
 
 def read_settings(config_file: Path | None, given: dict[str, Any]) -> Settings:

@@ -15,15 +15,19 @@ from typing import Any
 from notes2conf_milter import readers as kind
 from notes2conf_milter.address import InetAddress, UnixAddress
 from notes2conf_milter.core.conferences import KNOWN, Conferences
+from notes2conf_milter.core.meeting import Admission
 from notes2conf_milter.core.policy import PolicySettings, Trigger
 from notes2conf_milter.core.repairs import Mode, Repairs
 from notes2conf_milter.core.wording import WORDINGS, Wording, forms
+from notes2conf_milter.services.offered import Offer, OfferError, offered
+from notes2conf_milter.services.service import Service
 from notes2conf_milter.settings import SETTINGS
 from notes2conf_milter.store.keys import EPOCH_NAME, MAIL_KEY_NAME
 from notes2conf_milter.templates import FolderError, read_templates
 
 DEFAULT_FILE = Path("/etc/notes2conf/notes2conf.toml")
 DATABASE_NAME = "meetings.sqlite3"
+LARGEST_LOGO = 200_000  # octets; each visitor loads it once
 
 
 class ConfigError(Exception):
@@ -70,7 +74,14 @@ class Settings:
     limits_processing_seconds: int
     limits_idle_seconds: int
     web_listen: InetAddress
-    web_jitsi_url: str | None
+    services: Offer
+    services_pass_names: bool
+    web_admission: Admission
+    web_house: str
+    web_contact: str
+    web_imprint_url: str
+    web_accent: str
+    web_logo: Path | None
     log_level: str
     source: str
 
@@ -91,6 +102,25 @@ class Settings:
             raise ConfigError(
                 self.source, key, f"{command} needs it" + (f"; set it there or give {option}" if option else "")
             )
+
+    def offered(self) -> tuple[Service, ...]:
+        """Return the conference services, set up; raises ConfigError."""
+        try:
+            return offered(self.services)
+        except OfferError as error:
+            raise ConfigError(self.source, error.key, str(error)) from None
+
+    def check_logo(self) -> None:
+        """Raise ConfigError when the logo cannot be read, or is too large."""
+        if self.web_logo is None:
+            return
+        try:
+            size = len(self.web_logo.read_bytes())
+        except OSError as error:
+            raise ConfigError(self.source, "web.logo", f"{self.web_logo} cannot be read ({error.strerror})") from None
+        if size > LARGEST_LOGO:
+            problem = f"{self.web_logo} has {size} octets; allowed are {LARGEST_LOGO}"
+            raise ConfigError(self.source, "web.logo", problem)
 
 
 def load(path: Path | None, options: Mapping[str, Any] | None = None) -> Settings:
@@ -185,7 +215,14 @@ def _settings(values: dict[str, Any], source: str) -> Settings:
         limits_processing_seconds=values["limits.processing_seconds"],
         limits_idle_seconds=values["limits.idle_seconds"],
         web_listen=values["web.listen"],
-        web_jitsi_url=values["web.jitsi_url"],
+        services=_offer(values),
+        services_pass_names=values["services.pass_names"],
+        web_admission=Admission(values["web.admission"]),
+        web_house=values["web.house"].strip(),
+        web_contact=values["web.contact"].strip(),
+        web_imprint_url=values["web.imprint_url"] or "",
+        web_accent=values["web.accent"] or "",
+        web_logo=values["web.logo"],
         log_level=values["log.level"],
         source=source,
     )
@@ -212,6 +249,20 @@ def _templates(folder: Path | None, policy: PolicySettings, source: str) -> dict
     return found
 
 
+def _offer(values: dict[str, Any]) -> Offer:
+    return Offer(
+        values["services.offered"],
+        values["services.jitsi_url"] or "",
+        values["services.jitsi_app_id"].strip(),
+        values["services.jitsi_secret"],
+        values["services.bigbluebutton_url"] or "",
+        values["services.bigbluebutton_secret"],
+        values["services.rooms"],
+        values["services.personal_rooms"],
+        values["services.link_hosts"],
+    )
+
+
 def _own_name() -> str:
     """Return this host's name, if it is one that can be said in SMTP (RFC 5321 §2.3.5)."""
     try:
@@ -221,8 +272,8 @@ def _own_name() -> str:
 
 
 def _policy(values: dict[str, Any]) -> PolicySettings:
-    own_jitsi = values["web.jitsi_url"]
-    own = (own_jitsi.partition("://")[2].rstrip("/") + "/",) if own_jitsi else ()
+    servers = (values["services.jitsi_url"], values["services.bigbluebutton_url"])
+    own = tuple(url.partition("://")[2].rstrip("/") + "/" for url in servers if url)
     return PolicySettings(
         organizer_domains=frozenset(values["policy.organizer_domains"]),
         allowed_networks=values["policy.allowed_networks"],

@@ -24,17 +24,17 @@ from notes2conf_milter.core.letter import letter_language
 from notes2conf_milter.mailflow import FlowSettings, MailFlow, Note
 from notes2conf_milter.milter.server import Limits as MilterLimits
 from notes2conf_milter.milter.server import MilterServer
-from notes2conf_milter.services.jitsi import Jitsi
 from notes2conf_milter.smtp.reinject import Handover, hand_over
 from notes2conf_milter.smtp.relay import Limits as SmtpLimits
 from notes2conf_milter.smtp.server import SmtpServer
-from notes2conf_milter.store import EpochFile, LinkStore, MeetingStore, load_mail_key
+from notes2conf_milter.store import EpochFile, LinkStore, MeetingStore, StoreError, load_mail_key
 from notes2conf_milter.web.server import WebServer, WebSettings, create_app
 from notes2conf_milter.worker import give_back_large_blocks
 from notes2conf_milter.workers import Workers
 
 log = logging.getLogger("notes2conf")
 
+REMIND_SECONDS = 6 * 3600.0  # between two looks for series that are about to be deleted
 START_MAIL_SECONDS = 30.0
 GRACE_SECONDS = 20.0  # how long messages under way may take when the service stops; systemd waits 90
 
@@ -105,6 +105,8 @@ async def mail_service(
         async with contextlib.AsyncExitStack() as doors:
             doors.push_async_callback(work.close)
             doors.push_async_callback(flow.finish)
+            reminding = asyncio.create_task(_remind(flow), name="remind")
+            doors.callback(reminding.cancel)
             listening: list[UnixAddress | InetAddress] = []
             for address in settings.milter_listen:
                 listening += await _milter_door(doors, settings, address, flow)
@@ -114,6 +116,19 @@ async def mail_service(
                 listening += await _conference_address(doors, settings, settings.conference_listen, flow)
             yield listening
         store_thread.submit(store.close).result()
+
+
+async def _remind(flow: MailFlow) -> None:
+    """Look once in a while for series without an end that are about to be deleted."""
+    while True:
+        await asyncio.sleep(REMIND_SECONDS)
+        try:
+            told = await flow.remind()
+        except StoreError as error:
+            log.error("store: %s", error)
+        else:
+            if told:
+                log.info("series without an end: %d organizers told", told)
 
 
 async def _milter_door(
@@ -194,11 +209,21 @@ async def _smtp_door(
 async def web_service(settings: Settings) -> AsyncIterator[InetAddress]:
     """Run the waiting room inside the block; yields where it listens."""
     settings.need("base_url", settings.base_url, "web")
-    settings.need("web.jitsi_url", settings.web_jitsi_url, "web")
+    services = settings.offered()
+    settings.check_logo()
     web_settings = WebSettings(
-        settings.base_url or "", letter_language(settings.language), grace=settings.retention_grace_seconds
+        settings.base_url or "",
+        letter_language(settings.language),
+        grace=settings.retention_grace_seconds,
+        admission=settings.web_admission,
+        hands_on_names=settings.services_pass_names,
+        house=settings.web_house,
+        contact=settings.web_contact,
+        imprint_url=settings.web_imprint_url,
+        accent=settings.web_accent,
+        logo=settings.web_logo,
     )
-    app = create_app(web_settings, open_links(settings), (Jitsi(settings.web_jitsi_url or ""),), now)
+    app = create_app(web_settings, open_links(settings), services, now)
     server = WebServer()
     await server.start(settings.web_listen, app, web_settings)
     try:

@@ -76,7 +76,7 @@ def _settings(folder: Path, sink: InetAddress) -> Settings:
         "smtp.next_hop": sink.netloc,
         "smtp.hostname": "localhost",
         "web.listen": web,
-        "web.jitsi_url": JITSI,
+        "services.jitsi_url": JITSI,
     }
     return load(Path(os.devnull), options)
 

@@ -30,7 +30,8 @@ from notes2conf_milter.core.skips import Skipped, may_be_skipped
 from notes2conf_milter.core.verdict import Outcome, Reason, Verdict
 from notes2conf_milter.core.wording import WORDINGS, Wording
 from notes2conf_milter.core.work import Cancelled, Judged, WorkSettings
-from notes2conf_milter.ownmail import HandOver, OwnMail
+from notes2conf_milter.ownmail import HandOver, Links, OwnMail
+from notes2conf_milter.smtp.reinject import Handed
 from notes2conf_milter.store import Cancelling, Claim, MeetingStore, News, Refusal, StoreError, UnreadableError
 from notes2conf_milter.workers import OverBudget, Sitting, Work, WorkFailed
 
@@ -50,6 +51,8 @@ _CANCELLED = {
     Cancelling.MEETING: Outcome(Verdict.FORGET, Reason.MEETING_CANCELLED),
 }
 _CAME_TO_SOMETHING = frozenset({Reason.DATE_CANCELLED, Reason.ATTENDEES_CANCELLED, Reason.MEETING_CANCELLED})
+FADING_SECONDS = 30 * 86_400  # before a series without an end is deleted its organizer is told
+_FADING_SPAN = 4 * 86_400  # so many days off the service may be without anybody missing it
 
 T = TypeVar("T")
 Note = Callable[[logging.Logger, str], None]
@@ -176,6 +179,32 @@ class MailFlow:
         """Wait for mails of our own that are under way in the background."""
         if self._own_mail is not None:
             await self._own_mail.finish()
+
+    async def remind(self) -> int:
+        """Tell organizers of series without an end that these will be deleted, about a month before; return how many.
+
+        A series that its organizer writes about meanwhile is kept anew. Who could not be told is told at the next call.
+        """
+        if self._own_mail is None:
+            return 0
+        now, told = self._clock(), 0
+        due = partial(self._store.fading, now + FADING_SECONDS - _FADING_SPAN, now + FADING_SECONDS, now)
+        for meeting in await self._in_store(due):
+            found = await self._in_store(partial(self._fade, meeting, now))
+            if found is None:
+                continue
+            claim, end = found
+            links = Links(claim.page, claim.join_token, claim.start_token)
+            if await self._own_mail.fading(links, end) is not Handed.DEFERRED:
+                await self._in_store(partial(self._store.mark_reminded, meeting, end, now))
+                told += 1
+        return told
+
+    def _fade(self, meeting: int, now: int) -> tuple[Claim, int] | None:
+        try:
+            return self._store.fade(meeting, now)
+        except UnreadableError:
+            return None  # its mail says so when it comes
 
     async def _caught(self, answer: Coroutine[Any, Any, Outcome]) -> Outcome:
         try:
@@ -334,7 +363,7 @@ class MailFlow:
             grace = self._settings.grace_seconds
             dates = tuple((at, replace(one, over_at=one.over_at + grace)) for at, one in found.dates)
             said = (found.page, found.attendees, found.revision, expires_at, found.whole, dates, found.lag + grace)
-            news = News(*said, found.complete, found.said)
+            news = News(*said, found.complete, found.said, found.endless)
             claim = self._store.claim(organizer, found.uid, news, now, only_known=decision.claim is not None or full)
         if claim is Refusal.CANCELLED:
             return Reason.CANCELLED_BEFORE

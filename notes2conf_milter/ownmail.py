@@ -13,6 +13,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from notes2conf_milter.core.fadingmail import FadingMail, fading_mail
 from notes2conf_milter.core.joinlink import join_url, start_url
 from notes2conf_milter.core.joinmail import JoinMail, join_mail
 from notes2conf_milter.core.letter import letter_language
@@ -82,6 +83,21 @@ class OwnMail:
             self._grace,
         )
         return await self._send("start mail", page.organizer.address, start_mail(mail))
+
+    async def fading(self, links: Links, end: int) -> Handed:
+        """Tell the organizer of a series without an end until when it is kept, seconds since 1970 UTC."""
+        page = links.page
+        mail = FadingMail(
+            page,
+            end,
+            start_url(self._base_url, links.start_token),
+            self._from(page.organizer.address),
+            self._message_id("fading", page, f"{links.start_token} kept until {end}"),
+            self._clock(),
+            letter_language(self._language),
+            self._message_id("start", page, "start mail ", links.start_token),
+        )
+        return await self._send("mail about a series without an end", page.organizer.address, fading_mail(mail))
 
     async def join(self, links: Links, tokens: dict[Person, str], language: str) -> tuple[frozenset[str], bool]:
         """Send a few attendees their join links. Return who needs no further try (lower case), and whether nobody took them."""

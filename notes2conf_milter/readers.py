@@ -12,8 +12,12 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from notes2conf_milter.address import InetAddress, UnixAddress, host_port, milter_address
+from notes2conf_milter.services import bigbluebutton
 from notes2conf_milter.services.jitsi import Jitsi
+from notes2conf_milter.services.rooms import Rooms, rooms
 
+# What a logo may be, and its media types.
+PICTURES = {".svg": "image/svg+xml", ".png": "image/png", ".jpg": "image/jpeg", ".webp": "image/webp"}
 Network = IPv4Network | IPv6Network
 
 
@@ -109,6 +113,30 @@ def base_url(value: Any) -> str:
     return text
 
 
+def colour(value: Any) -> str:
+    """A colour as #rrggbb, in lower case."""
+    text = line(value).strip().lower()
+    if not re.fullmatch(r"#[0-9a-f]{6}", text):
+        raise ValueError('a colour as "#1f5f8b"')
+    return text
+
+
+def picture(value: Any) -> Path:
+    """A picture's path; its name says what it is."""
+    found = path(value)
+    if found.suffix.lower() not in PICTURES:
+        raise ValueError("a path that ends in " + ", ".join(PICTURES))
+    return found
+
+
+def address_of_page(value: Any) -> str:
+    """An https URL of a page."""
+    text = line(value).strip()
+    if not re.fullmatch(r"https://[A-Za-z0-9.:-]+(?:/[!#-;=?-~]*)?", text) or len(text) > 500:
+        raise ValueError('an https:// URL, as "https://www.example.org/imprint"')
+    return text
+
+
 def keyword(value: Any) -> str:
     """A word that can stand in a calendar without escapes and in HTML."""
     text = line(value)
@@ -173,6 +201,24 @@ def mail_address(value: Any) -> str:
     text = line(value).strip()
     if not _ADDRESS.fullmatch(text) or not text.isascii():
         raise ValueError('a mail address, as "conference@example.org"')
+    return text
+
+
+def bigbluebutton_server(value: Any) -> str:
+    """The URL of a BigBlueButton server."""
+    return bigbluebutton.server_url(line(value))
+
+
+def room_template(value: Any) -> Rooms:
+    """TITLE=URL."""
+    return rooms(line(value))
+
+
+def host_pattern(value: Any) -> str:
+    """A host, or `*.` and a domain."""
+    text = line(value).strip().lower()
+    if not re.fullmatch(rf"(?:\*\.)?{_LABEL}(?:\.{_LABEL})+", text):
+        raise ValueError('a host, as "meet.example.org", or "*.example.org" for it and every subdomain')
     return text
 
 

@@ -10,6 +10,8 @@ from typing import Any
 
 from notes2conf_milter import readers as kind
 from notes2conf_milter.core.repairs import Mode
+from notes2conf_milter.services.link import HOSTS
+from notes2conf_milter.services.offered import WORDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,12 +244,52 @@ SETTINGS: tuple[Setting, ...] = (
         "--listen",
     ),
     Setting(
-        "web.jitsi_url",
+        "services.offered",
+        list(WORDS),
+        kind.list_of(kind.choice(*WORDS)),
+        "The conference services that organizers can choose, in this order; those that are not set up are left out.",
+    ),
+    Setting(
+        "services.jitsi_url",
         "",
         kind.optional(kind.jitsi_server),
-        "The Jitsi server on which conferences open.",
+        "A Jitsi server.",
         "--jitsi-url",
     ),
+    Setting("services.jitsi_app_id", "", kind.line, "Application id of the Jitsi server's token authentication."),
+    Setting("services.jitsi_secret", "", kind.optional(kind.path), "File with the secret for that."),
+    Setting("services.bigbluebutton_url", "", kind.optional(kind.bigbluebutton_server), "A BigBlueButton server."),
+    Setting("services.bigbluebutton_secret", "", kind.optional(kind.path), "File with its shared secret."),
+    Setting(
+        "services.rooms",
+        [],
+        kind.list_of(kind.room_template),
+        "Services whose rooms come to be when somebody enters: TITLE=URL, with {room} for a random name.",
+    ),
+    Setting("services.personal_rooms", "", kind.optional(kind.path), "File with rooms of some organizers' own."),
+    Setting(
+        "services.link_hosts",
+        list(HOSTS),
+        kind.list_of(kind.host_pattern),
+        "Hosts to which organizers may paste a link of their own; an empty list takes that choice away.",
+    ),
+    Setting(
+        "services.pass_names",
+        False,
+        kind.flag,
+        "Whether the names of guests and organizers are handed on to the conference service.",
+    ),
+    Setting(
+        "web.admission",
+        "open",
+        kind.choice("open", "ask"),
+        "Whether guests come in by themselves once a conference is open, or one by one; the organizer can choose otherwise.",
+    ),
+    Setting("web.house", "", kind.line, "Name of the house, above each page and in the privacy notice."),
+    Setting("web.contact", "", kind.line, "Whom to ask about personal data, a sentence in the privacy notice."),
+    Setting("web.imprint_url", "", kind.optional(kind.address_of_page), "The legal notice, linked below each page."),
+    Setting("web.accent", "", kind.optional(kind.colour), "Colour of buttons and links, made readable by itself."),
+    Setting("web.logo", "", kind.optional(kind.picture), "Picture above each page, 28 pixels high there."),
     Setting(
         "log.level",
         "info",

@@ -493,6 +493,30 @@ def test_old_mail_brings_an_uninvited_attendee_no_link_back(own: House) -> None:
     assert not links_open(own, carla)
 
 
+def test_whoever_was_dropped_gets_none_with_old_mail(own: House) -> None:
+    """Nor the meeting's: the message names Eve, and a newer one does not. A list that it goes to gets it as ever."""
+    message = invitation(SUMMARY, attendee("carla@example.net"), attendee("eve@example.net"))
+    shared = token(own.process(message), message)
+    own.process(invitation(SUMMARY, b"SEQUENCE:2", attendee("carla@example.net")), BOB)
+    late = own.process(message, replace(BOB, recipients=(b"eve@example.net",)))
+    assert late == Outcome(Verdict.PASS, Reason.UNINVITED)
+    assert token(own.process(message, replace(BOB, recipients=(b"list@example.net",))), message) == shared
+
+
+def test_what_attendees_pass_on(own: House) -> None:
+    """Keeps the own link; what is passed on by or to somebody uninvited brings no living one back."""
+    message = invitation(SUMMARY, attendee(CARLA), attendee("dora@example.org"))
+    carla = own.process(message, replace(BOB, recipients=(CARLA.encode(),)))
+    copy = apply(message, carla.edits)
+    passed_on = replace(BOB, sender=CARLA.encode(), recipients=(b"private@example.net",))
+    assert own.process(copy, passed_on) == Outcome(Verdict.REWRITE, Reason.LINK_PRESENT)
+    own.process(cancel(attendee(CARLA)).replace(b"ATTENDEE;CN=Bob:mailto:bob@example.net\r\n", b""), BOB)
+    assert not links_open(own, token(carla, message))
+    assert own.process(copy, passed_on) == Outcome(Verdict.PASS, Reason.UNINVITED)
+    to_her = replace(BOB, sender=b"dora@example.org", recipients=(CARLA.encode(),))
+    assert own.process(copy, to_her) == Outcome(Verdict.PASS, Reason.UNINVITED)
+
+
 def test_the_organizer_sees_whose_link_it_is(own: House) -> None:
     message = invitation(SUMMARY)
     bob = token(own.process(message, BOB), message)

@@ -61,7 +61,8 @@ WORLD = {
 }
 WORLD |= {"aiosmtpd", "sqlite_utils", "uvicorn", "starlette", "threading", "urllib.request", "http.client", "logging"}
 PURE = ("core/", "milter/packets.py", "milter/session.py", "milter/terms.py", "milter/transaction.py", "smtp/client.py")
-PURE += ("services/", "web/pages.py", "web/texts.py", "web/forms.py")
+PURE += ("services/jitsi.py", "services/link.py", "services/rooms.py", "services/service.py")
+PURE += ("web/pages.py", "web/texts.py", "web/forms.py", "web/lobby.py", "web/policy.py", "web/calendar.py")
 
 
 def dotted(path: Path) -> str:

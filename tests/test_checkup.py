@@ -16,7 +16,7 @@ GOOD: dict[str, Any] = {
     "base_url": "https://conf.example.org",
     "policy.organizer_domains": ["example.org"],
     "policy.allowed_networks": ["192.0.2.0/24"],
-    "web.jitsi_url": "https://meet.example.org",
+    "services.jitsi_url": "https://meet.example.org",
 }
 
 
@@ -50,7 +50,9 @@ def test_nothing_is_said_about_a_good_house(state: Path) -> None:
         ({"base_url": ""}, Weight.ERROR, "base_url"),
         ({"policy__organizer_domains": []}, Weight.ERROR, "policy.organizer_domains"),
         ({"milter__listen": []}, Weight.ERROR, "milter.listen, smtp.listen or conference.listen"),
-        ({"web__jitsi_url": ""}, Weight.ERROR, "web.jitsi_url"),
+        ({"services__link_hosts": [], "services__jitsi_url": ""}, Weight.ERROR, "services.jitsi_url"),
+        ({"services__jitsi_app_id": "x"}, Weight.ERROR, "services.jitsi_secret"),
+        ({"web__logo": "/none-such/logo.png"}, Weight.ERROR, "/none-such/logo.png"),
         ({"policy__allowed_networks": ["127.0.0.0/8"]}, Weight.WARNING, "127.0.0.0/8"),
         ({"policy__sender": "from"}, Weight.WARNING, "policy.sender"),
         ({"base_url": "http://127.0.0.1:8080"}, Weight.WARNING, "http://"),

@@ -393,7 +393,7 @@ def test_config_check_says_everything_at_once(tmp_path: Path) -> None:
     result = run("config", "check", "--config", os.devnull, "--state", str(tmp_path / "none"))
     found = [line.split(": ")[1].split(" ")[0] for line in result.stdout.decode().splitlines() if "error: " in line]
     assert result.returncode == 78
-    assert found == ["base_url", "policy.organizer_domains", "no", "web.jitsi_url"] + [
+    assert found == ["base_url", "policy.organizer_domains", "no"] + [
         f"{tmp_path}/none/{name}" for name in ("mail-key", "epoch")
     ]
 
@@ -431,16 +431,35 @@ def test_mail_names_the_setting_that_is_missing(given: tuple[str, ...], missing:
 
 
 @pytest.mark.parametrize(
-    ("given", "missing"),
+    ("content", "given", "missing"),
     [
-        ((), "base_url: web needs it; set it there or give --base-url"),
-        (("--base-url", BASE_URL), "web.jitsi_url: web needs it; set it there or give --jitsi-url"),
+        ("", (), "base_url: web needs it; set it there or give --base-url"),
+        (
+            "[services]\nlink_hosts = []\n",
+            ("--base-url", BASE_URL),
+            "services.offered: nothing that all can choose is set up;",
+        ),
+        (
+            '[services]\njitsi_app_id = "x"\n',
+            ("--base-url", BASE_URL, "--jitsi-url", BASE_URL),
+            "services.jitsi_app_id: ",
+        ),
+        (
+            '[web]\nlogo = "/none-such/logo.png"\n',
+            ("--base-url", BASE_URL),
+            "web.logo: /none-such/logo.png cannot be read",
+        ),
     ],
 )
-def test_web_names_the_setting_that_is_missing(given: tuple[str, ...], missing: str) -> None:
+def test_web_names_the_setting_that_is_missing(
+    tmp_path: Path, content: str, given: tuple[str, ...], missing: str
+) -> None:
     """Exit code 78 before anything listens."""
-    result = run("web", "--config", os.devnull, *given)
-    assert (result.returncode, result.stderr.decode()) == (78, f"notes2conf-milter: /dev/null: {missing}\n")
+    file = tmp_path / "notes2conf.toml"
+    file.write_text(content, "utf-8")
+    result = run("web", "--config", str(file), *given)
+    assert result.returncode == 78
+    assert result.stderr.decode().startswith(f"notes2conf-milter: {file}: {missing}")
 
 
 def test_mail_needs_its_keys(tmp_path: Path) -> None:

@@ -14,7 +14,10 @@ from notes2conf_milter import config
 from notes2conf_milter.address import InetAddress, UnixAddress
 from notes2conf_milter.cli import main
 from notes2conf_milter.config import ConfigError, Settings, load
+from notes2conf_milter.core.meeting import Admission
 from notes2conf_milter.core.policy import Trigger
+from notes2conf_milter.services.offered import Offer
+from notes2conf_milter.services.rooms import rooms
 from notes2conf_milter.settings import SETTINGS
 
 ROOT = Path(__file__).parent.parent
@@ -159,8 +162,15 @@ def test_a_bad_option_names_the_option() -> None:
         ("limits.idle_seconds", True),
         ("limits.idle_seconds", 60.5),
         ("web.listen", ""),
-        ("web.jitsi_url", "http://meet.example.org"),
-        ("web.jitsi_url", "https://meet.example.org/?room="),
+        ("services.jitsi_url", "http://meet.example.org"),
+        ("services.jitsi_url", "https://meet.example.org/?room="),
+        ("services.bigbluebutton_url", "bbb.example.org"),
+        ("services.rooms", ["https://call.example.org/{room}"]),
+        ("services.link_hosts", ["https://zoom.us/"]),
+        ("services.offered", ["zoom"]),
+        ("web.logo", "logo.gif"),
+        ("web.accent", "#abc"),
+        ("web.imprint_url", "http://example.org/"),
         ("log.level", "INFO"),
         ("log.level", ["info"]),
     ],
@@ -217,7 +227,23 @@ def test_every_setting_can_be_set(tmp_path: Path) -> None:
         idle_seconds = 600
         [web]
         listen = "127.0.0.1:8081"
+        admission = "ask"
+        house = " Example Ltd. "
+        contact = "privacy@example.org"
+        imprint_url = "https://www.example.org/imprint"
+        accent = "#AA3300"
+        logo = "/etc/notes2conf/logo.svg"
+        [services]
+        offered = ["link", "jitsi"]
         jitsi_url = "https://meet.example.org/"
+        jitsi_app_id = "app"
+        jitsi_secret = "/etc/notes2conf/jitsi-secret"
+        bigbluebutton_url = "https://bbb.example.org/bigbluebutton/"
+        bigbluebutton_secret = "/etc/notes2conf/bbb-secret"
+        rooms = ["Galène=https://galene.example.org/group/{room}/"]
+        personal_rooms = "/etc/notes2conf/rooms.toml"
+        link_hosts = ["*.Zoom.us"]
+        pass_names = true
         [log]
         level = "debug"
         """.replace("TEMPLATES", str(TEMPLATES)),
@@ -234,7 +260,8 @@ def test_every_setting_can_be_set(tmp_path: Path) -> None:
     assert (policy.allow_authenticated, policy.sender_from, policy.trigger) == (False, True, Trigger.KEYWORD)
     assert (policy.keyword, policy.opt_out) == ("@conf", "@noconf")
     assert not settings.defer_without_store
-    assert policy.conferences.patterns[-3:] == ("meet.example.com/", "*.example.net/room/", "meet.example.org/")
+    own = ("meet.example.org/", "bbb.example.org/bigbluebutton/")
+    assert policy.conferences.patterns[-4:] == ("meet.example.com/", "*.example.net/room/", *own)
     assert settings.milter_listen == (UnixAddress("/run/milter.sock"), InetAddress("::1", 8891))
     assert settings.milter_socket_mode == 0o666
     assert (settings.smtp_listen, settings.smtp_next_hop) == (
@@ -248,7 +275,22 @@ def test_every_setting_can_be_set(tmp_path: Path) -> None:
     assert (settings.retention_grace_seconds, settings.retention_open_series_days) == (600, 365)
     assert settings.limits_message_octets == 1_000_000
     assert (settings.limits_processing_seconds, settings.limits_idle_seconds) == (30, 600)
-    assert (settings.web_listen, settings.web_jitsi_url) == (InetAddress("127.0.0.1", 8081), "https://meet.example.org")
+    assert (settings.web_listen, settings.web_admission) == (InetAddress("127.0.0.1", 8081), Admission.ASK)
+    assert (settings.web_house, settings.web_contact) == ("Example Ltd.", "privacy@example.org")
+    assert (settings.web_imprint_url, settings.web_accent) == ("https://www.example.org/imprint", "#aa3300")
+    assert settings.web_logo == Path("/etc/notes2conf/logo.svg")
+    assert settings.services == Offer(
+        ("link", "jitsi"),
+        "https://meet.example.org",
+        "app",
+        Path("/etc/notes2conf/jitsi-secret"),
+        "https://bbb.example.org/bigbluebutton",
+        Path("/etc/notes2conf/bbb-secret"),
+        (rooms("Galène=https://galene.example.org/group/{room}/"),),
+        Path("/etc/notes2conf/rooms.toml"),
+        ("*.zoom.us",),
+    )
+    assert settings.services_pass_names
 
 
 def test_keys_lie_in_the_state_folder_unless_named() -> None:

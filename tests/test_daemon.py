@@ -1,5 +1,7 @@
 """The services as processes: what they need, that they say when they are ready, and how they end."""
 
+import asyncio
+import contextlib
 import grp
 import os
 import signal
@@ -12,7 +14,7 @@ import pytest
 
 from notes2conf_milter import daemon
 from notes2conf_milter.config import ConfigError, load
-from notes2conf_milter.store import StoreSetupError, new_keys
+from notes2conf_milter.store import StoreError, StoreSetupError, new_keys
 from tests.commands import Command, free_port
 
 BASE = ("--base-url", "https://conf.example.org")
@@ -181,3 +183,32 @@ def test_a_state_folder_is_closed_to_others(tmp_path: Path) -> None:
     tmp_path.chmod(0o750)
     daemon.make_folder(tmp_path)
     assert tmp_path.stat().st_mode & 0o777 == 0o750
+
+
+def test_series_without_an_end_are_looked_for_again_and_again(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Also after a store that could not be used."""
+    answers: list[int | Exception] = [StoreError("locked"), 0, 2]
+
+    class Flow:
+        async def remind(self) -> int:
+            answer = answers.pop(0)
+            if isinstance(answer, Exception):
+                raise answer
+            return answer
+
+    async def run() -> None:
+        task = asyncio.create_task(daemon._remind(Flow()))  # type: ignore[arg-type]
+        while answers:
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.01)
+        task.cancel()
+
+    monkeypatch.setattr(daemon, "REMIND_SECONDS", 0.001)
+    with caplog.at_level("INFO"), contextlib.suppress(asyncio.CancelledError, IndexError):
+        asyncio.run(run())
+    assert [record.getMessage() for record in caplog.records][:2] == [
+        "store: locked",
+        "series without an end: 2 organizers told",
+    ]

@@ -544,3 +544,42 @@ def test_no_person_and_no_token_in_the_log(
     assert not re.search(
         r"anna|berta|bob|Secret|Room|uid-1|example\.(org|net)|[a-z2-7]{32}", caplog.text, re.IGNORECASE
     )
+
+
+ENDLESS = invitation(b"SUMMARY:Jour fixe", b"RRULE:FREQ=WEEKLY")
+
+
+def remind(house: House) -> int:
+    return asyncio.run(house.flow().remind())
+
+
+def test_the_organizer_of_a_series_without_an_end_is_told_before_it_goes(house: House) -> None:
+    """Once; a resent invitation keeps it, and is told of again; a meeting with an end is nobody's concern."""
+    house.process(ENDLESS)
+    house.process(invitation(b"SUMMARY:Other").replace(b"uid-1", b"uid-2"))
+    end = house.now + 730 * DAY
+    house.mails.clear()
+    for day, told in ((100, 0), (699, 0), (701, 1), (702, 0)):
+        house.now = end - (730 - day) * DAY
+        assert remind(house) == told
+    recipient, octets = house.mails[0]
+    assert (recipient, b"Links end soon: Jour fixe" in octets, len(house.mails)) == (b"anna@example.org", True, 1)
+    assert house.process(ENDLESS).verdict is Verdict.REWRITE
+    house.now = end + DAY
+    assert remind(house) == 0
+    house.now = end + 672 * DAY + 2 * DAY
+    assert remind(house) == 1
+    assert house.rows() == 2  # until the purge
+
+
+def test_who_cannot_be_told_now_is_told_later(house: House) -> None:
+    """A refusal is final; what does not open is passed over."""
+    house.process(ENDLESS)
+    house.now += 702 * DAY
+    house.replies = [DEFERRED, REFUSED]
+    assert [remind(house) for _ in range(3)] == [0, 1, 0]
+    house.process(ENDLESS.replace(b"uid-1", b"uid-2"))
+    house.now += 702 * DAY
+    with house.vault.sql() as sql:
+        sql.execute("update meeting_a set mail = x'00'")
+    assert remind(house) == 0

@@ -52,8 +52,8 @@ def shown(part: Part, *, wrapped: bool = False) -> list[Part]:
 
     wrapped: with those beside the first in a multipart/related, which are shown once that is repaired (core.related).
     """
-    if part.disposition == b"attachment":
-        return []
+    if part.disposition == b"attachment" or (part.filenames and not part.children):
+        return []  # a text with the name of a file is a file, also where it is to be shown
     inside = part.children
     match part.media_type:
         case b"text/plain" | b"text/html":

@@ -107,7 +107,10 @@ def join_mail(mail: JoinMail) -> bytes:
     else:
         title = texts.subject
         blocks = (paragraph(texts.intro), button(texts.button, mail.join_url), about, paragraph(texts.room))
-        blocks += (paragraph(texts.calendar), small(texts.forget.format(end=after_end(mail.grace, mail.language))))
+        blocks += (
+            paragraph(texts.calendar),
+            small(texts.forget.format(end=after_end(mail.grace, mail.language, series=page.recurring))),
+        )
     return compose(
         Letter(
             mail.sender,

@@ -20,6 +20,8 @@ _COMMENT = re.compile(rb"\([^()\\]*(?:\\.[^()\\]*)*\)", re.DOTALL)  # RFC 5322 �
 _DEPTH = 5  # of nested comments
 # `DE_de` is no tag of RFC 5646, but producers write locales.
 _TAG = re.compile(rb"([a-z]{2,3})(?:[-_][a-z0-9]{1,8})*", re.IGNORECASE)
+_NO_LANGUAGE = (b"und", b"mul", b"zxx")  # RFC 5646 §4.1: undetermined, multiple, no linguistic content
+_SHORT = {"deu": "de", "ger": "de", "eng": "en"}  # RFC 5646 §2.2.1 wants the short one; not all write it
 _NAME = b"content-language"
 _SENDERS = b"$frompreferredlanguage"
 
@@ -27,7 +29,10 @@ _SENDERS = b"$frompreferredlanguage"
 def primary_subtag(tag: bytes) -> str | None:
     """Return the primary subtag of a language tag in lower case, None for what is none (RFC 5646 §2.2.1)."""
     found = _TAG.fullmatch(tag.strip(b' \t\r\n"'))
-    return None if found is None or found[1].lower() == b"und" else found[1].lower().decode("ascii")
+    if found is None or found[1].lower() in _NO_LANGUAGE:
+        return None
+    code = found[1].lower().decode("ascii")
+    return _SHORT.get(code, code)
 
 
 def content_language(value: bytes) -> str | None:
@@ -58,10 +63,11 @@ def language_of(message: bytes, root: Part, calendar: Component | None = None) -
     """
     items = map(senders_language, _fields(message, root, b"x-notes-item"))
     for said in (_fields(message, root, _NAME), [value for value in items if value is not None]):
-        if len(said) > 1:
+        named = {language for language in map(content_language, said) if language is not None}
+        if len(named) > 1:
             return None  # RFC 5322 §3.6: what stands there twice may mean either
-        if said and (language := content_language(said[0])) is not None:
-            return language
+        if named:
+            return named.pop()
     # Whether a wrapping is repaired or not, the same texts are asked (law 3).
     texts = [value for part in shown(root, wrapped=True) if part is not root for value in _fields(message, part, _NAME)]
     languages = {language for language in map(content_language, texts) if language is not None}

@@ -130,7 +130,8 @@ def link(intro: str, url: str) -> Block:
 
 
 def facts(named: tuple[tuple[str, str], ...], *more: str) -> Block:
-    """Return lines of a name and what it stands for, and further lines."""
+    """Return lines of a name and what it stands for, where that is known, and further lines."""
+    named = tuple(one for one in named if one[1])
     text = "\n".join([*(f"{name}: {value}" for name, value in named), *more])
     lines = [*(f"<b>{escape(name)}:</b> {escape(value)}" for name, value in named), *map(escape, more)]
     return Block(text, "<p>" + "<br>\n".join(lines) + "</p>")
@@ -143,8 +144,12 @@ def spoken(occurrence: Occurrence, language: str) -> str:
 
 
 def coming(times: tuple[Occurrence, ...], now: int) -> Occurrence | None:
-    """Return the current or next of some occurrences, else the last one. now: seconds since 1970 UTC."""
-    return next((one for one in times if one.end > now), times[-1] if times else None)
+    """Return the current or next of some occurrences, else the last one, unless it is long over. now: seconds since 1970 UTC.
+
+    Of a series whose rule nobody computes the first time alone is known: years after it that says nothing.
+    """
+    last = times[-1] if times and times[-1].end > now - 86_400 else None  # told without a zone, it may not be over yet
+    return next((one for one in times if one.end > now), last)
 
 
 def one_line(text: str) -> str:

@@ -14,6 +14,10 @@ _SEPARATOR = re.compile(rb"\\?[,;|/-]\Z")
 _EOLS = (b"\r\n", b"\n", b"\\n")
 _LEADS = tuple(escape + lead for escape in (b"", b"\\") for lead in (b"", *_EOLS, *(eol + eol for eol in _EOLS)))
 _TRAILS = (b"", *_EOLS)
+_FENCES = tuple(
+    re.compile(re.escape(opening.encode()) + b".*?" + re.escape(closing.encode()), re.DOTALL)
+    for opening, closing in ((FENCE, FENCE), (HTML_OPEN, HTML_CLOSE))
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +47,8 @@ def text_equal(before: bytes, after: bytes, meant: Meant) -> bool:
     tokens = {match[1].lower() for text in (before, *meant.insertions) for match in meant.own.finditer(text)}
     if any(match[1].lower() not in tokens for match in meant.own.finditer(after)):
         return False
+    if not _blocks_right(before, after, meant):
+        return False
     wanted = {_without_links(text, meant) for text in (before, *(without_keyword(before, meant) if taken else ()))}
     results = [
         after,
@@ -63,6 +69,20 @@ def _without_insertion(after: bytes, size: int, meant: Meant) -> Iterator[bytes]
                 fits = len(after) - len(insertion) - len(lead) - len(trail) == size
                 if fits and after.endswith(lead, 0, at) and after.startswith(trail, end):
                     yield after[: at - len(lead)] + after[end + len(trail) :]
+
+
+def _blocks_right(before: bytes, after: bytes, meant: Meant) -> bool:
+    """Say whether our blocks in `after` are those of `before`, their tokens aside, or ones that are meant; one more at most."""
+    old, new = _blocks(before, meant), _blocks(after, meant)
+    ours = [block for text in meant.insertions for block in _blocks(text, meant)]
+    return set(new) <= {*old, *ours} and len(old) <= len(new) <= len(old) + 1
+
+
+def _blocks(text: bytes, meant: Meant) -> list[bytes]:
+    """Return what stands between our fences and holds a link of ours, with the links taken out."""
+    return [
+        meant.own.sub(b"", block) for fences in _FENCES for block in fences.findall(text) if meant.own.search(block)
+    ]
 
 
 def _without_links(text: bytes, meant: Meant) -> bytes:

@@ -24,12 +24,16 @@ class Person:
     name: str = ""
 
 
+NOWHERE = "floating"
+
+
 @dataclass(frozen=True, slots=True)
 class Occurrence:
     """One time at which the meeting takes place.
 
-    start, end: seconds since 1970-01-01 UTC. zone: IANA name or "" when there is none. offset: seconds east of UTC at
-    the start, for display where the zone name is not known. all_day: DTSTART was a DATE (RFC 5545 §3.3.4).
+    start, end: seconds since 1970-01-01 UTC. zone: IANA name, "" when there is none, NOWHERE when it is told in nobody's zone
+    (floating, RFC 5545 §3.3.5, or one that nobody knows; then start and end are as if it were UTC). offset: seconds east of
+    UTC at the start, for display where the zone name is not known. all_day: DTSTART was a DATE (RFC 5545 §3.3.4).
     """
 
     start: int
@@ -89,7 +93,8 @@ class MailRecord:
 
     start_mail_at: when it was sent last, seconds since 1970 UTC. moved: an occurrence as it was and as it is now, while the
     organizer has not been told. told: who has been mailed the join link; attendee_tokens: who has a link of the own; both by
-    address in lower case. said: marks of the last message, and of what its event said.
+    address in lower case. said: marks of the last message, and of what its event said. reminded: the organizer of a series
+    without an end was told that it is kept until then, seconds since 1970 UTC.
     """
 
     uid: str
@@ -103,6 +108,7 @@ class MailRecord:
     told: tuple[str, ...] = ()
     attendee_tokens: tuple[tuple[str, str], ...] = ()
     said: tuple[str, str] = ("", "")
+    reminded: int = 0
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -152,9 +158,9 @@ class Version:
     so about when all was put off. instances: by the start that the series has for each, seconds since 1970 UTC; a date is
     midnight UTC. people: who was invited or uninvited by what. own: when the series takes place by itself, bounded. over_at:
     when it is over, as it says itself; lag: seconds that it is over after its last occurrence has ended (floating times,
-    grace); complete: its occurrences are all known, so that the end follows from them. cuts: starts from which on it was
-    cancelled, and by which revision. partly: dates that were cancelled for some and stay for others, each alone or (True) with
-    all that follow, by which revision and for whom.
+    grace); complete: its occurrences are all known, so that the end follows from them; endless: it says no end, so over_at is
+    until when it is kept. cuts: starts from which on it was cancelled, and by which revision. partly: dates that were
+    cancelled for some and stay for others, each alone or (True) with all that follow, by which revision and for whom.
     """
 
     series: Revision
@@ -167,6 +173,7 @@ class Version:
     cuts: tuple[tuple[int, Revision], ...] = ()
     partly: tuple[tuple[int, bool, Revision, tuple[str, ...]], ...] = ()
     risen: str = ""
+    endless: bool = False
 
     @property
     def newest(self) -> Revision:

@@ -28,7 +28,7 @@ from notes2conf_milter.core.instants import (
     moments,
     on_clock,
 )
-from notes2conf_milter.core.meeting import Occurrence
+from notes2conf_milter.core.meeting import NOWHERE, Occurrence
 from notes2conf_milter.core.recurrence import Budget, Ending
 from notes2conf_milter.core.zones import Zones
 
@@ -70,7 +70,7 @@ class Schedule:
     exact: False where over_at is a bound (no end, a cap, a rule not expanded). partial: the message holds only instances
     (RECURRENCE-ID), so that times and over_at are theirs and not the series'. apart: those instances, moved or cancelled. lag:
     seconds from the end of the last occurrence that is listed until it is over wherever it is read. complete: all that come are
-    listed.
+    listed. endless: over_at is no end of its own, but how long it is kept.
     """
 
     times: tuple[Occurrence, ...]
@@ -81,6 +81,7 @@ class Schedule:
     apart: tuple[Apart, ...] = ()
     lag: int = 0
     complete: bool = True
+    endless: bool = False
 
     @property
     def replaced(self) -> tuple[int, ...]:
@@ -122,6 +123,8 @@ class _Gathered:
 
 def _occurrence(start: Moment, length: Length) -> Occurrence:
     offset, zone = start.zone.offset_at(start.local), start.zone.name_at(start.local)
+    if start.zone.floating and not start.all_day:
+        zone = NOWHERE
     return Occurrence(start.seconds(), end_of(start, length), zone, offset, start.all_day)
 
 
@@ -196,7 +199,7 @@ def _schedule(found: _Gathered, recurring: bool, *, partial: bool, apart: list[A
     exact = exact and over < LATEST
     apart = sorted(apart, key=lambda one: one.original)
     complete = exact and len(coming) <= found.want
-    return Schedule(times, min(over, LATEST), recurring, exact, partial, tuple(apart), lag, complete)
+    return Schedule(times, min(over, LATEST), recurring, exact, partial, tuple(apart), lag, complete, found.open_end)
 
 
 def _value(event: Component, name: bytes) -> bytes:

@@ -22,7 +22,7 @@ from notes2conf_milter.core.transfer import Splice, decode
 RELATED, ALTERNATIVE = b"multipart/related", b"multipart/alternative"
 _MOST = 4
 _MOST_HTML = 1_048_576
-_CID = re.compile(rb"cid:([^\s\"'<>()&]+)", re.IGNORECASE)
+_CID = re.compile(rb"cid:([^\s\"'<>()&]*)(&?)", re.IGNORECASE)
 _WORD = re.compile(rb"\s*multipart/(related)(?=[\s;]|\Z)", re.IGNORECASE)
 _NESTED = "The calendar stands in an alternative inside of it, beside further text; as one more alternative that would hide it."
 _NOT_LAST = "The calendar is not the last part in it, so that as an alternative it would be hidden (RFC 2046 §5.1.4)."
@@ -82,6 +82,8 @@ def _hindrance(message: bytes, part: Part) -> str | None:
         return _NOT_LAST if all(_speaks(child) or _is_text(child) for child in part.children) else _OTHERS
     if not all(map(_is_text, texts)):
         return _OTHERS
+    if any(field.name.lower() == b"content-location" for child in part.children for field in child.header.fields):
+        return _NAMED  # RFC 2557: HTML may show it by that
     names = {_bare(child.content_id) for child in part.children} - {b""}
     if names and _shown(message, [leaf for child in texts for leaf in child.walk()], names):
         return _NAMED
@@ -89,8 +91,8 @@ def _hindrance(message: bytes, part: Part) -> str | None:
 
 
 def _is_text(part: Part) -> bool:
-    """Say whether a part is text, alternatives of it, or HTML with its pictures (RFC 2387), and no attachment."""
-    if part.disposition == b"attachment":
+    """Say whether a part is text, alternatives of it, or HTML with its pictures (RFC 2387), and no attached file."""
+    if part.disposition == b"attachment" or part.filenames:
         return False
     match part.media_type:
         case b"text/plain" | b"text/html":
@@ -118,8 +120,8 @@ def _shown(message: bytes, parts: list[Part], names: set[bytes]) -> bool:
         octets = decode(body, part.encoding) if left >= 0 else None
         if octets is None or b"\0" in octets:  # not decoded, or UTF-16
             return True
-        if any(_bare(name) in names for name in set(_CID.findall(octets))):
-            return True
+        if any(end == b"&" or _bare(name) in names for name, end in set(_CID.findall(octets))):
+            return True  # "&" begins a character reference: the name is spelt in a way that is not read here
     return False
 
 

@@ -19,6 +19,7 @@ _TIMES = re.compile(rb"DT(?:START|END)|DURATION|[RE]X?(?:RULE|DATE)|RECURRENCE-I
 _PARAMETER = re.compile(rb';([A-Za-z0-9-]+)=("[^"]*"|[^";:]*)')
 _DAY = rb"(?:MO|TU|WE|TH|FR|SA|SU)"
 _RULE = re.compile(
+    rb"(?!FREQ=(?:DAILY|WEEKLY).*BYDAY=[-1-4])"  # RFC 5545 §3.3.10: no ordinals there; some libraries pass over them
     rb"FREQ=(?:DAILY|WEEKLY|MONTHLY|YEARLY);COUNT=[0-9]{1,3}(?:;INTERVAL=[0-9]{1,3})?"
     rb"(?:;BYDAY=(?:-1|[1-4])?"
     + _DAY

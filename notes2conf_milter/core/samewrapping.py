@@ -13,7 +13,7 @@ from urllib.parse import unquote
 
 _KIND = re.compile(r"\A\s*multipart/(related|alternative)(?=[\s;]|\Z)", re.IGNORECASE)
 _NAME = re.compile(rb"(?:\A|\n)content-type[ \t]*:[ \t]*\Z", re.IGNORECASE)
-_SHOWN = re.compile(r"cid:([^\s\"'<>()&]+)", re.IGNORECASE)
+_SHOWN = re.compile(r"cid:([^\s\"'<>()&]*)(&?)", re.IGNORECASE)
 _LONGEST_NAME = 100  # octets, with the blanks around the colon
 
 Decoded = Callable[[Message], bytes]
@@ -56,16 +56,20 @@ def _may_go(wrapping: Message, decoded: Decoded) -> bool:
     *texts, last = children
     if last.get_content_type() != "text/calendar" or _attached(last) or not all(map(_text, texts)):
         return False
+    if any("content-location" in child for child in children):
+        return False
     names = {unquote(str(child.get("content-id", "")).strip().strip("<>")).lower() for child in children} - {""}
     html = [leaf for text in texts for leaf in text.walk() if leaf.get_content_type() == "text/html" and names]
     shown = {name for leaf in html for name in _SHOWN.findall(decoded(leaf).decode("latin-1"))}
-    return not any(unquote(name).lower() in names for name in shown)
+    return not any(reference or unquote(name).lower() in names for name, reference in shown)
 
 
 def _text(part: Message) -> bool:
     kind, children = part.get_content_type(), _children(part)
-    if _attached(part) or not children:
-        return kind in ("text/plain", "text/html") and not _attached(part)
+    if _attached(part) or part.get_filename() or part.get_param("name"):
+        return False
+    if not children:
+        return kind in ("text/plain", "text/html")
     if kind == "multipart/related":
         pictures = children[1:]
         return _text(children[0]) and all(

@@ -29,6 +29,7 @@ class _Texts:
     subject: str
     untitled: str
     went: str
+    went_untitled: str
     why: dict[Obstacle, str]
     once: str
 
@@ -40,6 +41,7 @@ _TEXTS = {
         untitled="your invitation",
         went="your invitation \N{LEFT DOUBLE QUOTATION MARK}{subject}\N{RIGHT DOUBLE QUOTATION MARK} has gone out unchanged, "
         "without a video conference.",
+        went_untitled="your invitation has gone out unchanged, without a video conference.",
         why={
             Obstacle.SIGNED: "It is signed, and any change would break the signature. Without the signature it can be given a "
             "conference: send it once more unsigned.",
@@ -56,6 +58,7 @@ _TEXTS = {
         untitled="Ihre Einladung",
         went="Ihre Einladung \N{DOUBLE LOW-9 QUOTATION MARK}{subject}\N{LEFT DOUBLE QUOTATION MARK} ist unverändert "
         "hinausgegangen, ohne Videokonferenz.",
+        went_untitled="Ihre Einladung ist unverändert hinausgegangen, ohne Videokonferenz.",
         why={
             Obstacle.SIGNED: "Sie ist signiert, und jede Änderung würde die Signatur brechen. Ohne Signatur kann sie eine "
             "Konferenz erhalten: Senden Sie sie noch einmal unsigniert.",
@@ -63,10 +66,10 @@ _TEXTS = {
             "Konferenz erhalten.",
             Obstacle.TNEF: "Sie wurde im eigenen Format von Outlook gesendet (winmail.dat, Rich-Text), das andere Programme "
             "nicht lesen. Stellen Sie Ihr Mailprogramm auf HTML oder Nur-Text und senden Sie sie noch einmal.",
-            Obstacle.UNREADABLE: "Ihr Kalenderteil war nicht sicher zu lesen. Kommt das wieder vor, sagen Sie es bitte Ihrer "
-            "Administration.",
+            Obstacle.UNREADABLE: "Der Kalenderteil konnte nicht sicher gelesen werden. Kommt das wieder vor, sagen "
+            "Sie es bitte Ihrer Administration.",
         },
-        once="Diese Mail erhalten Sie für jede Einladung einmal.",
+        once="Zu jeder Einladung erhalten Sie diese Mail nur einmal.",
     ),
 }
 
@@ -74,14 +77,14 @@ _TEXTS = {
 def skip_mail(mail: SkipMail) -> bytes:
     """Return the octets of a mail that says why there is no link."""
     texts = _TEXTS[mail.language]
-    subject = one_line(mail.subject) or texts.untitled
+    subject = one_line(mail.subject)
     blocks = (
         greeting("", mail.language),
-        paragraph(texts.went.format(subject=subject)),
+        paragraph(texts.went.format(subject=subject) if subject else texts.went_untitled),
         paragraph(texts.why[mail.obstacle]),
         small(texts.once),
     )
-    title = texts.subject.format(subject=subject)
+    title = texts.subject.format(subject=subject or texts.untitled)
     return compose(
         Letter(mail.sender, texts.name, mail.organizer, title, mail.message_id, mail.date, mail.language, blocks)
     )

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from email.errors import HeaderParseError
 from email.header import decode_header, make_header
+from email.utils import getaddresses
 from enum import Enum
 
 from notes2conf_milter.core.envelope import Door, Envelope
@@ -56,6 +57,7 @@ _REQUEST = re.compile(rb"^METHOD[ \t]*:[ \t]*REQUEST[ \t]*\r?$", re.IGNORECASE |
 _FOLD = re.compile(rb"\r?\n[ \t]")
 _ORGANIZER = re.compile(rb"^ORGANIZER[;:][^\r\n]*", re.IGNORECASE | re.MULTILINE)
 # What Exchange says of a calendar message, and the items that Notes mails along with a notice, inviting.
+_PASSED_ON = (b"list-id", b"list-unsubscribe", b"resent-from", b"resent-sender", b"resent-to")
 _CONTENT_CLASS = b"urn:content-classes:calendarmessage"
 _NOTES_ITEM = re.compile(
     rb"^\s*(?:Notice|Appointment|I)\s*;.*\bname=(?:Form|NoticeType)\s*$", re.IGNORECASE | re.DOTALL
@@ -82,6 +84,8 @@ def skipped(message: bytes, envelope: Envelope, settings: PolicySettings, reason
     if found is None or mail_address(own[0]) is None or _automatic(message, root):
         return None
     reason, obstacle, calendar = found
+    if obstacle in (Obstacle.TNEF, Obstacle.ENCRYPTED) and _authors(message, root) != [own[0]]:
+        return None  # no ORGANIZER to be seen: forwarded by a server, perhaps
     subject = _subject(message, root)
     if not _asked_for(subject.encode("utf-8", "replace") + b"\n" + calendar, envelope, settings):
         return None
@@ -147,8 +151,18 @@ def _outer_calendar(message: bytes, root: Part) -> bool:
 
 
 def _automatic(message: bytes, root: Part) -> bool:
-    """Say whether the message is a machine's (RFC 3834 §5): nobody is waiting."""
-    return any(value.partition(b";")[0].strip().lower() != b"no" for value in _values(message, root, b"auto-submitted"))
+    """Say whether the message is a machine's (RFC 3834 §5), a list's (RFC 2919), or passed on (RFC 5322 §3.6.6)."""
+    if any(value.partition(b";")[0].strip().lower() != b"no" for value in _values(message, root, b"auto-submitted")):
+        return True
+    if any(value.strip().lower() in (b"list", b"bulk", b"junk") for value in _values(message, root, b"precedence")):
+        return True
+    return any(field.name.lower() in _PASSED_ON for field in root.header.fields)
+
+
+def _authors(message: bytes, root: Part) -> list[str]:
+    """Return the addresses in From, in lower case."""
+    values = [value.decode("utf-8", "replace") for value in _values(message, root, b"from")]
+    return [address.lower() for _, address in getaddresses(values)]
 
 
 def _asked_for(text: bytes, envelope: Envelope, settings: PolicySettings) -> bool:

@@ -76,7 +76,7 @@ _TEXTS = {
         series="This is a series. The same link starts every date.",
         button="Start the video conference",
         keep="Whoever has this link can start the conference. Please do not forward it.",
-        guests="Your guests have this link in their invitation; until you start, it leads to a waiting room",
+        guests="Your guests have another link in their invitation; until you start, it leads to a waiting room",
         again="To get this mail again, send the invitation once more without a change.",
         forget="The links stop working {end}; what was kept for them is then deleted.",
     ),
@@ -92,7 +92,7 @@ _TEXTS = {
         series="Dies ist eine Serie. Derselbe Link startet jeden Termin.",
         button="Videokonferenz starten",
         keep="Wer diesen Link hat, kann die Konferenz starten. Bitte leiten Sie ihn nicht weiter.",
-        guests="Ihre Gäste haben diesen Link in der Einladung; bis Sie starten, führt er in einen Warteraum",
+        guests="Ihre Gäste haben einen anderen Link in der Einladung; bis Sie starten, führt er in einen Warteraum",
         again="Sie brauchen diese Mail noch einmal? Senden Sie die Einladung ohne Änderung erneut.",
         forget="Die Links verlieren {end} ihre Gültigkeit; dann wird gelöscht, was dafür gespeichert war.",
     ),
@@ -117,7 +117,7 @@ def start_mail(mail: StartMail) -> bytes:
         paragraph(texts.keep),
         link(texts.guests, mail.join_url),
         small(texts.again),
-        small(texts.forget.format(end=after_end(mail.grace, mail.language))),
+        small(texts.forget.format(end=after_end(mail.grace, mail.language, series=mail.page.recurring))),
     )
     return compose(
         Letter(

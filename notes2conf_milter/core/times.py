@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 from babel import Locale
 from babel.dates import format_date, get_timezone_name
 
-from notes2conf_milter.core.meeting import Occurrence
+from notes2conf_milter.core.meeting import NOWHERE, Occurrence
 
 LOCALES = {
     "de": Locale("de", "DE"),
@@ -20,7 +20,10 @@ LOCALES = {
 
 @dataclass(frozen=True, slots=True)
 class When:
-    """When an occurrence takes place. time and zone are "" for whole days. machine: the start as HTML's <time> wants it."""
+    """When an occurrence takes place. time and zone are "" for whole days, zone also where it is the reader's own.
+
+    machine: the start as HTML's <time> wants it.
+    """
 
     date: str
     time: str
@@ -37,24 +40,28 @@ def when(occurrence: Occurrence, language: str) -> When:
     if occurrence.all_day:
         last = max(start, end - timedelta(seconds=1))  # RFC 5545 §3.6.1: DTEND is the first day after
         return When(_days(start, last, locale), "", "", start.date().isoformat())
+    name = "" if occurrence.zone == NOWHERE else _zone_name(start, locale)
+    machine = (start if name else start.replace(tzinfo=None)).isoformat()
     if start.date() == end.date():
         span = _time(start) if start == end else f"{_time(start)} – {_time(end)}"
-        return When(_date(start, locale), span, _zone_name(start, locale), start.isoformat())
+        return When(_date(start, locale), span, name, machine)
     span = f"{_time(start)} – {_date(end, locale)}, {_time(end)}"
-    return When(_date(start, locale), span, _zone_name(start, locale), start.isoformat())
+    return When(_date(start, locale), span, name, machine)
 
 
-def after_end(grace: int, language: str) -> str:
-    """Say when what is kept of a meeting goes: at its end, or so many seconds later."""
+def after_end(grace: int, language: str, *, series: bool = False) -> str:
+    """Say when what is kept of a meeting goes: at its end, that of its last date, or so many seconds later."""
+    if grace <= 0 and series:
+        return {"en": "after its last date", "de": "nach dem letzten Termin"}[language]
     if grace <= 0:
         return {"en": "when the meeting is over", "de": "mit dem Ende der Besprechung"}[language]
     units = ((86_400, "day", "Tag"), (3600, "hour", "Stunde"), (60, "minute", "Minute"), (1, "second", "Sekunde"))
     seconds, english, german = next(unit for unit in units if grace % unit[0] == 0)
     number = grace // seconds
     if language == "en":
-        return f"{number} {english}{'' if number == 1 else 's'} after the meeting is over"
+        return f"{number} {english}{'' if number == 1 else 's'} after {'its last date' if series else 'the meeting is over'}"
     plural = {"Tag": "Tage"}.get(german, german + "n")
-    return f"{number} {german if number == 1 else plural} nach dem Ende der Besprechung"
+    return f"{number} {german if number == 1 else plural} nach dem {'letzten Termin' if series else 'Ende der Besprechung'}"
 
 
 def _days(first: datetime, last: datetime, locale: Locale) -> str:

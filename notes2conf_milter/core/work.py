@@ -58,8 +58,8 @@ class Judged:
     """An invitation that may get a link, as the store needs it. over_at: seconds since 1970 UTC.
 
     whole: it is about the whole meeting, not about some dates alone. dates: those of which it speaks apart, by the start that
-    the series has for each. lag, complete: as in `Schedule`. apart: attendees whose invitations never come by. language: of
-    what is put into it, and of mails about it.
+    the series has for each. lag, complete, endless: as in `Schedule`. apart: attendees whose invitations never come by.
+    language: of what is put into it, and of mails about it.
     """
 
     decision: Decision
@@ -75,6 +75,7 @@ class Judged:
     complete: bool = True
     said: tuple[str, str] = ("", "")
     apart: tuple[Person, ...] = ()
+    endless: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +143,7 @@ def judge(
         times.complete,
         marks(message, invitation),
         guests_apart(envelope, invitation, settings.policy),
+        times.endless,
     )
 
 

@@ -100,7 +100,7 @@ class Zones:
 def named(name: str, *, notes: bool = False) -> Zone | None:
     """Return the zone known as `name` to IANA, Windows or Notes, or None. notes: Notes' meaning first (`GMT` is London)."""
     name = name.strip()
-    if name.casefold() in ("utc", "z", "etc/utc"):
+    if name.casefold() in ("utc", "z", "etc/utc", "tzone://microsoft/utc"):
         return UTC
     for source in (_notes, _iana, _windows) if notes else (_iana, _windows, _notes):
         for iana in source(name):

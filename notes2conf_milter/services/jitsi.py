@@ -1,19 +1,27 @@
-"""Jitsi Meet: any server, a room of its own for each conference.
+"""Jitsi Meet: any server, a room of its own for each conference; with a secret, tokens that say who moderates.
 
-In:  the server's base URL (a setting) and a random room name. Out: the room's URL. No login, no secret, nothing is asked over
-     the network: a Jitsi room comes to be when the first one enters.
+In:  the server's base URL, with it an application's id and secret (settings), a random room name. Out: the room's URL. No
+     login, nothing is asked over the network: a Jitsi room comes to be when the first one enters.
 Fails: ValueError with a sentence that says what is allowed.
 
-The name is all that keeps strangers out, so it must be random; and the URL carries nothing else: no subject, no names.
+The name is all that keeps strangers out where there is no secret, so it must be random; and the URL carries nothing else: no
+subject, no names. A token (RFC 7519, claims as prosody's mod_auth_token reads them) lets its bearer into this one room: the
+organizer as a moderator, guests as members. It is made anew for each visitor and lives for some hours.
 """
 
 import ipaddress
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlsplit
+
+import jwt
 
 from notes2conf_milter.services.service import Conference, Visitor
 
 NAME = "jitsi"
+TOKEN_SECONDS = 6 * 3600  # a client that lost its connection shows the token again
+_SKEW = 120  # seconds by which clocks may differ
 _ROOM = re.compile(r"[a-z2-7]{26,64}")  # base32, at least 130 bits; lower case, because Jitsi does not tell cases apart
 _SERVER = re.compile(
     r"(?P<scheme>https?)://(?P<host>[A-Za-z0-9.-]+|\[[0-9A-Fa-f:.]+\])(:(?P<port>[0-9]{1,5}))?(/[A-Za-z0-9._~-]+)*/?"
@@ -22,9 +30,14 @@ _SERVER = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Jitsi:
-    """A Jitsi server. server: https://HOST[:PORT][/PATH]; http only for this machine itself (tests, a demonstration)."""
+    """A Jitsi server. server: https://HOST[:PORT][/PATH]; http only for this machine itself (tests, a demonstration).
+
+    app, secret: of the server's token authentication, "" for none.
+    """
 
     server: str
+    app: str = ""
+    secret: str = field(default="", repr=False)
 
     def __post_init__(self) -> None:
         _check_server(self.server)
@@ -52,8 +65,28 @@ class Jitsi:
         return Conference(NAME, room, self.room_url(room))
 
     def way_in(self, conference: Conference, visitor: Visitor, now: int) -> str:
-        """Return the room's URL."""
-        return conference.url
+        """Return the room's URL, with a token where the server asks for one."""
+        if not self.secret:
+            return conference.url
+        token = jwt.encode(self._claims(conference, visitor, now), self.secret, algorithm="HS256")
+        return f"{conference.url}?jwt={token}"
+
+    def _claims(self, conference: Conference, visitor: Visitor, now: int) -> dict[str, Any]:
+        user: dict[str, Any] = {
+            "moderator": visitor.host,  # token_moderation, 8x8
+            "affiliation": "owner" if visitor.host else "member",  # mod_token_affiliation
+        }
+        if visitor.name:
+            user["name"] = visitor.name
+        return {
+            "aud": self.app,
+            "iss": self.app,
+            "sub": urlsplit(self.server).hostname,
+            "room": conference.room,
+            "nbf": now - _SKEW,
+            "exp": now + TOKEN_SECONDS,
+            "context": {"user": user},
+        }
 
     async def running(self, conference: Conference) -> bool | None:
         """Nobody knows."""

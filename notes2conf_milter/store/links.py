@@ -28,8 +28,9 @@ from notes2conf_milter.store.rows import (
     open_room,
     open_salt,
     seal_room,
+    seal_salt,
 )
-from notes2conf_milter.store.sealing import Unsealable, token_hash, unseal
+from notes2conf_milter.store.sealing import Unsealable, buried, token_hash, unseal
 
 _AT_ONCE = 500
 _READS = 3
@@ -65,6 +66,7 @@ class _Found:
 
     row: Row
     kind: LinkKind
+    salt: bytes
     page_key: bytes
     label: bytes
 
@@ -151,7 +153,12 @@ class LinkStore:
             tables.delete_links(self._db, row.id)
             tables.update(self._db, "meeting_uid", over, "uid_hash = ?", row.uid_hash)
             mark_deletion(self._db)
-            values = {**BURIED, **over, "changed": secrets.randbits(63)}
+            values = {
+                **BURIED,
+                **over,
+                "salt": seal_salt(buried(found.salt), self._epoch.read()[-1], row.place),
+                "changed": secrets.randbits(63),
+            }
             return tables.update(self._db, "meeting", values, "id = ?", row.id) == 1
 
     def _find(self, token: str, kinds: Collection[LinkKind], now: int) -> _Found | None:
@@ -174,7 +181,7 @@ class LinkStore:
         try:
             salt = open_salt(row.salt, epochs, row.place)
             page_key = open_for_link(sealed, token, LinkKind(kind), salt, row.place)
-            return _Found(row, LinkKind(kind), page_key, label)
+            return _Found(row, LinkKind(kind), salt, page_key, label)
         except Unsealable:
             raise _damaged(row) from None
 

@@ -34,7 +34,7 @@ class News:
 
     page: its times are those of the instances, too. expires_at: when all that it speaks of is over, seconds since 1970 UTC.
     whole: it speaks of the whole, not of some dates alone. instances: dates of which it speaks apart, as in `Version`. lag,
-    complete: as in `Version`. said: marks of the message, and of what its event says.
+    complete, endless: as in `Version`. said: marks of the message, and of what its event says.
     """
 
     page: Page
@@ -46,6 +46,7 @@ class News:
     lag: int = 0
     complete: bool = True
     said: tuple[str, str] = ("", "")
+    endless: bool = False
 
 
 def others(page: Page, attendees: tuple[Person, ...]) -> set[str]:
@@ -73,13 +74,14 @@ def merged(known: Known, news: News) -> Known:
         )
         complete = dates.known_to_the_last(version, news.page.times, complete=news.complete)
         if news.revision > seen:
-            version = replace(version, over_at=news.expires_at, lag=news.lag, complete=complete)
+            version = replace(version, over_at=news.expires_at, lag=news.lag, complete=complete, endless=news.endless)
         elif news.revision == seen:  # for other recipients; or the first of all, without SEQUENCE and DTSTAMP
             version = replace(
                 version,
                 over_at=max(version.over_at, news.expires_at),
                 lag=max(version.lag, news.lag),
                 complete=known.version.complete and complete,
+                endless=version.endless or news.endless,
             )
     else:
         page, version = dates.after_instances(known.page, version, news.instances)

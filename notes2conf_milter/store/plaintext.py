@@ -138,12 +138,12 @@ def _from_record(record: MailRecord) -> list[Any]:
     attendees = [[one.address, one.name] for one in record.attendees]
     tokens = [record.join_token, record.start_token, record.attendee_tokens]
     mails = [record.start_mail_sent, record.start_mail_at, record.moved and _from_times(record.moved), record.told]
-    mails.append(record.said)
+    mails += [record.said, record.reminded]
     return [record.uid, attendees, *tokens, *mails, record.tenant]
 
 
 def _to_record(values: object) -> MailRecord:
-    uid, attendees, join_token, start_token, own, sent, sent_at, moved, told, said, tenant = _list(values)
+    uid, attendees, join_token, start_token, own, sent, sent_at, moved, told, said, reminded, tenant = _list(values)
     return MailRecord(
         uid,
         tuple(Person(*one) for one in attendees),
@@ -156,6 +156,7 @@ def _to_record(values: object) -> MailRecord:
         tuple(_list(told)),
         tuple((address, token) for address, token in own),
         (said[0], said[1]),
+        reminded,
     )
 
 
@@ -186,12 +187,12 @@ def _from_version(version: Version) -> list[Any]:
     ]
     cuts = [[start, _revision(revision)] for start, revision in version.cuts]
     partly = [[start, on, _revision(revision), names] for start, on, revision, names in version.partly]
-    ends = [*_from_times(version.own), version.over_at, version.lag, version.complete, version.risen]
+    ends = [*_from_times(version.own), version.over_at, version.lag, version.complete, version.risen, version.endless]
     return [*_revision(version.series), instances, people, ends, cuts, partly]
 
 
 def _to_version(values: object) -> Version:
-    sequence, dtstamp, instances, people, (*own, over_at, lag, complete, risen), cuts, partly = _list(values)
+    sequence, dtstamp, instances, people, (*own, over_at, lag, complete, risen, endless), cuts, partly = _list(values)
     return Version(
         Revision(sequence, dtstamp),
         tuple((start, _to_instance(*one)) for start, *one in _list(instances)),
@@ -203,6 +204,7 @@ def _to_version(values: object) -> Version:
         tuple((start, Revision(*revision)) for start, revision in _list(cuts)),
         tuple((start, on, Revision(*revision), tuple(_list(names))) for start, on, revision, names in _list(partly)),
         risen,
+        endless,
     )
 
 

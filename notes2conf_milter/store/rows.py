@@ -3,9 +3,10 @@
 In:  values and keys. Out: columns, and back. Random: keys and nonces. No SQL, no files.
 Fails: `Unsealable`.
 
-R, the row's salt, is sealed under the epoch secret E. HKDF(mail key, R) seals `mail`, `version` and the mail
-service's copy of the page key; HKDF(token, R) seals a link's copy of it; the page key seals `page`, `room` and the labels of
-links. `version`, the newest revision, is all that outlives a cancellation.
+R and V, the row's salts, are sealed under the epoch secret E. HKDF(mail key, R) seals `mail` and the mail service's copy
+of the page key; HKDF(token, R) seals a link's copy of it; the page key seals `page`, `room` and the labels of links. HKDF(mail
+key, V) seals `version`, the newest revision, which is all that outlives a cancellation: R is destroyed with the rest, so that
+no copy of the row that was made before opens any more.
 """
 
 from dataclasses import dataclass, field
@@ -14,7 +15,7 @@ from notes2conf_milter.core.meeting import LinkKind, MailRecord, Revision, Room,
 from notes2conf_milter.store import plaintext
 from notes2conf_milter.store.epoch import ID_OCTETS, Epoch
 from notes2conf_milter.store.merge import Known
-from notes2conf_milter.store.sealing import Place, Purpose, Unsealable, derive, seal, token_hash, unseal
+from notes2conf_milter.store.sealing import KEY_OCTETS, Place, Purpose, Unsealable, derive, seal, token_hash, unseal
 
 MAX_EXTENSION = 86_400  # seconds behind the planned end, however often the organizer extends
 BURIED = {"page_key_mail": b"", "page": b"", "room": b"", "mail": b""}  # what a tombstone has lost
@@ -55,7 +56,7 @@ class Row:
 class Secrets:
     """The two random secrets of a row."""
 
-    salt: bytes = field(repr=False)  # R
+    salt: bytes = field(repr=False)  # R and V
     page_key: bytes = field(repr=False)
 
 
@@ -67,12 +68,12 @@ def epoch_of(sealed: bytes, epochs: tuple[Epoch, ...]) -> Epoch | None:
 
 
 def seal_salt(salt: bytes, epoch: Epoch, place: Place) -> bytes:
-    """Return the column `salt`: the id of the epoch, and R sealed under its secret."""
+    """Return the column `salt`: the id of the epoch, and R and V sealed under its secret."""
     return epoch.id + seal(derive(epoch.secret, None, Purpose.SALT), salt, place.bound("salt") + epoch.id)
 
 
 def open_salt(sealed: bytes, epochs: tuple[Epoch, ...], place: Place) -> bytes:
-    """Return R; raises Unsealable."""
+    """Return R and V; raises Unsealable."""
     epoch = epoch_of(sealed, epochs)
     if epoch is None:
         raise Unsealable
@@ -81,25 +82,25 @@ def open_salt(sealed: bytes, epochs: tuple[Epoch, ...], place: Place) -> bytes:
 
 def seal_for_mail(known: Known, room: Room | None, secrets: Secrets, mail_key: bytes, place: Place) -> dict[str, bytes]:
     """Return the sealed columns of `meeting`, `salt` aside."""
-    key = derive(mail_key, secrets.salt, Purpose.MAIL)
+    key = derive(mail_key, secrets.salt[:KEY_OCTETS], Purpose.MAIL)
     return {
         "page_key_mail": seal(key, secrets.page_key, place.bound("page_key_mail")),
         "page": seal(secrets.page_key, plaintext.from_page(known.page), place.bound("page")),
         "room": seal_room(room, secrets.page_key, place),
         "mail": seal_mail(known.record, known.version, secrets, mail_key, place),
-        "version": seal(key, plaintext.from_revision(known.version.newest), place.bound("version")),
+        "version": seal_version(known.version.newest, secrets.salt, mail_key, place),
     }
 
 
 def seal_mail(record: MailRecord, version: Version, secrets: Secrets, mail_key: bytes, place: Place) -> bytes:
     """Return the column `mail`."""
-    key = derive(mail_key, secrets.salt, Purpose.MAIL)
+    key = derive(mail_key, secrets.salt[:KEY_OCTETS], Purpose.MAIL)
     return seal(key, plaintext.from_mail(record, version), place.bound("mail"))
 
 
 def open_for_mail(row: Row, salt: bytes, mail_key: bytes) -> tuple[Known, Room | None, Secrets]:
-    """Open a row with the mail key. salt: R. Raises Unsealable."""
-    key, place = derive(mail_key, salt, Purpose.MAIL), row.place
+    """Open a row with the mail key. salt: R and V. Raises Unsealable."""
+    key, place = derive(mail_key, salt[:KEY_OCTETS], Purpose.MAIL), row.place
     page_key = unseal(key, row.page_key_mail, place.bound("page_key_mail"))
     page = plaintext.to_page(unseal(page_key, row.page, place.bound("page")))
     record, version = plaintext.to_mail(unseal(key, row.mail, place.bound("mail")))
@@ -107,15 +108,15 @@ def open_for_mail(row: Row, salt: bytes, mail_key: bytes) -> tuple[Known, Room |
     return Known(page, record, version, row.ends_at), open_room(row, page_key), Secrets(salt, page_key)
 
 
-def seal_tombstone(revision: Revision, secrets: Secrets, mail_key: bytes, place: Place) -> dict[str, bytes]:
-    """Return the sealed columns of a meeting that was cancelled, `salt` aside. revision: of the cancellation."""
-    key = derive(mail_key, secrets.salt, Purpose.MAIL)
-    return BURIED | {"version": seal(key, plaintext.from_revision(revision), place.bound("version"))}
+def seal_version(revision: Revision, salt: bytes, mail_key: bytes, place: Place) -> bytes:
+    """Return the column `version`. salt: R and V."""
+    key = derive(mail_key, salt[KEY_OCTETS:], Purpose.VERSION)
+    return seal(key, plaintext.from_revision(revision), place.bound("version"))
 
 
 def open_tombstone(row: Row, salt: bytes, mail_key: bytes) -> Revision:
     """Return the revision that cancelled a meeting; raises Unsealable."""
-    key = derive(mail_key, salt, Purpose.MAIL)
+    key = derive(mail_key, salt[KEY_OCTETS:], Purpose.VERSION)
     return plaintext.to_revision(unseal(key, row.version, row.place.bound("version")))
 
 
@@ -158,4 +159,4 @@ def open_label(sealed: bytes, page_key: bytes, token: str, place: Place) -> str:
 
 
 def _link_key(token: str, salt: bytes) -> bytes:
-    return derive(token.encode("ascii"), salt, Purpose.LINK)
+    return derive(token.encode("ascii"), salt[:KEY_OCTETS], Purpose.LINK)

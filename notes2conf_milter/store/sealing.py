@@ -36,6 +36,7 @@ class Purpose(Enum):
     SALT = b"notes2conf 1 salt"
     MAIL = b"notes2conf 1 mail"
     LINK = b"notes2conf 1 link"
+    VERSION = b"notes2conf 1 version"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +58,18 @@ class Place:
 
 
 def new_key() -> bytes:
-    """Draw a key, or a row's R."""
+    """Draw a key."""
     return secrets.token_bytes(KEY_OCTETS)
+
+
+def new_salt() -> bytes:
+    """Draw a row's salts: R, and V, which alone outlives a cancellation."""
+    return new_key() + new_key()
+
+
+def buried(salt: bytes) -> bytes:
+    """Return what is left of a row's salts after a cancellation: with R everything goes that was ever copied."""
+    return new_key() + salt[KEY_OCTETS:]
 
 
 def derive(secret: bytes, salt: bytes | None, purpose: Purpose) -> bytes:

@@ -18,6 +18,7 @@ from notes2conf_milter.store.epoch import EpochFile
 from notes2conf_milter.store.errors import StoreError, UnreadableError
 from notes2conf_milter.store.merge import Known
 from notes2conf_milter.store.rows import (
+    BURIED,
     Row,
     Secrets,
     epoch_of,
@@ -30,9 +31,9 @@ from notes2conf_milter.store.rows import (
     seal_label,
     seal_mail,
     seal_salt,
-    seal_tombstone,
+    seal_version,
 )
-from notes2conf_milter.store.sealing import Place, Unsealable, new_key, token_hash
+from notes2conf_milter.store.sealing import Place, Unsealable, buried, new_key, new_salt, token_hash
 
 BY_ID = "?"
 BY_UID = "(select meeting from meeting_uid where uid_hash = ?)"
@@ -106,7 +107,7 @@ class Shelf:
 
     def insert(self, name: bytes, known: Known) -> Row:
         """Write a new row and its links. name: the keyed hash of organizer and UID."""
-        kept, place = Secrets(new_key(), new_key()), Place(secrets.randbits(63), name, known.expires_at)
+        kept, place = Secrets(new_salt(), new_key()), Place(secrets.randbits(63), name, known.expires_at)
         salt = seal_salt(kept.salt, self._epoch.read()[-1], place)
         sealed = seal_for_mail(known, None, kept, self._mail_key, place)
         row = Row(place.meeting, name, place.ends_at, place.ends_at, secrets.randbits(63), salt, **sealed)
@@ -170,7 +171,9 @@ class Shelf:
         """Delete links and columns; leave a tombstone. revision: of the cancellation; now: seconds since 1970 UTC."""
         row = opened.row
         over = {"expires_at": min(row.expires_at, now + TOMBSTONE_SECONDS)}
-        sealed = seal_tombstone(revision, opened.secrets, self._mail_key, row.place)
+        salt = buried(opened.secrets.salt)
+        version = seal_version(revision, salt, self._mail_key, row.place)
+        sealed = {**BURIED, "version": version, "salt": seal_salt(salt, self._epoch.read()[-1], row.place)}
         tables.delete_links(self._db, row.id)
         self._update(row, {**sealed, **over})
         tables.update(self._db, "meeting_uid", over, "uid_hash = ?", row.uid_hash)

@@ -10,7 +10,7 @@ it. Of several processes that claim a meeting at once the first makes the row, t
 """
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
@@ -34,7 +34,8 @@ class Claim:
 
     new: this call made them. changed: the row's mark as this call found or made it; another one means that somebody has
     written since. page: as it is known now. told: the addresses, in lower case, that have been mailed the join link; invited:
-    those of the attendees. unchanged: another message said, to the letter, what the last one said.
+    those of the attendees, uninvited: of those who are not any more; own_tokens: who has a link of the own. unchanged: another
+    message said, to the letter, what the last one said.
     """
 
     meeting: int
@@ -49,6 +50,8 @@ class Claim:
     told: frozenset[str] = frozenset()
     invited: frozenset[str] = frozenset()
     unchanged: bool = False
+    uninvited: frozenset[str] = frozenset()
+    own_tokens: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,28 +151,45 @@ class MeetingStore:
             opened = self._shelf.open(BY_UID, uid_hash(self._uid_key, organizer, uid), now)
         return _claim(opened.row.id, opened.row.changed, opened.known) if isinstance(opened, Opened) else None
 
-    def own_link(self, claim: Claim, address: str, now: int) -> tuple[str | None, Claim]:
+    def own_link(self, claim: Claim, address: str, now: int, *, named: bool = False) -> tuple[str | None, Claim]:
         """Return the attendee's own token for a meeting, a new one at the first time, and the claim as it is then.
 
         Durable before it returns. The meeting's token where it does not know the attendee, or is gone; None for one who was
-        uninvited. address: in lower case. Raises StoreError.
+        uninvited, or who is named by the message and was dropped by a newer one. address: in lower case. Raises StoreError.
         """
+        tokens, claim = self.own_links(claim, [address], now, named=named)
+        return tokens[address], claim
+
+    def own_links(
+        self, claim: Claim, addresses: Sequence[str], now: int, *, named: bool = False
+    ) -> tuple[dict[str, str | None], Claim]:
+        """Return `own_link` for several attendees, by address, in one transaction. Raises StoreError."""
         with writing(self._db):
             opened = self._shelf.open(BY_ID, claim.meeting, now)
             if not isinstance(opened, Opened):
-                return claim.join_token, claim
+                return dict.fromkeys(addresses, claim.join_token), claim
             record = opened.known.record
-            if (token := dict(record.attendee_tokens).get(address)) is not None:
-                return token, claim
-            name = next((one.name or one.address for one in record.attendees if one.address.lower() == address), None)
-            if name is None:
-                return None if address in people.gone(opened.known.version) else claim.join_token, claim
-            token = self._draw_token()
-            self._shelf.add_link(opened, Link(LinkKind.ATTENDEE, token, name))
-            record = replace(record, attendee_tokens=(*record.attendee_tokens, (address, token)))
+            own: dict[str, str | None] = {**dict(record.attendee_tokens)}
+            names = {one.address.lower(): one.name or one.address for one in record.attendees}
+            off = people.gone(opened.known.version)
+            found: dict[str, str | None] = {}
+            drawn: list[tuple[str, str]] = []
+            for address in addresses:
+                if address in own:
+                    found[address] = own[address]
+                elif address in names:
+                    token = self._draw_token()
+                    self._shelf.add_link(opened, Link(LinkKind.ATTENDEE, token, names[address]))
+                    drawn.append((address, token))
+                    found[address] = own[address] = token
+                else:
+                    found[address] = None if named or address in off else claim.join_token
+            if not drawn:
+                return found, claim
+            record = replace(record, attendee_tokens=(*record.attendee_tokens, *drawn))
             untouched = opened.row.changed == claim.changed
             changed = self._shelf.note(opened, record)
-            return token, replace(claim, changed=changed) if untouched else claim
+            return found, replace(claim, changed=changed) if untouched else claim
 
     def mark_start_mail_sent(self, meeting: int, now: int) -> bool:
         """Remember that the organizer has got the start link, and knows of a move.
@@ -184,6 +204,29 @@ class MeetingStore:
         False when the meeting is gone. Raises StoreError.
         """
         return self._note(meeting, now, lambda one: replace(one, told=tuple(sorted({*one.told, *addresses}))))
+
+    def fading(self, after: int, before: int, now: int) -> list[int]:
+        """Return the rows that are kept until some time between two, seconds since 1970 UTC. Raises StoreError."""
+        with failures():
+            sql = "select meeting from meeting_uid where expires_at > ? and expires_at <= ? and expires_at > ?"
+            return [meeting for (meeting,) in self._db.execute(sql, [after, before, now]).fetchall()]
+
+    def fade(self, meeting: int, now: int) -> tuple[Claim, int] | None:
+        """Return a series without an end whose organizer has not been told until when it is kept, and until when that is.
+
+        Seconds since 1970 UTC. Raises StoreError.
+        """
+        with failures():
+            opened = self._shelf.open(BY_ID, meeting, now)
+        if not isinstance(opened, Opened) or not opened.known.version.endless:
+            return None
+        end = opened.known.expires_at
+        told = opened.known.record.reminded == end or not opened.known.record.start_mail_sent
+        return None if told else (_claim(opened.row.id, opened.row.changed, opened.known), end)
+
+    def mark_reminded(self, meeting: int, end: int, now: int) -> bool:
+        """Remember that the organizer was told until when a series is kept. False when it is gone. Raises StoreError."""
+        return self._note(meeting, now, lambda one: replace(one, reminded=end))
 
     def _note(self, meeting: int, now: int, noted: Callable[[MailRecord], MailRecord]) -> bool:
         with writing(self._db):
@@ -294,6 +337,8 @@ def _claim(meeting: int, changed: int, known: Known) -> Claim:
         record.moved,
         frozenset(record.told),
         frozenset(one.address.lower() for one in record.attendees),
+        uninvited=frozenset(people.gone(known.version)),
+        own_tokens=record.attendee_tokens,
     )
 
 

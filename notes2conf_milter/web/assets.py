@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Protocol
 from urllib.parse import urlsplit
 
+from notes2conf_milter.readers import PICTURES
 from notes2conf_milter.web.pages import Assets
 
-LOGO_TYPES = {".svg": "image/svg+xml", ".png": "image/png", ".jpg": "image/jpeg", ".webp": "image/webp"}
 Served = Mapping[str, tuple[bytes, str]]
 
 
@@ -51,7 +51,7 @@ def read_static(house: House) -> tuple[Served, Assets]:
     logo = icon
     if house.logo is not None:
         suffix = house.logo.suffix.lower()
-        logo = serve("logo", suffix, LOGO_TYPES[suffix], house.logo.read_bytes())
+        logo = serve("logo", suffix, PICTURES[suffix], house.logo.read_bytes())
     style = ours("style.css") + accent_style(house.accent).encode()
     assets = Assets(
         style=serve("style", ".css", "text/css; charset=utf-8", style),

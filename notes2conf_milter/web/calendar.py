@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 
 from icalendar import Calendar, Event
 
+from notes2conf_milter.core.meeting import NOWHERE
 from notes2conf_milter.web.visits import Shown
 
 
@@ -25,9 +26,11 @@ def calendar_file(shown: Shown, url: str, now: int) -> bytes:
         event.add("dtstart", (start + east).date())
         event.add("dtend", max((end + east).date(), (start + east).date() + timedelta(days=1)))
     else:
-        event.add("dtstart", start)
-        event.add("dtend", end)
-    event.add("summary", page.subject.strip() or "Meeting")
+        floating = occurrence.zone == NOWHERE
+        event.add("dtstart", start.replace(tzinfo=None) if floating else start)
+        event.add("dtend", end.replace(tzinfo=None) if floating else end)
+    subject = " ".join(page.subject.encode("utf-8", "replace").decode().split())
+    event.add("summary", subject or "Meeting")
     event.add("location", url)
     event.add("url", url)
     calendar = Calendar()

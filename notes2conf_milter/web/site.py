@@ -425,4 +425,4 @@ async def _robots(_request: Request) -> Response:
 
 
 async def _healthz(_request: Request) -> Response:
-    return PlainTextResponse("ok")
+    return PlainTextResponse("ok\n")

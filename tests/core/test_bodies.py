@@ -28,6 +28,11 @@ def multipart(kind: bytes, boundary: bytes, *parts: bytes) -> bytes:
             [b"text"],
         ),
         (message(part(calendar(), b'text/plain; name="a.ics"'), CAL), []),
+        (message(part(b"a;b", b'text/plain; name="data.csv"'), TEXT, CAL, kind=b"mixed"), [b"text"]),
+        (
+            message(TEXT, part(b"<p>", b"text/html", b"8bit", b"Content-Disposition: inline; filename=r.html"), CAL),
+            [b"text"],
+        ),
         (message(part(b"", b"text/plain"), CAL), [b""]),
         (message(b"Content-Type: text/plain\r\n", CAL), []),
         (message(part(b"x", b"text/plain; charset=utf-16"), part(b"?", b"text/html", b"x-odd"), CAL), []),

@@ -33,6 +33,11 @@ def headed(*fields: bytes, octets: bytes | None = None) -> bytes:
         (b"", None),
         (b"x-klingon", None),
         (b"und", None),
+        (b"mul", None),
+        (b"zxx", None),
+        (b"deu-AT", "de"),
+        (b"ger", "de"),
+        (b"eng", "en"),
         (b"*", None),
         (b"deutsch", None),
         (b"de;q=1", None),
@@ -78,8 +83,9 @@ def test_the_header_of_the_message_counts_before_all() -> None:
 
 def test_a_header_that_stands_there_twice_is_unclear() -> None:
     """Then nothing else is asked either."""
-    twice = headed(b"Content-Language: de", b"Content-Language: de", octets=invitation(b"SUMMARY;LANGUAGE=de:x"))
-    assert language(twice) is None
+    event = invitation(b"SUMMARY;LANGUAGE=de:x")
+    assert language(headed(b"Content-Language: de", b"Content-Language: en", octets=event)) is None
+    assert language(headed(b"Content-Language: en", b"Content-Language: en", octets=event)) == "en"
 
 
 @pytest.mark.parametrize(
@@ -117,7 +123,7 @@ def test_then_the_language_of_the_sender_in_notes() -> None:
     assert language(headed(b"Content-Language: fr", item % b"de", octets=octets)) == "fr"
     assert language(headed(b"Content-Language: ", item % b"de", octets=octets)) == "de"
     assert language(headed(item % b"", octets=octets)) == "en"
-    assert language(headed(item % b"de", item % b"de", octets=octets)) is None
+    assert language(headed(item % b"de", item % b"fr", octets=octets)) is None
     assert language(headed(other, octets=octets)) == "en"
 
 

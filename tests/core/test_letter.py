@@ -8,6 +8,7 @@ from email.message import EmailMessage
 from notes2conf_milter.core.letter import (
     Letter,
     button,
+    coming,
     compose,
     facts,
     greeting,
@@ -95,6 +96,14 @@ def test_one_line() -> None:
 def test_when_it_is_said_on_one_line() -> None:
     said = spoken(Occurrence(1_772_436_600, 1_772_440_200, "Europe/Berlin"), "en")
     assert said == "Monday, 2 March 2026, 08:30 – 09:30, Central European Standard Time (UTC+1)"
+
+
+def test_the_date_that_is_said() -> None:
+    """The next, or the last while it may not be over everywhere; one of long ago says nothing, so there is no line."""
+    times = (Occurrence(1000, 2000), Occurrence(3000, 4000))
+    assert [coming(times, now) for now in (0, 2500, 5000, 4000 + 90_000)] == [times[0], times[1], times[1], None]
+    assert coming((), 0) is None
+    assert facts((("When", ""), ("Meeting", "Budget"))).text == "Meeting: Budget"
 
 
 def test_the_language_of_a_letter() -> None:

@@ -4,6 +4,7 @@ import pytest
 
 from notes2conf_milter.core.keyword import keyword_pattern
 from notes2conf_milter.core.meant import Meant, text_equal, without_keyword
+from notes2conf_milter.core.wording import FENCE
 from tests.invitations import LINK, invitation, job, meaning
 
 MEANT = meaning(invitation())
@@ -41,6 +42,29 @@ def test_anything_else(before: bytes, after: bytes) -> None:
     """An octet lost or gained, a link of nobody, a keyword where none was meant."""
     meant = Meant(MEANT.uid, (b"\\; " + LINK, b" " + LINK), MEANT.lines, MEANT.own)
     assert not text_equal(before, after, meant)
+
+
+def block(text: bytes, link: bytes = LINK) -> bytes:
+    return FENCE.encode() + b"\r\n" + text + b" " + link + b"\r\n" + FENCE.encode()
+
+
+@pytest.mark.parametrize(
+    ("after", "right"),
+    [
+        (block(b"Join:"), True),
+        (block(b"Join:", OTHER), False),
+        (block(b"Pay to:"), False),
+        (b"", False),
+        (block(b"Join:") + block(b"Join:"), True),
+        (block(b"Join:") * 3, False),
+        (block(b"Teilnehmen:"), True),
+    ],
+)
+def test_a_block_of_ours_is_ours(after: bytes, right: bool) -> None:
+    """It keeps its words, or has those that are put in now; what somebody wrote into it is not replaced by anything else."""
+    meant = Meant(MEANT.uid, (block(b"Teilnehmen:"),), MEANT.lines, MEANT.own)
+    before = b"Hello\r\n" + block(b"Join:")
+    assert text_equal(before, b"Hello\r\n" + after, meant) == right
 
 
 def test_a_keyword_and_its_separator_may_go() -> None:

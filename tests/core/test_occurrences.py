@@ -148,8 +148,9 @@ def test_only_the_events_of_the_meeting_count() -> None:
         ("GMT", "PRODID:-//Lotus Development Corporation//NONSGML Notes 9.0//EN\n", "09:00", "Europe/London", 3600),
         ("GMT", "", "10:00", "GMT", 0),
         ("UTC+01", "", "09:00", "", 3600),
-        ("../../etc/passwd", "", "10:00", "", 0),
-        ("localtime", "", "10:00", "", 0),
+        ('"tzone://Microsoft/Utc"', "", "10:00", "UTC", 0),
+        ("../../etc/passwd", "", "10:00", "floating", 0),
+        ("localtime", "", "10:00", "floating", 0),
     ],
 )
 def test_zones(tzid: str, head: str, hour: str, zone: str, offset: int) -> None:

@@ -13,6 +13,11 @@ ICS = part(calendar(), CALENDAR, b"8bit", b"Content-Disposition: attachment; fil
 PICTURE = part(b"GIF89a", b"image/gif", b"base64", b"Content-ID: <1@x>")
 SHOWING = part(b'<p><img src="CID:1%40x"></p>', b"text/html; charset=us-ascii")
 NAMED = part(b"<p>more</p>", b"text/html; charset=us-ascii", b"8bit", b"Content-ID: <1@x>")
+FILE = part(
+    b"1. Budget\r\n", b'text/plain; name="agenda.txt"', b"8bit", b'Content-Disposition: inline; filename="agenda.txt"'
+)
+LOCATED = part(b"<p>terms</p>", b"text/html; charset=us-ascii", b"8bit", b"Content-Location: terms.html")
+SPELT = part(b'<iframe src="cid:&#49;@x"></iframe>', b"text/html; charset=us-ascii")
 
 
 def inner(kind: bytes, *parts: bytes, boundary: bytes = b"=_i") -> bytes:
@@ -67,6 +72,10 @@ def test_what_becomes_alternatives(parts: list[bytes]) -> None:
         ([HTML, ICS, EVENT], "more than texts and one calendar"),
         ([HTML, EVENT, ICS], "more than texts and one calendar"),
         ([SHOWING, NAMED, EVENT], "by its Content-ID"),
+        ([HTML, FILE, EVENT], "more than texts and one calendar"),
+        ([HTML, part(b"a", b"text/plain; name*=UTF-8''a.txt"), EVENT], "more than texts and one calendar"),
+        ([HTML, LOCATED, EVENT], "by its Content-ID"),
+        ([SPELT, NAMED, EVENT], "by its Content-ID"),
         ([inner(b"alternative", PLAIN, EVENT), HTML], "alternative inside"),
         ([inner(b"mixed", PLAIN, HTML), EVENT], "more than texts and one calendar"),
         ([part(b"<p>!", b"text/html").replace(b"8bit", b"base64"), NAMED, EVENT], "by its Content-ID"),

@@ -7,7 +7,20 @@ from email.message import Message
 import pytest
 
 from notes2conf_milter.core.samewrapping import wrapped_again
-from tests.core.test_related import EVENT, HTML, ICS, NAMED, PICTURE, PLAIN, SHOWING, inner, related
+from tests.core.test_related import (
+    EVENT,
+    FILE,
+    HTML,
+    ICS,
+    LOCATED,
+    NAMED,
+    PICTURE,
+    PLAIN,
+    SHOWING,
+    SPELT,
+    inner,
+    related,
+)
 from tests.invitations import message
 
 OLD, NEW = b"multipart/related", b"multipart/alternative"
@@ -48,6 +61,9 @@ def test_the_word_is_put_back(before: bytes) -> None:
         related(SHOWING, PICTURE, EVENT),
         related(HTML, ICS),
         related(SHOWING, NAMED, EVENT),
+        related(HTML, FILE, EVENT),
+        related(HTML, LOCATED, EVENT),
+        related(SPELT, NAMED, EVENT),
         related(inner(b"alternative", PLAIN, EVENT), HTML),
         message(inner(b"related", SHOWING, PICTURE), EVENT),
         related(HTML, EVENT, PICTURE),

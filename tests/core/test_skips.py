@@ -128,6 +128,31 @@ def test_only_own_organizers_are_told(envelope: Envelope) -> None:
     assert told(signed(SUMMARY), envelope) is None
 
 
+@pytest.mark.parametrize("octets", [tnef(REQUEST), encrypted(OUTER)], ids=["tnef", "encrypted"])
+@pytest.mark.parametrize(
+    "author", [b"Bob <bob@foreign.example>", b"anna@example.org, berta@example.org", b"berta@example.org", b""]
+)
+def test_what_somebody_else_wrote_is_not_hers(octets: bytes, author: bytes) -> None:
+    """Forwarded by a server, say: nobody sees an ORGANIZER in it, so From must be the sender."""
+    assert told(octets) is not None
+    assert told(octets.replace(b"From: Anna <anna@example.org>", b"From: " + author)) is None
+
+
+@pytest.mark.parametrize(
+    "field",
+    [
+        b"List-Id: <team.example.org>",
+        b"List-Unsubscribe: <https://x>",
+        b"Precedence: List",
+        b"Resent-From: anna@example.org",
+    ],
+)
+@pytest.mark.parametrize("octets", [signed(SUMMARY), tnef(REQUEST), BROKEN], ids=["signed", "tnef", "broken"])
+def test_lists_and_what_is_passed_on(octets: bytes, field: bytes) -> None:
+    """Nobody waits there, and a list's software would take the mail for a bounce."""
+    assert told(field + b"\r\n" + octets) is None
+
+
 def test_a_file_is_its_authors() -> None:
     """`rewrite` shows what would happen."""
     assert told(signed(SUMMARY), Envelope(Door.COMMAND, b"")) is not None

@@ -5,7 +5,7 @@ from datetime import datetime
 
 import pytest
 
-from notes2conf_milter.core.meeting import Occurrence
+from notes2conf_milter.core.meeting import NOWHERE, Occurrence
 from notes2conf_milter.core.times import When, after_end, when
 from tests.web.house import HOUR, MONDAY
 
@@ -44,6 +44,13 @@ def test_a_zone_that_nobody_knows_is_its_offset() -> None:
         assert plain(found) == ("Montag, 4. Mai 2026", "10:00 – 11:00", "UTC+2")
 
 
+def test_a_time_in_nobodys_zone_names_none() -> None:
+    """A floating time is the reader's own: to call it UTC would be wrong."""
+    found = when(Occurrence(MONDAY, MONDAY + HOUR, NOWHERE), "en")
+    assert (found.date, found.time, found.zone) == ("Monday, 4 May 2026", "08:00 – 09:00", "")
+    assert found.machine == "2026-05-04T08:00:00"
+
+
 def test_utc_is_called_utc() -> None:
     assert when(Occurrence(MONDAY, MONDAY + HOUR), "en").zone == "UTC"
     assert "UTC" in when(Occurrence(MONDAY, MONDAY + HOUR, "UTC"), "en").zone
@@ -70,6 +77,17 @@ def test_whole_days() -> None:
 def test_machines_can_read_it() -> None:
     found = when(Occurrence(MONDAY, MONDAY + HOUR, "Europe/Berlin"), "en")
     assert datetime.fromisoformat(found.machine).timestamp() == MONDAY
+
+
+def test_of_a_series_after_its_last_date() -> None:
+    assert (after_end(0, "en", series=True), after_end(0, "de", series=True)) == (
+        "after its last date",
+        "nach dem letzten Termin",
+    )
+    assert (after_end(3600, "en", series=True), after_end(7200, "de", series=True)) == (
+        "1 hour after its last date",
+        "2 Stunden nach dem letzten Termin",
+    )
 
 
 @pytest.mark.parametrize(

@@ -98,7 +98,7 @@ class Chain:
         assert f"{self.series.subject}</h1>" in page.text
         assert "One of a series" in page.text
         found = re.search(
-            r'<time datetime="([^"]+)">.*?<span class="time">\d\d:\d\d – (\d\d):(\d\d)</span>', page.text, re.S
+            r'<time datetime="([^"]+)"[^>]*>.*?<span class="time">\d\d:\d\d – (\d\d):(\d\d)</span>', page.text, re.S
         )
         assert found is not None
         start = datetime.fromisoformat(found[1])

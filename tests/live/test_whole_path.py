@@ -188,22 +188,24 @@ def test_the_pages_lead_from_waiting_to_the_conference(site: Site) -> None:
         join = gateway.the_token(of_anna(deliveries).octets, site.base_url)
         start = gateway.the_token(start_mail.octets, site.base_url, "s")
         browser.open(f"{site.base_url}/j/{join}")
-        browser.see("The conference has not started")
+        browser.see("Not open yet")
         assert meeting.subject in browser.text("h1")
         assert jitsi not in browser.run("return document.documentElement.outerHTML")
         before = gateway.stored(site.state)
+        browser.click("button[value=wait]")
+        browser.see("You are waiting")
+        guest_is_at = browser.url()
         browser.open(f"{site.base_url}/s/{start}")
-        browser.see("The conference has not started")
-        assert gateway.stored(site.state) == before  # reading is not acting
+        browser.see("Guest without a name")
+        assert gateway.stored(site.state) == before  # neither reading nor waiting is acting
         assert paths == []
-        browser.click("button")
+        browser.click("button[value=open]")
         browser.see("The conference is open")
-        browser.click("a.button")
+        assert paths == []
+        browser.click("button[value=enter]")
         browser.see("You are in the conference")
         host_is_at = browser.url()
-        browser.open(f"{site.base_url}/j/{join}")
-        browser.see("The conference is open")
-        browser.click("a.button")
+        browser.open(guest_is_at)
         browser.see("You are in the conference")
         assert browser.url() == host_is_at
         assert host_is_at.startswith(f"{jitsi}/")

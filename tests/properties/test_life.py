@@ -391,7 +391,7 @@ class Life(RuleBasedStateMachine):
         _, text = self.visit(f"/s/{row.start}")
         names = re.findall(r'<input type="hidden" name="([^"]+)" value="([^"]*)"', text)
         if names:
-            body = "&".join(f"{name}={value}" for name, value in names).encode()
+            body = "&".join(f"{name}={value}" for name, value in [*names, ("do", "open")]).encode()
             assert self.visit(f"/s/{row.start}", "POST", body)[0] in (303, 403)
         self.note_values()
 

@@ -1,9 +1,13 @@
 """Room URLs of a Jitsi server: only safe servers, only random names."""
 
+from typing import Any
+
+import jwt
 import pytest
 
 from notes2conf_milter.core.joinlink import token_from
-from notes2conf_milter.services.jitsi import Jitsi, room_url
+from notes2conf_milter.services.jitsi import TOKEN_SECONDS, Jitsi, room_url
+from notes2conf_milter.services.service import Conference, Visitor
 
 ROOM = token_from(bytes(range(20)))
 
@@ -59,3 +63,38 @@ def test_other_servers_are_refused(server: str) -> None:
 def test_a_name_that_could_be_guessed_is_refused(room: str) -> None:
     with pytest.raises(ValueError, match="room name"):
         room_url("https://meet.example.org", room)
+
+
+SECRET = "a-secret-of-the-operator-that-is-long-enough"
+CONFERENCE = Conference("jitsi", "r" * 32, "https://meet.example.org/x/" + "r" * 32)
+NOW = 1_777_881_600
+
+
+def claims(visitor: Visitor) -> dict[str, Any]:
+    """What prosody's mod_auth_token takes out of a token: signature, audience, issuer, times."""
+    url = Jitsi("https://meet.example.org/x", "app", SECRET).way_in(CONFERENCE, visitor, NOW)
+    head, _, token = url.partition("?jwt=")
+    assert head == CONFERENCE.url
+    options = {"require": ["exp", "nbf", "iss", "aud", "sub"], "verify_exp": False, "verify_nbf": False}
+    found = jwt.decode(token, SECRET, algorithms=["HS256"], audience="app", issuer="app", options=options)  # type: ignore[arg-type]
+    assert isinstance(found, dict)
+    return found
+
+
+def test_a_token_for_this_room_alone() -> None:
+    """And for some hours; clocks may differ a little."""
+    found = claims(Visitor(False, "en"))
+    assert (found["room"], found["sub"]) == ("r" * 32, "meet.example.org")
+    assert (found["nbf"], found["exp"]) == (NOW - 120, NOW + TOKEN_SECONDS)
+    assert TOKEN_SECONDS <= 6 * 3600
+
+
+def test_the_organizer_moderates_and_guests_do_not() -> None:
+    assert claims(Visitor(True, "en"))["context"]["user"] == {"moderator": True, "affiliation": "owner"}
+    assert claims(Visitor(False, "en"))["context"]["user"] == {"moderator": False, "affiliation": "member"}
+    assert claims(Visitor(False, "en", "Bert"))["context"]["user"]["name"] == "Bert"
+
+
+def test_without_a_secret_there_is_no_token() -> None:
+    assert Jitsi("https://meet.example.org").way_in(CONFERENCE, Visitor(True, "en"), NOW) == CONFERENCE.url
+    assert SECRET not in repr(Jitsi("https://meet.example.org", "app", SECRET))

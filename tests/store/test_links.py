@@ -1,16 +1,19 @@
 """The web service's side: a link opens its meeting, nothing opens without, of two writers the second is told."""
 
+from dataclasses import replace
 from itertools import product
 
 import pytest
 
-from notes2conf_milter.core.meeting import LinkKind
+from notes2conf_milter.core.meeting import LinkKind, Room
 from notes2conf_milter.store.errors import StoreError, StoreSetupError
-from notes2conf_milter.store.links import OpenedMeeting
+from notes2conf_milter.store.keys import MAIL_KEY_NAME, load_mail_key
+from notes2conf_milter.store.links import LinkStore, OpenedMeeting
 from notes2conf_milter.store.purge import purge
-from notes2conf_milter.store.rows import open_salt
-from notes2conf_milter.store.sealing import Place, Purpose, Unsealable, derive, unseal
-from tests.store.vault import DAY, END, NOW, ORGANIZER, PAGE, ROOM, UID, Vault, claim
+from notes2conf_milter.store.rows import Row, open_for_link, open_for_mail, open_salt
+from notes2conf_milter.store.sealing import Place, Purpose, Unsealable, derive, token_hash, unseal
+from notes2conf_milter.store.sqlite import Refusal
+from tests.store.vault import BERT, DAY, END, HOUR, NOW, ORGANIZER, PAGE, ROOM, SECOND, UID, Vault, claim, news
 
 LINKS = (LinkKind.JOIN, LinkKind.START)
 
@@ -20,7 +23,7 @@ def test_each_link_opens_its_page(vault: Vault) -> None:
     for token, kind in ((got.join_token, LinkKind.JOIN), (got.start_token, LinkKind.START)):
         shown = web.open(token, LINKS, NOW)
         assert shown is not None
-        assert shown == OpenedMeeting(got.meeting, kind, PAGE, None, shown.changed, END)
+        assert shown == OpenedMeeting(got.meeting, kind, PAGE, None, shown.changed, END, END)
 
 
 def test_a_link_opens_what_its_kind_is_for_alone(vault: Vault) -> None:
@@ -207,3 +210,116 @@ def test_a_long_life_is_one_link(vault: Vault) -> None:
         assert claim(store, expires_at=NOW + 9 * DAY, now=now).join_token == got.join_token
         assert web.open(got.join_token, LINKS, now) is not None
     assert purge(vault.database, vault.epoch, NOW + 9 * DAY).deleted == 1
+
+
+def room_until(until: int, occurrence: int = NOW + HOUR) -> Room:
+    return replace(ROOM, occurrence=occurrence, until=until)
+
+
+def opened(web: LinkStore, token: str, now: int = NOW) -> OpenedMeeting:
+    found = web.open(token, LINKS, now)
+    assert found is not None
+    return found
+
+
+def test_a_meeting_that_is_extended_lives_longer(vault: Vault) -> None:
+    """All its links do; an update by mail keeps it; a day at most; when the room is another date's it is over as planned."""
+    store, web = vault.mail(), vault.web()
+    got = claim(store)
+    later = END + 1800
+    assert web.set_room(got.start_token, room_until(later), opened(web, got.start_token).changed, NOW)
+    for token in (got.join_token, got.start_token):
+        assert opened(web, token, later - 1).expires_at == later
+        assert opened(web, token).ends_at == END
+        assert web.open(token, LINKS, later) is None
+    claim(store, page=replace(PAGE, subject="New"), revision=SECOND)
+    assert opened(web, got.join_token, later - 1).page.subject == "New"
+    assert purge(vault.database, vault.epoch, later - 1).deleted == 0
+    assert web.set_room(got.start_token, room_until(END + 9 * DAY), opened(web, got.start_token).changed, NOW)
+    assert opened(web, got.join_token).expires_at == END + DAY
+    assert web.set_room(got.start_token, replace(ROOM, until=0), opened(web, got.start_token).changed, NOW)
+    assert opened(web, got.join_token).expires_at == END
+    assert web.open(got.join_token, LINKS, END) is None
+    assert purge(vault.database, vault.epoch, END).deleted == 1
+
+
+def test_an_update_that_moves_the_end_of_an_extended_one(vault: Vault) -> None:
+    """The later of both counts."""
+    store, web = vault.mail(), vault.web()
+    got = claim(store)
+    assert web.set_room(got.start_token, room_until(END + 1800), opened(web, got.start_token).changed, NOW)
+    claim(store, revision=SECOND, expires_at=END + HOUR)
+    assert opened(web, got.join_token).expires_at == END + HOUR
+    claim(store, revision=replace(SECOND, sequence=2), expires_at=END - 600)
+    assert opened(web, got.join_token).expires_at == END + 1800
+
+
+def test_a_life_that_was_lengthened_by_hand(vault: Vault) -> None:
+    """A row opens only with the end that it says itself."""
+    got, web = claim(vault.mail()), vault.web()
+    assert web.set_room(got.start_token, room_until(END + 1800), opened(web, got.start_token).changed, NOW)
+    for column in ("expires_at", "ends_at"):
+        with vault.sql() as sql:
+            sql.execute(f"update meeting_a set {column} = {column} + 1")
+        with pytest.raises(StoreError):
+            web.open(got.join_token, LINKS, NOW)
+        with vault.sql() as sql:
+            sql.execute(f"update meeting_a set {column} = {column} - 1")
+    assert web.open(got.join_token, LINKS, NOW) is not None
+
+
+def test_the_organizer_ends_it(vault: Vault) -> None:
+    """Only by the start link, and only what was seen. Then nothing opens; old mail does not bring it back, newer does anew."""
+    store, web = vault.mail(), vault.web()
+    got = claim(store)
+    changed = opened(web, got.start_token).changed
+    assert not web.end(got.join_token, changed, NOW)
+    assert not web.end("a" * 32, changed, NOW)
+    assert not web.end(got.start_token, changed + 1, NOW)
+    assert web.end(got.start_token, changed, NOW)
+    assert not web.end(got.start_token, changed, NOW)
+    assert web.open(got.join_token, LINKS, NOW) is web.open(got.start_token, LINKS, NOW) is None
+    assert store.find(ORGANIZER, UID, NOW) is None
+    assert store.claim(ORGANIZER, UID, news(), NOW) is Refusal.CANCELLED
+    assert claim(store, revision=SECOND).new
+
+
+@pytest.mark.parametrize("by", ["web", "mail"])
+def test_of_what_was_ended_no_copy_opens(vault: Vault, by: str) -> None:
+    """Not with the links, the mail key, and all that the row has kept: R is gone."""
+    store, web = vault.mail(), vault.web()
+    got = claim(store)
+    columns = ", ".join(Row.__slots__)
+    with vault.sql() as sql:
+        before = Row(*sql.execute(f"select {columns} from meeting").fetchone())
+        (wrapped,) = sql.execute(
+            "select page_key from link where token_hash = ?", [token_hash(got.join_token)]
+        ).fetchone()
+    old = open_salt(before.salt, vault.epoch.read(), before.place)
+    assert open_for_link(wrapped, got.join_token, LinkKind.JOIN, old, before.place)
+    if by == "web":
+        assert web.end(got.start_token, opened(web, got.start_token).changed, NOW)
+    else:
+        store.cancel(ORGANIZER, UID, frozenset({BERT.address}), SECOND, NOW)
+    with vault.sql() as sql:
+        after = Row(*sql.execute(f"select {columns} from meeting").fetchone())
+    left = open_salt(after.salt, vault.epoch.read(), after.place)
+    assert (left[32:] == old[32:], left[:32] == old[:32]) == (True, False)
+    with pytest.raises(Unsealable):
+        open_for_link(wrapped, got.join_token, LinkKind.JOIN, left, before.place)
+    with pytest.raises(Unsealable):
+        open_for_mail(before, left, load_mail_key(vault.folder / MAIL_KEY_NAME).octets)
+
+
+def test_what_has_changed(vault: Vault) -> None:
+    """Of the meetings that are asked about; what is gone, over or cancelled is not among them."""
+    store, web = vault.mail(), vault.web()
+    one, two, three = (claim(store, uid=uid) for uid in ("1", "2", "3"))
+    marks = web.changes({one.meeting, two.meeting, 7}, NOW)
+    assert set(marks) == {one.meeting, two.meeting}
+    claim(store, uid="1", revision=SECOND, page=replace(PAGE, subject="New"))
+    store.cancel(ORGANIZER, "2", frozenset({BERT.address}), SECOND, NOW)
+    after = web.changes([one.meeting, two.meeting, three.meeting, *range(1200)], NOW)
+    assert set(after) == {one.meeting, three.meeting}
+    assert after[one.meeting] != marks[one.meeting]
+    assert web.changes([one.meeting], END) == {}

@@ -2,9 +2,9 @@
 
 import asyncio
 import threading
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http.client import HTTPConnection, HTTPResponse
 from pathlib import Path
 from urllib.parse import urlencode
@@ -12,7 +12,7 @@ from urllib.parse import urlencode
 from notes2conf_milter.address import InetAddress
 from notes2conf_milter.core.meeting import LinkKind, Occurrence, Page, Person, Revision, Room, RoomState
 from notes2conf_milter.services.jitsi import Jitsi
-from notes2conf_milter.services.service import Service
+from notes2conf_milter.services.service import Conference, RefusedLink, Service, ServiceError, Visitor, Why
 from notes2conf_milter.store.epoch import EpochFile
 from notes2conf_milter.store.keys import EPOCH_NAME, MAIL_KEY_NAME, load_mail_key, new_keys
 from notes2conf_milter.store.links import LinkStore, OpenedMeeting
@@ -27,6 +27,42 @@ DAY = 24 * HOUR
 ORGANIZER = "anna@example.org"
 LOOPBACK = InetAddress("127.0.0.1", 0)
 JITSI = Jitsi("https://meet.example.org")
+
+
+@dataclass
+class Pasted:
+    """A service whose organizers paste a link; it takes those to one host. failing: it does not answer."""
+
+    name: str = "link"
+    asks_link: bool = True
+    failing: bool = False
+    ended: list[Conference] = field(default_factory=list)
+
+    def title(self, language: str) -> str:
+        return {"en": "Your own link", "de": "Eigener Link"}[language]
+
+    def offered_to(self, organizer: str) -> bool:
+        return organizer == ORGANIZER
+
+    async def open(self, room: str, organizer: str, link: str, language: str) -> Conference:
+        if self.failing:
+            raise ServiceError("no answer")
+        if not link.startswith("https://zoom.example.org/j/"):
+            raise RefusedLink(Why.HOST_NOT_ALLOWED if link else Why.NO_LINK)
+        return Conference(self.name, "", link)
+
+    def way_in(self, conference: Conference, visitor: Visitor, now: int) -> str:
+        who = "host" if visitor.host else "guest"
+        return f"{conference.url}?as={who}-{visitor.language}-{visitor.name}-{now}"
+
+    async def running(self, conference: Conference) -> bool | None:
+        return None
+
+    async def end(self, conference: Conference) -> None:
+        self.ended.append(conference)
+
+
+LINK = Pasted()
 
 
 class Clock:
@@ -216,12 +252,19 @@ def _answer(response: HTTPResponse) -> Answer:
     return Answer(response.status, {name.lower(): value for name, value in response.headers.items()}, response.read())
 
 
-def press(house: House, token: str, do: str = "open", form: Form | None = None, **fields: str) -> Answer:
+def press(
+    house: House,
+    token: str,
+    do: str = "open",
+    form: Form | None = None,
+    headers: Mapping[str, str] | None = None,
+    **fields: str,
+) -> Answer:
     """Press a button of the start page. form: the hidden fields, else those of Monday; fields: what was chosen or typed."""
     form = form or blank_form(token, MONDAY)
     chosen = {"service": "jitsi"} if do in ("open", "change") else {}
     sent = {"occurrence": form.occurrence, "proof": form.proof, "do": do} | chosen | fields
-    return ask(house.address, f"/s/{token}", "POST", sent)
+    return ask(house.address, f"/s/{token}", "POST", sent, **(headers or {}))
 
 
 def wait(house: House, token: str, name: str = "", start: int = MONDAY) -> str:
@@ -231,6 +274,11 @@ def wait(house: House, token: str, name: str = "", start: int = MONDAY) -> str:
     answer = ask(house.address, f"/j/{token}", "POST", sent)
     assert answer.status == 303
     return "/j/" + answer.headers["location"]
+
+
+def guests_way(house: House, token: str, start: int = MONDAY) -> str:
+    """Wait behind a join link, and return where the guest is led, "" for nowhere yet."""
+    return way_in(ask(house.address, wait(house, token, start=start)))
 
 
 def enter(house: House, token: str) -> str:

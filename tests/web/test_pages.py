@@ -6,32 +6,72 @@ from html.parser import HTMLParser
 
 import pytest
 
-from notes2conf_milter.core.meeting import Occurrence, Page, Person, Room, RoomState
+from notes2conf_milter.core.meeting import NOWHERE, Admission, LinkKind, Occurrence, Page, Person, Room, RoomState
 from notes2conf_milter.core.waitingroom import view
-from notes2conf_milter.web.forms import open_form
-from notes2conf_milter.web.pages import Assets, Pages
+from notes2conf_milter.services.service import Service
+from notes2conf_milter.store.links import OpenedMeeting
+from notes2conf_milter.web.forms import blank_form
+from notes2conf_milter.web.lobby import Guest
+from notes2conf_milter.web.pages import LISTED_GUESTS, Assets, Pages
+from notes2conf_milter.web.policy import Policy
 from notes2conf_milter.web.texts import TEXTS, Notice
 from notes2conf_milter.web.visits import Shown
-from tests.web.house import HOUR, MONDAY, page
+from tests.web.house import HOUR, JITSI, LINK, MONDAY, page
 
-PAGES = Pages(Assets("/static/style.x.css", "/static/icon.x.svg"))
-TOKEN = "a" * 32
+ASSETS = Assets("/static/style.x.css", "/static/icon.x.svg", "/static/room.x.js", "/static/logo.x.png")
+BASE = "https://conf.example.org"
+PAGES = Pages(ASSETS, BASE, Policy("Example Ltd.", "privacy@example.org", "https://www.example.org/imprint"))
+TOKEN, GUEST = "a" * 32, "g" * 32
 URL = "https://meet.example.org/" + "q" * 32
+STATES = {"early": None, "closed": None, "open": RoomState.OPEN, "paused": RoomState.PAUSED}
 
 
-def shown(meeting: Page, now: int, opened: bool = False) -> Shown:
-    room = Room(meeting.times[0].start, RoomState.OPEN, "jitsi", URL) if opened else None
+def shown(
+    meeting: Page, now: int = MONDAY, state: str = "closed", kind: LinkKind = LinkKind.JOIN, label: str = ""
+) -> Shown:
+    known = STATES[state]
+    room = None if known is None else Room(meeting.times[0].start, known, "jitsi", URL, "q" * 32)
+    now = MONDAY - 9 * HOUR if state == "early" else now
     found = view(meeting, room, now)
     assert found is not None
-    return Shown(TOKEN, meeting, found)
+    return Shown(TOKEN, OpenedMeeting(7, kind, meeting, room, 1, 2, 2, label), found, last=True)
 
 
-def join(meeting: Page, now: int = MONDAY, opened: bool = False, language: str = "en") -> str:
-    return PAGES.join(shown(meeting, now, opened), language).decode()
+FORM = blank_form(TOKEN, MONDAY)
 
 
-def start(meeting: Page, now: int = MONDAY, opened: bool = False, language: str = "en") -> str:
-    return PAGES.start(shown(meeting, now, opened), open_form(TOKEN, MONDAY), language).decode()
+def guest(**given: object) -> Guest:
+    return Guest(
+        **{"id": GUEST, "token": TOKEN, "language": "en", "name": "", "label": "", "since": MONDAY, "seen": 0, **given}
+    )  # type: ignore[arg-type]
+
+
+def join(
+    meeting: Page, state: str = "closed", language: str = "en", ask: bool = False, now: int = MONDAY, label: str = ""
+) -> str:
+    admission = Admission.ASK if ask else Admission.OPEN
+    return PAGES.join(shown(meeting, now, state, label=label), FORM, admission, language).decode()
+
+
+def waits(state: str = "closed", url: str = "", language: str = "en", **given: object) -> str:
+    found = shown(page(), state=state)
+    status = PAGES.status(found.view, guest(**given), url, language)
+    return PAGES.wait(found, FORM, status, f"{GUEST}/events", bool(url), language).decode()
+
+
+def start(
+    meeting: Page,
+    state: str = "closed",
+    language: str = "en",
+    ask: bool = False,
+    guests: tuple[Guest, ...] = (),
+    problem: str = "",
+    services: tuple[Service, ...] = (JITSI, LINK),
+) -> str:
+    found = shown(meeting, state=state, kind=LinkKind.START)
+    admission = Admission.ASK if ask else Admission.OPEN
+    waiting = PAGES.waiting(found.view, guests, FORM, admission, language)
+    return PAGES.start(found, FORM, services, waiting, admission, "Jitsi Meet", language, problem).decode()
 
 
 class Outline(HTMLParser):
@@ -60,10 +100,26 @@ class Outline(HTMLParser):
 
 
 def every_page(language: str) -> list[str]:
-    texts = [join(page(), MONDAY - 9 * HOUR, language=language)]
-    for opened in (False, True):
-        texts += [join(page(), opened=opened, language=language), start(page(), opened=opened, language=language)]
-    return texts + [PAGES.notice(notice, language).decode() for notice in Notice]
+    texts = [join(page(), state, language, ask) for state in STATES for ask in (False, True)]
+    texts += [waits(state, language=language) for state in STATES]
+    texts += [waits("open", URL, language), waits("open", language=language, turned_away=MONDAY)]
+    some = (guest(name="Bert"), guest(id="h" * 32, label="Clara"))
+    texts += [
+        start(page(), state, language, ask, guests)
+        for state in STATES
+        for ask in (False, True)
+        for guests in ((), some)
+    ]
+    texts.append(start(page(), language=language, problem="No", services=(JITSI,)))
+    found = shown(page(), state="open", kind=LinkKind.START)
+    octets = [
+        PAGES.confirm(found, FORM, language),
+        PAGES.ended(language),
+        PAGES.privacy(language),
+        PAGES.over(language),
+    ]
+    octets += [PAGES.handing_over(found, URL, language), *(PAGES.notice(notice, language) for notice in Notice)]
+    return texts + [one.decode() for one in octets]
 
 
 @pytest.mark.parametrize("language", ["en", "de"])
@@ -73,39 +129,118 @@ def test_every_page_is_sound_html(language: str) -> None:
         names = outline.names()
         assert names.count("h1") == names.count("main") == names.count("title") == 1
         assert dict(outline.elements)["html"]["lang"] == language
-        assert not {"script", "style", "iframe", "object"} & set(names)
-        for _, attributes in outline.elements:
+        assert not {"style", "iframe", "object"} & set(names)
+        assert text.count("<script") <= 1 and text.count("</script>") == text.count('.js" defer></script>')
+        assert "Example Ltd." in text and 'href="/privacy"' in text and "https://www.example.org/imprint" in text
+        identifiers = [attributes["id"] for _, attributes in outline.elements if "id" in attributes]
+        assert len(identifiers) == len(set(identifiers))
+        for tag, attributes in outline.elements:
             assert not [name for name in attributes if name.startswith("on") or name == "style"]
+            if tag == "label" and "for" in attributes:
+                assert attributes["for"] in identifiers
 
 
 def test_the_guests_page_before() -> None:
-    text = join(page(), MONDAY - 60)
+    text = join(page())
     for fact in ("Quarterly planning", "4 May 2026", "10:00 – 11:00", "Central European Summer Time", "Anna Müller"):
         assert fact in text
-    assert TEXTS["en"].guest_closed[0] in text
-    assert '<meta http-equiv="refresh" content="20">' in text
+    assert TEXTS["en"].guest_closed in text
+    assert '<noscript><meta http-equiv="refresh" content="60"></noscript>' in text
     assert "anna@example.org" not in text, "the name stands for the address"
-    assert "<form" not in text
+    assert FORM.proof in text and "Wait here" in text
 
 
-def test_the_guests_page_when_open() -> None:
-    text = join(page(), opened=True)
+def test_no_page_of_a_link_names_the_conference() -> None:
+    """Law 7: a crawler that follows everything is led nowhere; a button is pressed first."""
+    for state in STATES:
+        for text in (join(page(), state), start(page(), state)):
+            assert URL not in text and "q" * 32 not in text
+
+
+@pytest.mark.parametrize(
+    ("state", "ask", "button"),
+    [
+        ("closed", False, "Wait here"),
+        ("open", False, "Join the conference"),
+        ("open", True, "Ask to be let in"),
+        ("paused", True, "Wait here"),
+    ],
+)
+def test_what_the_guests_button_says(state: str, ask: bool, button: str) -> None:
+    assert f'value="wait">{button}</button>' in join(page(), state, ask=ask)
+
+
+def test_whose_own_link_it_is() -> None:
+    """Then nobody types a name."""
+    text = join(page(), label="Bert Brandt")
+    assert "Bert Brandt" in text and 'name="name"' not in text
+
+
+def test_a_guest_who_waits() -> None:
+    text = waits()
+    assert "You are waiting" in text and f'data-events="{GUEST}/events"' in text and "Stop waiting" in text
+    assert '<noscript><meta http-equiv="refresh" content="20"></noscript>' in text
+    asked, away = waits("open"), waits("open", turned_away=MONDAY)
+    assert "as soon as you are let in" in asked and "Not let in" in away
+    for one in (text, asked, away):
+        assert 'class="button"' not in one and "data-go" not in one
+
+
+def test_a_guest_who_goes_in() -> None:
+    text = waits("open", URL)
     assert f'<a class="button" href="{URL}" rel="noreferrer noopener">Join the conference</a>' in text
-    assert "http-equiv" not in text
+    assert f'data-go="{URL}"' in text
+    assert "data-events" not in text and "Stop waiting" not in text
 
 
-def test_an_early_page_refreshes_itself_less_often() -> None:
-    assert 'content="60"' in join(page(), MONDAY - 9 * HOUR)
+def test_a_way_in_is_escaped() -> None:
+    assert 'href="https://x.example.org/?a=1&amp;b=%22&#34;"' in waits("open", 'https://x.example.org/?a=1&b=%22"')
 
 
 def test_the_start_page() -> None:
-    form = open_form(TOKEN, MONDAY)
     text = start(page())
-    assert form.proof in text and '<button class="button" type="submit">Start the conference</button>' in text
-    assert "http-equiv" not in text
-    assert TOKEN not in text, "a page that is saved or printed gives no token away"
-    opened = start(page(), opened=True)
-    assert URL in opened and "<form" not in opened
+    assert FORM.proof in text and 'value="open">Start the conference</button>' in text
+    assert "Nobody is waiting." in text and f'data-events="{TOKEN}/events"' in text
+    assert "http-equiv" not in text, "a page that reloads forgets what was typed"
+    assert 'name="link"' in text and 'name="link"' not in start(page(), services=(JITSI,))
+
+
+def test_the_start_page_when_open() -> None:
+    text = start(page(), "open")
+    for button in ("enter", "pause", "end", "admission", "change"):
+        assert f'value="{button}"' in text
+    assert "With Jitsi Meet" in text and "Planned until 11:00." in text
+    assert 'value="resume"' in start(page(), "paused")
+
+
+def test_who_waits_and_who_is_let_in() -> None:
+    """Names for the organizer; buttons where guests are let in one by one."""
+    some = (guest(name="<Bert>"), guest(id="h" * 32), guest(id="i" * 32, label="Clara"))
+    text = start(page(), "open", ask=True, guests=some)
+    assert (
+        "&lt;Bert&gt;" in text and "Guest without a name" in text and "by an own link" in text and "since 10:00" in text
+    )
+    assert text.count('name="admit"') == 4 and text.count('name="away"') == 3
+    assert 'name="admit"' not in start(page(), "open", guests=some) + start(page(), "closed", ask=True, guests=some)
+    many = tuple(guest(id=f"{number:032}") for number in range(LISTED_GUESTS + 5))
+    assert "and 5 more" in start(page(), "open", guests=many)
+
+
+def test_what_is_wrong_with_a_link_is_said() -> None:
+    assert '<p class="problem" role="alert">Paste it</p>' in start(page(), problem="Paste it")
+
+
+def test_the_visitors_own_time() -> None:
+    """What the script needs; not for whole days and times in nobody's zone."""
+    assert f'data-start="{MONDAY}" data-end="{MONDAY + HOUR}" data-offset="7200"' in join(page())
+    day = Occurrence(MONDAY - 8 * HOUR, MONDAY + 16 * HOUR, all_day=True)
+    floating = Occurrence(MONDAY, MONDAY + HOUR, NOWHERE)
+    for one in (day, floating):
+        assert "data-start" not in join(page(times=(one,)))
+
+
+def test_a_code_for_the_phone() -> None:
+    assert "<svg" in join(page()) and "<svg" in start(page())
 
 
 def test_german() -> None:
@@ -125,7 +260,7 @@ def test_no_subject() -> None:
 
 def test_a_series_says_so() -> None:
     times = tuple(Occurrence(MONDAY + days * 24 * HOUR, MONDAY + days * 24 * HOUR + HOUR) for days in (0, 7))
-    text = join(page(times=times), MONDAY + 2 * HOUR)
+    text = join(page(times=times), now=MONDAY + 2 * HOUR)
     assert TEXTS["en"].series in text and "11 May 2026" in text
     assert TEXTS["en"].series not in join(page())
 
@@ -151,7 +286,7 @@ def test_whole_days_have_no_clock() -> None:
 def test_what_comes_from_mail_is_text(hostile: str) -> None:
     for text in (join(page(hostile, organizer=Person(hostile))), start(page(hostile, organizer=Person("", hostile)))):
         outline = Outline(text)
-        assert outline.names().count("h1") == 1 and "script" not in outline.names()
+        assert outline.names().count("h1") == 1 and "alert" not in str(outline.elements)
         assert (
             text.count("<!--") == 0
             and "onerror" not in str(outline.elements)

@@ -10,7 +10,7 @@ import pytest
 from notes2conf_milter.address import InetAddress
 from notes2conf_milter.store.errors import StoreError
 from notes2conf_milter.web.server import WebSettings
-from tests.web.house import JITSI, Answer, Clock, House, ask, page, serving
+from tests.web.house import Answer, Clock, House, ask, page, serving
 
 
 @pytest.fixture
@@ -74,7 +74,7 @@ def test_no_token_and_no_name_reaches_a_log(house: House, caplog: pytest.LogCapt
             ask(address, f"/s/{links.start}", "POST", {"occurrence": "1", "proof": "x"})
         house.store.fail = None
     written = "\n".join(logging.Formatter("%(name)s %(message)s").format(record) for record in caplog.records)
-    assert "a page failed: ValueError () > KeyError (site.py:" in written
+    assert "a page failed: ValueError () > KeyError (routing.py:" in written
     for secret in (links.join, links.start, "Secret", "anna", "a" * 32):
         assert secret not in written
 
@@ -124,7 +124,7 @@ def test_a_connection_that_never_asks_is_closed(house: House, monkeypatch: pytes
 
 
 def test_a_port_that_is_taken(house: House) -> None:
-    with pytest.raises(OSError, match="use"), serving(house.store, Clock(0), JITSI, listen=house.address):
+    with pytest.raises(OSError, match="use"), serving(house.store, Clock(0), listen=house.address):
         pass
 
 

@@ -18,6 +18,12 @@ TEXTS = [
     ("quiet", "ground"),
     ("wait", "wait-ground"),
     ("open", "open-ground"),
+    ("warn", "warn-ground"),
+    ("text", "warn-ground"),
+    ("warn", "sheet"),
+    ("accent", "sheet"),
+    ("accent", "ground"),
+    ("accent-strong", "sheet"),
     ("accent", "wait-ground"),
     ("accent-strong", "wait-ground"),
     ("on-accent", "accent"),
@@ -46,3 +52,4 @@ def test_texts_can_be_read(colours: dict[str, str], mode: str) -> None:
 def test_buttons_and_focus_stand_out(colours: dict[str, str]) -> None:
     for ground in ("sheet", "wait-ground", "open-ground"):
         assert contrast(colours["accent"], colours[ground]) >= 3
+    assert contrast(colours["field"], colours["sheet"]) >= 3

@@ -1,10 +1,9 @@
 """Languages: what a browser wishes, and that both languages say the same things."""
 
-from dataclasses import fields
-
 import pytest
 
-from notes2conf_milter.web.texts import TEXTS, Notice, Texts, choose_language
+from notes2conf_milter.services.service import Why
+from notes2conf_milter.web.texts import LANGUAGES, TEXTS, Notice, choose_language, notice_texts, why_not
 
 
 @pytest.mark.parametrize(
@@ -42,7 +41,18 @@ def test_the_administrators_language_where_nothing_is_wished() -> None:
 
 
 def test_both_languages_are_complete() -> None:
-    for field in fields(Texts):
-        assert getattr(TEXTS["en"], field.name) and getattr(TEXTS["de"], field.name)
-    for texts in TEXTS.values():
-        assert set(texts.notices) == set(Notice)
+    english, german = vars(TEXTS["en"]), vars(TEXTS["de"])
+    assert set(english) == set(german)
+    for key, text in english.items():
+        assert text and german[key]
+        assert text.count("{}") == german[key].count("{}"), key
+    for language in LANGUAGES:
+        for notice in Notice:
+            assert all(notice_texts(notice, language))
+
+
+def test_why_a_link_is_not_taken() -> None:
+    """Each reason has a sentence of its own; one that nobody foresaw has one, too."""
+    for language in LANGUAGES:
+        said = {why_not(why.value, language) for why in Why} | {why_not("unforeseen", language)}
+        assert len(said) >= 5

@@ -1,0 +1,133 @@
+"""BigBlueButton: a meeting that is created and joined with the operator's shared secret; roles instead of passwords.
+
+In:  the server's URL, the secret; a random meeting id. Out: Conferences, signed ways in. Touches: the server, over HTTPS.
+Fails: ServiceError when the server does not answer, or answers something else; its text holds no URL, for that is signed.
+
+The API is that of the documentation, "API calls": a call's checksum is the hash of its name, its query and the secret. Nothing
+of the meeting is told to the server but a random id and a general name. XML is taken only without a document type, for
+entities are declared there; an answer is at most 64 KB long.
+"""
+
+import asyncio
+import hashlib
+import ipaddress
+from dataclasses import dataclass, field
+from urllib.parse import urlencode, urlsplit
+from xml.etree import ElementTree
+
+import httpx
+
+from notes2conf_milter.services.service import Conference, ServiceError, Visitor
+
+NAME = "bigbluebutton"
+SECONDS = 10.0
+_LONGEST = 65_536
+_MEETING = {"en": "Video conference", "de": "Videokonferenz"}
+_HOST = {"en": "Organizer", "de": "Gastgeber"}
+_GUEST = {"en": "Guest", "de": "Gast"}
+
+
+@dataclass(frozen=True, slots=True)
+class BigBlueButton:
+    """A server. server: https://HOST/bigbluebutton, without a final slash. secret: as `bbb-conf --secret` shows it."""
+
+    server: str
+    secret: str = field(repr=False)
+
+    @property
+    def name(self) -> str:
+        """The word that a Room carries in `service`."""
+        return NAME
+
+    @property
+    def asks_link(self) -> bool:
+        """The organizer pastes no link."""
+        return False
+
+    def title(self, language: str) -> str:
+        """Return what stands beside the choice."""
+        return "BigBlueButton"
+
+    def offered_to(self, organizer: str) -> bool:
+        """Everybody can choose it."""
+        return True
+
+    async def open(self, room: str, organizer: str, link: str, language: str) -> Conference:
+        """Create the meeting; raises ServiceError."""
+        await self._ask("create", {"meetingID": room, "name": _MEETING.get(language, _MEETING["en"])})
+        return Conference(NAME, room, self.server)
+
+    def way_in(self, conference: Conference, visitor: Visitor, now: int) -> str:
+        """Return a URL that joins as a moderator or as a viewer."""
+        names = _HOST if visitor.host else _GUEST
+        parameters = {
+            "fullName": visitor.name or names.get(visitor.language, names["en"]),
+            "meetingID": conference.room,
+            "redirect": "true",
+            "role": "MODERATOR" if visitor.host else "VIEWER",
+        }
+        return signed(self.server, "join", parameters, self.secret)
+
+    async def running(self, conference: Conference) -> bool | None:
+        """Say whether anybody is in it; raises ServiceError."""
+        answer = await self._ask("isMeetingRunning", {"meetingID": conference.room})
+        return answer.findtext("running") == "true"
+
+    async def end(self, conference: Conference) -> None:
+        """End it for all; one that is over already is no failure. Raises ServiceError."""
+        await self._ask("end", {"meetingID": conference.room}, also=("notFound",))
+
+    async def _ask(self, call: str, parameters: dict[str, str], also: tuple[str, ...] = ()) -> ElementTree.Element:
+        """Return the answer to a call, when it is a success. also: failures that are as good. Raises ServiceError."""
+        url = signed(self.server, call, parameters, self.secret)
+        body = b""
+        try:
+            async with (
+                asyncio.timeout(SECONDS),
+                httpx.AsyncClient(timeout=SECONDS, follow_redirects=False, trust_env=False) as client,
+                client.stream("GET", url, headers={"Accept": "application/xml"}) as response,
+            ):
+                async for piece in response.aiter_bytes():
+                    body += piece
+                    if len(body) > _LONGEST:
+                        raise ServiceError(f"{call}: too long an answer")
+        except (httpx.HTTPError, TimeoutError) as error:
+            raise ServiceError(f"{call}: {type(error).__name__}") from None
+        if response.status_code != 200 or b"<!" in body:
+            raise ServiceError(f"{call}: HTTP status {response.status_code}, or no plain XML")
+        try:
+            answer = ElementTree.fromstring(body)
+        except ElementTree.ParseError:
+            raise ServiceError(f"{call}: no XML") from None
+        if answer.findtext("returncode") != "SUCCESS" and answer.findtext("messageKey") not in also:
+            raise ServiceError(f"{call}: the server refuses")
+        return answer
+
+
+def signed(server: str, call: str, parameters: dict[str, str], secret: str) -> str:
+    """Return the URL of a call with its checksum."""
+    query = urlencode(parameters)
+    mark = checksum(call, query, secret)
+    return f"{server}/api/{call}?{query}&checksum={mark}"
+
+
+def checksum(call: str, query: str, secret: str, algorithm: str = "sha256") -> str:
+    """Return the checksum of a call. query: encoded as it is sent; algorithm: one that the server supports."""
+    return hashlib.new(algorithm, f"{call}{query}{secret}".encode()).hexdigest()
+
+
+def server_url(text: str) -> str:
+    """Return a server's URL as it is kept; raises ValueError with what is allowed."""
+    problem = 'the server\'s URL, as "https://bbb.example.org/bigbluebutton"; http:// on loopback alone'
+    try:
+        parts = urlsplit(text.strip().rstrip("/").removesuffix("/api"))
+        local = parts.hostname == "localhost" or (
+            parts.scheme == "http" and ipaddress.ip_address(parts.hostname or "").is_loopback
+        )
+        wrong = parts.query or parts.fragment or parts.username is not None or not parts.hostname or (parts.port == 0)
+    except ValueError:
+        raise ValueError(problem) from None
+    odd = not text.isprintable() or " " in text.strip()
+    if wrong or odd or not (parts.scheme == "https" or (parts.scheme == "http" and local)):
+        raise ValueError(problem)
+    return f"{parts.scheme}://{parts.netloc}{parts.path}"

@@ -1,0 +1,71 @@
+"""Rooms that come to be when somebody enters: a URL with a random name in it (Element Call, MiroTalk, OpenTalk, Galène …).
+
+In:  templates (settings), a random name. Out: a Conference. Asks nobody.
+Fails: ValueError with a sentence that says what is allowed.
+
+`{room}` stands for the name, `{secret}` for another one that follows from it and cannot be guessed from it alone: some
+services want a password beside the name, mostly in the fragment, which browsers do not send.
+"""
+
+import hashlib
+import re
+from dataclasses import dataclass
+
+from notes2conf_milter.services.service import Conference, Visitor
+
+_FORM = re.compile(r"(?P<title>[^=\n]{1,40})=(?P<url>https://[A-Za-z0-9.-]+(?::[0-9]{1,5})?/[!#-;=?-\[\]_a-z~{}]*)")
+_ALLOWED = 'TITLE=https://HOST/PATH with {room} in it, as "Element Call=https://call.example.org/room/#/{room}?password={secret}"'
+
+
+@dataclass(frozen=True, slots=True)
+class Rooms:
+    """One such service. name: the word that a Room carries; text: its title; template: its URL."""
+
+    name: str
+    text: str
+    template: str
+
+    @property
+    def asks_link(self) -> bool:
+        """The organizer pastes no link."""
+        return False
+
+    def title(self, language: str) -> str:
+        """Return what stands beside the choice."""
+        return self.text
+
+    def offered_to(self, organizer: str) -> bool:
+        """Everybody can choose it."""
+        return True
+
+    async def open(self, room: str, organizer: str, link: str, language: str) -> Conference:
+        """Return the conference; nothing is asked."""
+        secret = hashlib.sha256(f"secret of {room}".encode()).hexdigest()[:32]
+        return Conference(self.name, room, self.template.replace("{room}", room).replace("{secret}", secret))
+
+    def way_in(self, conference: Conference, visitor: Visitor, now: int) -> str:
+        """Return the room's URL."""
+        return conference.url
+
+    async def running(self, conference: Conference) -> bool | None:
+        """Nobody knows."""
+        return None
+
+    async def end(self, conference: Conference) -> None:
+        """It ends when the last one leaves."""
+
+
+def rooms(text: str) -> Rooms:
+    """Return the service that a setting describes: TITLE=URL; raises ValueError."""
+    found = _FORM.fullmatch(text.strip())
+    if (
+        found is None
+        or "{room}" not in found["url"]
+        or re.sub(r"\{(?:room|secret)\}", "", found["url"]).strip("{}") == ""
+    ):
+        raise ValueError(_ALLOWED)
+    if re.search(r"[{}]", re.sub(r"\{(?:room|secret)\}", "", found["url"])):
+        raise ValueError(_ALLOWED)
+    title = found["title"].strip()
+    name = "rooms-" + re.sub(r"[^a-z0-9]+", "-", title.lower()).strip("-")
+    return Rooms(name, title, found["url"])

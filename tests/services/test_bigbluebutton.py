@@ -1,0 +1,188 @@
+"""BigBlueButton, against a stand-in that checks what a server would check."""
+
+import asyncio
+import hashlib
+import threading
+import time
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import parse_qsl, urlsplit
+
+import pytest
+
+from notes2conf_milter.services import bigbluebutton
+from notes2conf_milter.services.bigbluebutton import BigBlueButton, checksum, server_url
+from notes2conf_milter.services.service import Conference, ServiceError, Visitor
+
+SECRET = "639259d4-9dd8-4b25-bf01-95f9567eaf4b"
+ROOM = "abcdefghijklmnopqrstuvwxyz234567"
+SUCCESS = b"<response><returncode>SUCCESS</returncode>%s</response>"
+
+
+class Server:
+    """A server with meetings. answer: sent instead of its own."""
+
+    def __init__(self) -> None:
+        self.meetings: dict[str, int] = {}
+        self.calls: list[tuple[str, dict[str, str]]] = []
+        self.answer: tuple[int, bytes] | None = None
+        self.pause = 0.0
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
+        self.url = f"http://127.0.0.1:{self.server.server_address[1]}/bigbluebutton"
+
+    def respond(self, path: str) -> tuple[int, bytes]:
+        parts = urlsplit(path)
+        call = parts.path.removeprefix("/bigbluebutton/api/")
+        query, _, mark = parts.query.rpartition("&checksum=")
+        if hashlib.sha256(f"{call}{query}{SECRET}".encode()).hexdigest() != mark:
+            return 200, b"<response><returncode>FAILED</returncode><messageKey>checksumError</messageKey></response>"
+        given = dict(parse_qsl(query, strict_parsing=True))
+        self.calls.append((call, given))
+        if self.answer is not None:
+            return self.answer
+        meeting = given["meetingID"]
+        match call:
+            case "create":
+                self.meetings.setdefault(meeting, 0)
+                return 200, SUCCESS % b"<meetingID>x</meetingID>"
+            case "join":
+                if (
+                    meeting not in self.meetings
+                    or given["role"] not in ("MODERATOR", "VIEWER")
+                    or not given["fullName"]
+                ):
+                    return 200, b"<response><returncode>FAILED</returncode></response>"
+                self.meetings[meeting] += 1
+                return 302, b""
+            case "isMeetingRunning":
+                return 200, SUCCESS % (b"<running>%s</running>" % (b"true" if self.meetings.get(meeting) else b"false"))
+            case "end":
+                if self.meetings.pop(meeting, None) is None:
+                    return 200, b"<response><returncode>FAILED</returncode><messageKey>notFound</messageKey></response>"
+                return 200, SUCCESS % b""
+        return 404, b""
+
+    def _handler(self) -> type[BaseHTTPRequestHandler]:
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                time.sleep(outer.pause)
+                status, body = outer.respond(self.path)
+                self.send_response(status)
+                if status == 302:
+                    self.send_header("Location", "http://127.0.0.1:1/")
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, format: str, *args: object) -> None:
+                pass
+
+        return Handler
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    found = Server()
+    thread = threading.Thread(target=found.server.serve_forever, daemon=True)
+    thread.start()
+    yield found
+    found.server.shutdown()
+    found.server.server_close()
+    thread.join(10)
+
+
+def test_the_documentations_own_example() -> None:
+    """BigBlueButton's documentation, "API security model"."""
+    query = "name=Test+Meeting&meetingID=abc123&attendeePW=111222&moderatorPW=333444"
+    assert checksum("create", query, SECRET, "sha1") == "1fcbb0c4fc1f039f73aa6d697d2db9ba7f803f17"
+
+
+def test_from_its_opening_to_its_end(server: Server) -> None:
+    """The organizer moderates, guests do not; nothing of the meeting is told."""
+    service = BigBlueButton(server.url, SECRET)
+    conference = asyncio.run(service.open(ROOM, "anna@example.org", "", "de"))
+    assert conference == Conference("bigbluebutton", ROOM, server.url)
+    assert server.calls == [("create", {"meetingID": ROOM, "name": "Videokonferenz"})]
+    assert asyncio.run(service.running(conference)) is False
+    for visitor, role, name in (
+        (Visitor(True, "en"), "MODERATOR", "Organizer"),
+        (Visitor(False, "de"), "VIEWER", "Gast"),
+        (Visitor(False, "en", "Bert & Co"), "VIEWER", "Bert & Co"),
+    ):
+        assert (
+            server.respond(service.way_in(conference, visitor, 0).removeprefix(server.url.partition("/big")[0]))[0]
+            == 302
+        )
+        assert server.calls[-1] == ("join", {"fullName": name, "meetingID": ROOM, "redirect": "true", "role": role})
+    assert asyncio.run(service.running(conference)) is True
+    asyncio.run(service.end(conference))
+    asyncio.run(service.end(conference))  # over already
+    assert server.meetings == {}
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        (200, b"<response><returncode>FAILED</returncode></response>"),
+        (200, b"not xml"),
+        (200, b'<!DOCTYPE x [<!ENTITY a "b">]><response><returncode>SUCCESS</returncode></response>'),
+        (200, b"<response>" + b" " * 70_000 + b"</response>"),
+        (302, b""),
+        (500, SUCCESS % b""),
+        (200, b""),
+    ],
+    ids=["refused", "text", "entities", "long", "elsewhere", "error", "empty"],
+)
+def test_what_is_no_success(server: Server, answer: tuple[int, bytes]) -> None:
+    """A failure that can be tried again; its text holds no address, no secret, no checksum."""
+    server.answer = answer
+    service = BigBlueButton(server.url, SECRET)
+    with pytest.raises(ServiceError) as error:
+        asyncio.run(service.open(ROOM, "anna@example.org", "", "en"))
+    said = str(error.value)
+    assert not any(word in said for word in ("127.0.0.1", SECRET, ROOM, "checksum=", "anna"))
+
+
+def test_another_secret_and_a_server_that_is_not_there(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ServiceError):
+        asyncio.run(BigBlueButton(server.url, "wrong").open(ROOM, "", "", "en"))
+    with pytest.raises(ServiceError):
+        asyncio.run(BigBlueButton("http://127.0.0.1:1/bigbluebutton", SECRET).open(ROOM, "", "", "en"))
+    monkeypatch.setattr(bigbluebutton, "SECONDS", 0.05)
+    server.pause = 0.5
+    with pytest.raises(ServiceError):
+        asyncio.run(BigBlueButton(server.url, SECRET).open(ROOM, "", "", "en"))
+
+
+def test_the_secret_is_not_shown() -> None:
+    assert SECRET not in repr(BigBlueButton("https://bbb.example.org/bigbluebutton", SECRET))
+
+
+@pytest.mark.parametrize(
+    ("text", "url"),
+    [
+        ("https://bbb.example.org/bigbluebutton/", "https://bbb.example.org/bigbluebutton"),
+        ("https://bbb.example.org/bigbluebutton/api", "https://bbb.example.org/bigbluebutton"),
+        ("http://127.0.0.1:8090/bigbluebutton", "http://127.0.0.1:8090/bigbluebutton"),
+    ],
+)
+def test_a_servers_url(text: str, url: str) -> None:
+    assert server_url(text) == url
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "bbb.example.org",
+        "http://bbb.example.org/x",
+        "https://a:b@x.org/",
+        "https://x.org/?a=1",
+        "https://x.org:99999/",
+        "https://x y/",
+    ],
+)
+def test_what_is_no_servers_url(text: str) -> None:
+    with pytest.raises(ValueError, match="URL"):
+        server_url(text)

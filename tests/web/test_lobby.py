@@ -1,0 +1,230 @@
+"""Who waits, and who may go in: in memory, whatever comes in whatever order."""
+
+from itertools import count
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
+from notes2conf_milter.core.meeting import Admission, LinkKind, Room, RoomState
+from notes2conf_milter.store.links import OpenedMeeting
+from notes2conf_milter.web import lobby as module
+from notes2conf_milter.web.lobby import PATIENCE, Guest, Hall, Lobby
+from tests.web.house import DAY, HOUR, MONDAY, Clock, page
+
+TOKEN, OTHER = "a" * 32, "b" * 32
+OPEN = Room(MONDAY, RoomState.OPEN, "jitsi", "https://meet.example.org/r", "r")
+
+
+def meeting(room: Room | None = None, number: int = 1, changed: int = 1, label: str = "") -> OpenedMeeting:
+    kind = LinkKind.ATTENDEE if label else LinkKind.JOIN
+    return OpenedMeeting(number, kind, page(), room, changed, MONDAY + DAY, MONDAY + DAY, label)
+
+
+def made(admission: Admission = Admission.OPEN) -> tuple[Lobby, Clock]:
+    clock, numbers = Clock(MONDAY), count(1)
+    return Lobby(admission, clock, lambda: f"guest{next(numbers)}"), clock
+
+
+def waiting(lobby: Lobby, found: OpenedMeeting, token: str = TOKEN) -> tuple[Hall, Guest]:
+    guest = lobby.wait(token, found, "Bert", "en")
+    assert guest is not None
+    return lobby.halls[found.meeting], guest
+
+
+def test_a_guest_is_found_by_the_own_link_and_id_alone() -> None:
+    lobby, _ = made()
+    hall, guest = waiting(lobby, meeting())
+    assert lobby.find(TOKEN, guest.id) == (hall, guest)
+    assert lobby.find(OTHER, guest.id) is None
+    assert lobby.find(TOKEN, "guest9") is None
+
+
+def test_a_name_that_was_typed_and_one_that_is_known() -> None:
+    """An own link says whose it is."""
+    lobby, _ = made()
+    _, guest = waiting(lobby, meeting(label="Clara Curtz"))
+    assert (guest.name, guest.label) == ("Bert", "Clara Curtz")
+
+
+def test_who_has_left_is_forgotten() -> None:
+    """Without a stream of events and without a refresh; the hall goes with the last one."""
+    lobby, clock = made()
+    hall, guest = waiting(lobby, meeting())
+    clock.now += PATIENCE
+    assert hall.waiting(clock.now) == [guest]
+    clock.now += 1
+    assert hall.waiting(clock.now) == []
+    guest.streams = 1
+    lobby.sweep()
+    assert hall.waiting(clock.now) == [guest]
+    guest.streams = 0
+    lobby.sweep()
+    assert lobby.find(TOKEN, guest.id) is None
+    assert lobby.halls == {}
+
+
+def test_who_leaves_is_forgotten_at_once() -> None:
+    lobby, clock = made()
+    hall, guest = waiting(lobby, meeting())
+    lobby.leave(hall, guest)
+    lobby.leave(hall, guest)
+    assert (hall.waiting(clock.now), lobby.find(TOKEN, guest.id)) == ([], None)
+
+
+def test_there_is_room_for_so_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In one meeting, and in all; who has left makes room."""
+    monkeypatch.setattr(module, "MAX_GUESTS", 2)
+    monkeypatch.setattr(module, "MAX_ALL", 3)
+    lobby, clock = made()
+    first = waiting(lobby, meeting())[1]
+    waiting(lobby, meeting())
+    assert lobby.wait(TOKEN, meeting(), "", "en") is None
+    waiting(lobby, meeting(number=2))
+    assert lobby.wait(TOKEN, meeting(number=2), "", "en") is None
+    clock.now += PATIENCE + 1
+    first.seen = clock.now
+    assert lobby.wait(TOKEN, meeting(number=2), "", "en") is not None
+
+
+def test_all_go_in_when_it_opens() -> None:
+    lobby, _ = made()
+    hall, guest = waiting(lobby, meeting())
+    assert not lobby.admitted(hall, guest)
+    hall.update(meeting(OPEN, changed=2))
+    assert lobby.admitted(hall, guest)
+
+
+def test_one_by_one_where_the_organizer_says_so() -> None:
+    """By setting, or for this meeting; once let in is let in."""
+    for default, chosen in ((Admission.ASK, None), (Admission.OPEN, Admission.ASK)):
+        lobby, clock = made(default)
+        room = Room(MONDAY, RoomState.OPEN, "jitsi", "u", "r", chosen)
+        hall, guest = waiting(lobby, meeting(room))
+        other = waiting(lobby, meeting(room))[1]
+        assert not lobby.admitted(hall, guest)
+        hall.let_in([guest.id, "nobody"], MONDAY)
+        assert lobby.admitted(hall, guest)
+        assert hall.waiting(clock.now) == [other]
+
+
+def test_whoever_is_turned_away_stays_out() -> None:
+    """Of this date; unless the organizer thinks better of it."""
+    lobby, clock = made()
+    hall, guest = waiting(lobby, meeting())
+    hall.turn_away([guest.id], MONDAY)
+    hall.update(meeting(OPEN, changed=2))
+    assert not lobby.admitted(hall, guest)
+    assert hall.waiting(clock.now) == []
+    hall.let_in([guest.id], MONDAY)
+    assert lobby.admitted(hall, guest)
+
+
+def test_a_pause_holds_new_guests() -> None:
+    """Who was let in before it may still go in."""
+    lobby, _ = made()
+    hall, guest = waiting(lobby, meeting(OPEN))
+    assert lobby.admitted(hall, guest)
+    paused = Room(MONDAY, RoomState.PAUSED, "jitsi", "u", "r")
+    hall.update(meeting(paused, changed=2))
+    late = waiting(lobby, meeting(paused, changed=2))[1]
+    assert (lobby.admitted(hall, guest), lobby.admitted(hall, late)) == (True, False)
+
+
+def test_a_dead_link_goes_nowhere() -> None:
+    lobby, _ = made()
+    hall, guest = waiting(lobby, meeting(OPEN))
+    guest.gone = True
+    assert not lobby.admitted(hall, guest)
+
+
+def test_nothing_when_it_is_over_or_gone() -> None:
+    lobby, clock = made()
+    hall, guest = waiting(lobby, meeting(OPEN))
+    clock.now = MONDAY + DAY
+    assert hall.shown(clock.now) is None
+    assert not lobby.admitted(hall, guest)
+    hall.update(None)
+    clock.now = MONDAY
+    assert hall.shown(clock.now) is None
+
+
+def test_listeners_hear_of_changes_and_of_time() -> None:
+    lobby, clock = made()
+    hall, guest = waiting(lobby, meeting())
+    woken: list[int] = []
+    hall.waking.add(lambda: woken.append(clock.now))
+    clock.now = MONDAY - HOUR
+    hall.update(meeting(changed=2))
+    hall.tick(clock.now)
+    heard = len(woken)
+    hall.tick(clock.now)
+    assert len(woken) == heard, "nothing changed"
+    clock.now = MONDAY
+    hall.tick(clock.now)
+    assert len(woken) == heard + 1, "it is due now"
+    lobby.leave(hall, guest)
+    assert len(woken) == heard + 2
+    lobby.sweep()
+    assert hall in lobby.halls.values(), "a page is open"
+
+
+class Lobbies(RuleBasedStateMachine):
+    """Guests of two meetings by four links, in any order."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lobby, self.clock = made(Admission.ASK)
+        self.guests: list[tuple[int, str, Guest]] = []
+        self.away: set[str] = set()
+        self.let: set[str] = set()
+        self.changed = 1
+
+    @rule(number=st.sampled_from([1, 2]), token=st.sampled_from("abcd"), state=st.sampled_from([None, *RoomState]))
+    def somebody_waits(self, number: int, token: str, state: RoomState | None) -> None:
+        self.changed += 1
+        room = None if state is None else Room(MONDAY, state, "jitsi", "u", "r")
+        guest = self.lobby.wait(token * 32, meeting(room, number, self.changed), "", "de")
+        assert guest is not None
+        self.guests.append((number, token * 32, guest))
+
+    @rule(at=st.integers(0, 30), what=st.sampled_from(["let_in", "turn_away", "leave", "see"]))
+    def something_happens(self, at: int, what: str) -> None:
+        if at >= len(self.guests):
+            return
+        number, _, guest = self.guests[at]
+        hall = self.lobby.halls.get(number)
+        if hall is None or guest.id not in hall.guests:
+            return
+        if what == "leave":
+            self.lobby.leave(hall, guest)
+        elif what == "see":
+            guest.seen = self.clock.now
+        else:
+            getattr(hall, what)([guest.id], MONDAY)
+            chosen, other = (self.let, self.away) if what == "let_in" else (self.away, self.let)
+            chosen.add(guest.id)
+            other.discard(guest.id)
+
+    @rule(seconds=st.integers(1, 100))
+    def time_passes(self, seconds: int) -> None:
+        self.clock.now = min(self.clock.now + seconds, MONDAY + HOUR - 1)
+        self.lobby.sweep()
+
+    @invariant()
+    def what_holds(self) -> None:
+        """Nobody is in two places, or found by another's link; nobody goes in whom the organizer did not let in last."""
+        known = {guest.id for hall in self.lobby.halls.values() for guest in hall.guests.values()}
+        for number, token, guest in self.guests:
+            found = self.lobby.find(token, guest.id)
+            assert (found is not None) == (guest.id in known)
+            assert self.lobby.find("x" * 32, guest.id) is None
+            if found is not None:
+                assert found == (self.lobby.halls[number], guest)
+                assert self.lobby.admitted(*found) <= (guest.id in self.let)
+                assert (guest in found[0].waiting(self.clock.now)) <= (guest.id not in self.away | self.let)
+
+
+test_lobbies = Lobbies.TestCase
+test_lobbies.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
