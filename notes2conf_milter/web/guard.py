@@ -25,7 +25,7 @@ SECURITY_HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
 }
 UNKEPT = {"Cache-Control": "no-store"}
-_FRAMES = 6
+_FRAMES = 8
 
 _log = logging.getLogger("notes2conf_milter.web")
 

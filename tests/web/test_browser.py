@@ -20,7 +20,7 @@ from tests import house as mailhouse
 from tests.invitations import invitation
 from tests.store.vault import Vault
 from tests.web.browser import AVAILABLE, Browser, Running
-from tests.web.house import DAY, HOUR, MONDAY, Clock, House, Links, page, press, serving
+from tests.web.house import DAY, HOUR, MONDAY, Clock, House, Links, ask, page, press, serving
 
 ROOM = re.compile(r"/[a-z2-7]{32}")
 RIGHTMOST = "return Math.max(...[...document.querySelectorAll('main *')].map(e => e.getBoundingClientRect().right))"
@@ -406,3 +406,18 @@ def test_a_first_visit_takes_less_than_30_kb(scene: Scene) -> None:
     assert {url.rpartition(".")[2] for url in sizes if "/static/" in url} >= {"css", "js", "svg"}
     assert sum(sizes.values()) < 30_000
     assert all(url.startswith(scene.base) for url in sizes), "nothing from anybody else"
+
+
+def test_the_code_for_the_phone_is_made_when_somebody_unfolds_it(scene: Scene) -> None:
+    links = scene.house.add(page())
+    browser, asked = scene.visitors(), list[str]()
+    browser.page.on("request", lambda one: asked.append(one.url.removeprefix(scene.base)))
+    for path in (f"/j/{links.join}", f"/s/{links.start}"):
+        browser.open(scene.base + path)
+        browser.page.wait_for_load_state("load")
+        assert f"{path}/code.svg" not in asked
+        browser.click("summary:has-text('phone')")
+        browser.page.evaluate("() => document.querySelector('img.code').decode()")  # fails when it is no picture
+        assert f"{path}/code.svg" in asked
+    other = ask(scene.house.address, f"/j/{links.start}/code.svg")
+    assert (other.status, links.start in other.text) == (404, False), "only for a link of its kind"
