@@ -3,13 +3,13 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PACKAGES_RUN := python3-venv
-PACKAGES_TEST := python3-venv postfix nginx-light chromium chromium-driver libical3 strace
+PACKAGES_TEST := python3-venv postfix nginx-light chromium libical3 strace
 PACKAGES_BENCH := gcc libc6-dev libmilter-dev python3-milter postfix
 # Another reader of calendars, for the tests alone: fetched by its name, and taken only if it is what it was.
 ICAL_JS := ical.js-2.2.1.tgz
 ICAL_JS_SHA512 := c8afd494f6c4b37d7a8a06ffb634606c503c655ef9ac2b01269fe158e6ada7268f365830d1d183994f85a2270e7305f8c5791e5ce91888e982a8d3c5a4d3e442
 
-.PHONY: demo test bench lock clean
+.PHONY: demo test bench screenshots lock clean
 
 demo: $(VENV)/run
 	$(BIN)/notes2conf-milter demo
@@ -23,6 +23,10 @@ test: $(VENV)/test
 bench: $(VENV)/test
 	./install_packages.sh $(PACKAGES_BENCH)
 	$(BIN)/python -m tests.bench.run $(BENCH)
+
+# Every state of the pages as pictures, to be looked at; SHOTS=FOLDER, outside this folder.
+screenshots: $(VENV)/test
+	$(BIN)/python -m tests.web.screenshots $(SHOTS)
 
 # The stamp files say what a .venv holds: `run` the locked dependencies and the package, `test` the test tools, too.
 $(VENV)/run: requirements.txt pyproject.toml

@@ -10,7 +10,6 @@ import traceback
 from collections.abc import Callable, Iterator
 from pathlib import PurePath
 
-from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -26,7 +25,7 @@ SECURITY_HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
 }
 UNKEPT = {"Cache-Control": "no-store"}
-_FRAMES = 6
+_FRAMES = 8
 
 _log = logging.getLogger("notes2conf_milter.web")
 
@@ -80,7 +79,10 @@ def _one(error: BaseException) -> str:
     return f"{type(error).__name__} ({places})"
 
 
+_ADDED = [(name.lower().encode(), value.encode()) for name, value in (SECURITY_HEADERS | UNKEPT).items()]
+
+
 def _add_headers(message: Message) -> None:
-    headers = MutableHeaders(scope=message)
-    for name, value in (SECURITY_HEADERS | UNKEPT).items():
-        headers.setdefault(name, value)
+    given = list(message.get("headers", ()))
+    present = {name.lower() for name, _ in given}
+    message["headers"] = given + [header for header in _ADDED if header[0] not in present]

@@ -49,12 +49,16 @@ class Guest:
 
 @dataclass(slots=True, eq=False)
 class Hall:
-    """One meeting some page of which is open. meeting: None when it is gone. waking: called when something changed."""
+    """One meeting some page of which is open. meeting: None when it is gone.
+
+    waking: called at every change; telling: only when something changed for those who wait.
+    """
 
     meeting: OpenedMeeting | None
     key: str  # a token that opens it, to look again
     guests: dict[str, Guest] = field(default_factory=dict)
     waking: set[Callable[[], None]] = field(default_factory=set)
+    telling: set[Callable[[], None]] = field(default_factory=set)
     changes: int = 0
     _seen: object = None
     _view: View | None = None
@@ -83,6 +87,12 @@ class Hall:
 
     def wake(self) -> None:
         """Tell all listeners that something changed."""
+        for listener in list(self.telling):
+            listener()
+        self.stir()
+
+    def stir(self) -> None:
+        """Tell who sees the list of guests that somebody came or went; ten thousand who wait are not woken for each other."""
         self.changes += 1
         for listener in list(self.waking):
             listener()
@@ -139,7 +149,7 @@ class Lobby:
         self.halls[meeting.meeting] = hall  # a sweep may have taken it away
         hall.guests[guest.id] = guest
         self._where[guest.id] = hall
-        hall.wake()
+        hall.stir()
         return guest
 
     def _full(self, hall: Hall) -> bool:
@@ -155,7 +165,7 @@ class Lobby:
         """Forget a guest."""
         if hall.guests.pop(guest.id, None) is not None:
             del self._where[guest.id]
-            hall.wake()
+            hall.stir()
 
     def admitted(self, hall: Hall, guest: Guest) -> bool:
         """Say whether a guest may go in now; who has once been let in stays so until the occurrence is over."""
@@ -179,6 +189,6 @@ class Lobby:
             for guest in gone:
                 del hall.guests[guest.id], self._where[guest.id]
             if gone:
-                hall.wake()
-            if not hall.guests and not hall.waking:
+                hall.stir()
+            if not hall.guests and not hall.waking and not hall.telling:
                 del self.halls[meeting]

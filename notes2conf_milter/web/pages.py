@@ -130,8 +130,12 @@ class Pages:
         service: str,
         language: str,
         problem: str = "",
+        chosen: str = "",
     ) -> bytes:
-        """Return the page behind a start link. waiting: the list of guests; service: the title of the one that is open."""
+        """Return the page behind a start link.
+
+        waiting: the list of guests; service: title of the one that is open; problem: what is wrong with the one `chosen`.
+        """
         texts, state = TEXTS[language], shown.view.state
         hint = getattr(texts, f"host_{state.value}_hint")
         if state is State.OPEN and admission is Admission.ASK:
@@ -141,6 +145,7 @@ class Pages:
             "headline": getattr(texts, f"host_{state.value}"),
             "hint": hint.format(service),
             "problem": problem,
+            "wanted": chosen,
             "form": form,
             "services": offered,
             "service": shown.view.room.service,
@@ -199,10 +204,8 @@ class Pages:
         return self._render("notice.html", language, headline=headline, sentence=sentence)
 
     def _meeting(self, template: str, shown: Shown, language: str, **values: object) -> bytes:
-        kind = "s" if template in ("start.html", "confirm.html") else "j"
-        path = f"{kind}/{shown.token}"
         facts = {
-            "code": _code(f"{self._base_url}/{path}"),
+            "code": f"{shown.token}/code.svg",
             "label": shown.meeting.label,
             "events": f"{shown.token}/events",
         }
@@ -252,9 +255,12 @@ def _at(occurrence: Occurrence, moment: int) -> Occurrence:
     return Occurrence(moment, moment, occurrence.zone, occurrence.offset)
 
 
-def _code(url: str) -> Markup:
-    """Return a QR code as SVG; its colours are its own, for a camera must read it on a dark page, too."""
+def code(url: str) -> bytes:
+    """Return a QR code as SVG; its colours are its own, for a camera must read it on a dark page, too.
+
+    It takes ten times as long as a page: so it is a picture of its own, which a browser asks for when somebody unfolds it.
+    """
     out = io.BytesIO()
-    code = segno.make(url, error="l", micro=False)
-    code.save(out, kind="svg", xmldecl=False, svgns=True, border=3, dark="#000", light="#fff", omitsize=True)
-    return Markup(out.getvalue().decode("ascii"))
+    made = segno.make(url, error="l", micro=False)
+    made.save(out, kind="svg", xmldecl=False, svgns=True, border=3, dark="#000", light="#fff", omitsize=True)
+    return out.getvalue()

@@ -5,7 +5,8 @@
     GET  /j/TOKEN/GUEST         a guest who waits          GET  /s/TOKEN/PASS    leads the organizer to the conference
     POST /j/TOKEN/GUEST         leave                      GET  /s/TOKEN/events  who waits, as it changes
     GET  /j/TOKEN/GUEST/events  how it stands, as it changes
-    GET  /j/TOKEN/meeting.ics   the date                   GET  /privacy         the privacy notice
+    GET  /j/TOKEN/meeting.ics   the date                   GET  /s/TOKEN/code.svg   the link as a QR code
+    GET  /j/TOKEN/code.svg      the link as a QR code      GET  /privacy         the privacy notice
     GET  /static/…              named by their content     GET  /healthz, /robots.txt
 
 In:  requests. Out: answers; none quotes a token or an exception, but for the addresses of our own pages.
@@ -15,6 +16,7 @@ unforeseen 500.
 GET lists nobody and leads nowhere: a page names the conference only to a guest or a pass that a POST made (law 7).
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 
@@ -24,16 +26,17 @@ from starlette.responses import PlainTextResponse, RedirectResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from notes2conf_milter.core.meeting import LinkKind
 from notes2conf_milter.core.waitingroom import State
 from notes2conf_milter.services.service import Visitor, Why
 from notes2conf_milter.store.errors import StoreError
 from notes2conf_milter.web.calendar import calendar_file
 from notes2conf_milter.web.forms import Form, blank_form, is_from_page, read_form
 from notes2conf_milter.web.lobby import Guest, Hall, Lobby
-from notes2conf_milter.web.pages import Pages
+from notes2conf_milter.web.pages import Pages, code
 from notes2conf_milter.web.stream import EventStream, News
 from notes2conf_milter.web.texts import TEXTS, Notice, choose_language, why_not
-from notes2conf_milter.web.visits import GUEST_KINDS, HOST_KINDS, Outcome, Shown, Threads, Visits
+from notes2conf_milter.web.visits import GUEST_KINDS, HOST_KINDS, Outcome, Shown, Threads, Visits, chosen_admission
 
 BODY_LIMIT = 8192  # octets; a pasted link may have 2,000 characters, each three octets long
 RETRY_SECONDS = "30"
@@ -65,6 +68,7 @@ class Site:
         self._ask, self._clock, self._draw = ask, clock, draw
         self._base_url, self._language, self._hands_on_names = base_url, language, hands_on_names
         self._passes: dict[str, tuple[str, int]] = {}
+        self._making: dict[tuple[str, str], asyncio.Future[bytes | None]] = {}
         self.stopping = False
 
     def stop(self) -> None:
@@ -78,6 +82,8 @@ class Site:
         return [
             Route("/j/{token}", self.join, methods=["GET", "POST"]),
             Route("/j/{token}/meeting.ics", self.calendar, methods=["GET"]),
+            Route("/j/{token}/code.svg", partial(self.code, "j", GUEST_KINDS), methods=["GET"]),
+            Route("/s/{token}/code.svg", partial(self.code, "s", HOST_KINDS), methods=["GET"]),
             Route("/j/{token}/{guest}", self.wait, methods=["GET", "POST"]),
             Route("/j/{token}/{guest}/events", _Streams(self.guest_events), methods=["GET"]),
             Route("/s/{token}", self.start, methods=["GET", "POST"]),
@@ -97,18 +103,37 @@ class Site:
         form = await self._posted(request)
         if isinstance(form, Response):
             return form
+        if form is None:
+            octets = await self._join_page(request.path_params["token"], language)
+            return self._notice(request, Notice.GONE) if octets is None else _page(octets)
         shown = await self._ask(partial(self._visits.show, request.path_params["token"], GUEST_KINDS))
         if shown is None:
             return self._notice(request, Notice.GONE)
-        if form is None:
-            blank = blank_form(shown.token, shown.view.occurrence.start)
-            return _page(self._pages.join(shown, blank, self._lobby.admission(shown.view), language))
         if not is_from_page(shown.token, form):
             return self._notice(request, Notice.REFUSED)
         guest = self._lobby.wait(shown.token, shown.meeting, _name(form.name), language)
         if guest is None:
             return self._notice(request, Notice.FULL, {"Retry-After": RETRY_SECONDS})
         return _see_other(f"{shown.token}/{guest.id}")  # relative to /j/: right behind any proxy
+
+    async def _join_page(self, token: str, language: str) -> bytes | None:
+        """Return the join page; who asks for it while it is being made gets the same one. Nothing of it is kept.
+
+        When a meeting begins its guests come all at once, by one link.
+        """
+        key = token, language
+        making = self._making.get(key)
+        if making is None:
+            making = self._making[key] = asyncio.ensure_future(self._make_join_page(token, language))
+            making.add_done_callback(lambda _: self._making.pop(key))
+        return await asyncio.shield(making)
+
+    async def _make_join_page(self, token: str, language: str) -> bytes | None:
+        shown = await self._ask(partial(self._visits.show, token, GUEST_KINDS))
+        if shown is None:
+            return None
+        blank = blank_form(shown.token, shown.view.occurrence.start)
+        return self._pages.join(shown, blank, self._lobby.admission(shown.view), language)
 
     async def wait(self, request: Request) -> Response:
         """Answer GET and POST /j/TOKEN/GUEST: what a guest sees who waits; leave."""
@@ -159,9 +184,9 @@ class Site:
         def done() -> None:
             guest.streams -= 1
             guest.seen = self._clock()
-            hall.wake()
+            hall.stir()
 
-        return EventStream(news, hall.waking, done)
+        return EventStream(news, hall.telling, done)
 
     async def calendar(self, request: Request) -> Response:
         """Answer GET /j/TOKEN/meeting.ics."""
@@ -171,6 +196,13 @@ class Site:
         octets = calendar_file(shown, f"{self._base_url}/j/{shown.token}", self._clock())
         headers = {"Content-Disposition": 'attachment; filename="meeting.ics"'}
         return Response(octets, media_type="text/calendar; charset=utf-8; method=PUBLISH", headers=headers)
+
+    async def code(self, kind: str, kinds: tuple[LinkKind, ...], request: Request) -> Response:
+        """Answer GET /j/TOKEN/code.svg and /s/TOKEN/code.svg: the link as a picture for a camera."""
+        shown = await self._ask(partial(self._visits.show, request.path_params["token"], kinds))
+        if shown is None:
+            return self._notice(request, Notice.GONE)
+        return Response(code(f"{self._base_url}/{kind}/{shown.token}"), media_type="image/svg+xml")
 
     def _guests_way(self, hall: Hall, guest: Guest) -> str:
         view = hall.shown(self._clock())
@@ -214,7 +246,7 @@ class Site:
         if acted.shown is None:
             return self._notice(request, Notice.GONE)
         why = why_not(acted.result.value, language) if isinstance(acted.result, Why) else TEXTS[language].failed
-        return _page(self._start_page(acted.shown, language, why), 422)
+        return _page(self._start_page(acted.shown, language, why, form), 422)
 
     async def _act_here(self, request: Request, token: str, form: Form) -> Response:
         """Do what concerns nobody but this process: let guests in, turn them away, lead the organizer in."""
@@ -276,13 +308,16 @@ class Site:
 
         return EventStream(news, hall.waking, pause=LIST_PAUSE)
 
-    def _start_page(self, shown: Shown, language: str, problem: str = "") -> bytes:
+    def _start_page(self, shown: Shown, language: str, problem: str = "", tried: Form | None = None) -> bytes:
         hall = self._lobby.halls.get(shown.meeting.meeting)
         blank = blank_form(shown.token, shown.view.occurrence.start)
         services = self._visits.offered(shown.meeting.page.organizer.address)
         waiting, admission = self._list(shown, hall, language), self._lobby.admission(shown.view)
         title = self._visits.title(shown.view.room, language)
-        return self._pages.start(shown, blank, services, waiting, admission, title, language, problem)
+        chosen = ""
+        if tried is not None:  # what was chosen stays chosen
+            chosen, admission = tried.service, chosen_admission(tried) or admission
+        return self._pages.start(shown, blank, services, waiting, admission, title, language, problem, chosen)
 
     def _list(self, shown: Shown, hall: Hall | None, language: str) -> str:
         guests = [] if hall is None else hall.waiting(self._clock())

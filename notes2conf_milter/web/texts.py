@@ -4,6 +4,7 @@ In:  an Accept-Language header. Out: a language, its texts. Fails: never; a head
 """
 
 from enum import Enum
+from functools import lru_cache
 from types import SimpleNamespace
 
 LANGUAGES = ("en", "de")
@@ -88,7 +89,7 @@ _WORDS = {
         "Leave this page open. It begins at the time above; you go in by yourself.",
         "Lassen Sie diese Seite offen. Es beginnt zur angegebenen Zeit; dann geht es von selbst weiter.",
     ),
-    "asked": ("The organizer knows that you are here", "Ihr Einlass ist erbeten"),
+    "asked": ("The organizer knows that you are here", "Sie haben um Einlass gebeten"),
     "asked_hint": (
         "The conference is open. You go in by yourself as soon as you are let in.",
         "Die Konferenz läuft. Sobald Sie eingelassen werden, geht es von selbst weiter.",
@@ -108,10 +109,10 @@ _WORDS = {
         "Sie werden dorthin geleitet. Geschieht nichts, benutzen Sie die Schaltfläche.",
     ),
     "leave": ("Stop waiting", "Nicht mehr warten"),
-    "over": ("It is over", "Sie ist vorbei"),
+    "over": ("The conference is over", "Die Konferenz ist vorbei"),
     "over_hint": (
-        "This conference is over or was cancelled. You can close this page.",
-        "Diese Konferenz ist vorbei oder wurde abgesagt. Sie können diese Seite schließen.",
+        "It has ended or was cancelled. You can close this page.",
+        "Sie ist zu Ende oder wurde abgesagt. Sie können diese Seite schließen.",
     ),
     "lost": ("The connection is lost. Trying again …", "Die Verbindung ist unterbrochen. Neuer Versuch …"),
     # the organizer's
@@ -153,7 +154,7 @@ _WORDS = {
     "more": ("More", "Weiteres"),
     "extend": ("Extend", "Verlängern"),
     "extend_hint": ("Planned until {}.", "Geplant bis {}."),
-    "minutes": ("{} minutes", "{} Minuten"),
+    "minutes": ("{} min", "{} Min."),
     "change": ("Use another service", "Anderen Dienst benutzen"),
     "change_hint": (
         "Guests who wait are led there; whoever is already in a conference stays in that one.",
@@ -280,6 +281,7 @@ def why_not(reason: str, language: str) -> str:
     return _WHY.get(reason, _NO_SUCH_LINK)[LANGUAGES.index(language)]
 
 
+@lru_cache(256)
 def choose_language(accept: str, default: str) -> str:
     """Return the language of ours that an Accept-Language header likes best (RFC 9110 §12.5.4), else `default`."""
     best, best_quality = default, 0.0

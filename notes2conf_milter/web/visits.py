@@ -184,7 +184,7 @@ class Visits:
         room, one = shown.view, conference
         match form.do:
             case "open" if one is not None and room.state not in (State.OPEN, State.PAUSED):
-                chosen = _admission(form)
+                chosen = chosen_admission(form)
                 if chosen is not None:
                     room = View(room.occurrence, room.state, waitingroom.admitting(room, chosen), room.dated, room.last)
                 return waitingroom.opened(room, one.service, one.url, one.room)
@@ -196,7 +196,7 @@ class Visits:
                 return waitingroom.resumed(room)
             case "extend" if form.minutes in map(str, EXTENSIONS) and room.state in (State.OPEN, State.PAUSED):
                 return waitingroom.extended(room, int(form.minutes) * 60, now)
-            case "admission" if (chosen := _admission(form)) is not None:
+            case "admission" if (chosen := chosen_admission(form)) is not None:
                 return waitingroom.admitting(room, chosen)
             case "end" | "end-all":
                 return None if shown.last and form.do == "end-all" else waitingroom.ended(room)
@@ -208,5 +208,6 @@ class Visits:
         return shown.last and not (meeting.page.recurring and meeting.ends_at > known)
 
 
-def _admission(form: Form) -> Admission | None:
+def chosen_admission(form: Form) -> Admission | None:
+    """Return the admission that a form chooses, if it does."""
     return Admission(form.admission) if form.admission in {one.value for one in Admission} else None

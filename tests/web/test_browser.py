@@ -1,21 +1,41 @@
-"""A guest and an organizer in a real browser, up to the door of the conference."""
+"""An organizer and three guests in a real browser, from the invitation mail to the door of the conference."""
 
+import re
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import pytest
 
-from notes2conf_milter.core.meeting import Person
+from notes2conf_milter.address import InetAddress
+from notes2conf_milter.core.meeting import Occurrence, Person
+from notes2conf_milter.core.verdict import Outcome
 from notes2conf_milter.services.jitsi import Jitsi
-from tests.web.browser import AVAILABLE, Browser
-from tests.web.house import House, page
+from tests import house as mailhouse
+from tests.invitations import invitation
+from tests.store.vault import Vault
+from tests.web.browser import AVAILABLE, Browser, Running
+from tests.web.house import DAY, HOUR, MONDAY, Clock, House, Links, ask, page, press, serving
 
-pytestmark = pytest.mark.skipif(not AVAILABLE, reason="Debian's chromium and chromium-driver are not installed")
+ROOM = re.compile(r"/[a-z2-7]{32}")
+RIGHTMOST = "return Math.max(...[...document.querySelectorAll('main *')].map(e => e.getBoundingClientRect().right))"
+FOCUSED = "return document.activeElement.id || document.activeElement.textContent.trim()"
+IN = "You are in the conference"
+SOON = 5.0  # seconds within which a page tells of a change that mail brought
+REFRESHED = 45.0  # seconds within which a page without script does
 
-RIGHTMOST = "Math.max(...[...document.querySelectorAll('main *')].map(e => e.getBoundingClientRect().right))"
-TAB, ENTER = "\ue004", "\ue007"
+
+@pytest.fixture(scope="module", autouse=True)
+def running() -> Iterator[None]:
+    """Keep the browser between the tests."""
+    assert AVAILABLE, "there is no browser; on Debian: apt-get install --no-install-recommends chromium"
+    with Running():
+        yield
 
 
 class StandIn:
@@ -57,61 +77,347 @@ def stand_in() -> Iterator[StandIn]:
         thread.join(10)
 
 
-@pytest.mark.parametrize("script", [True, False])
-def test_an_organizer_opens_and_a_guest_comes_in(house: House, script: bool) -> None:
-    links = house.add(page("Quarterly planning"))
-    with stand_in() as conference, house.serving(None, conference.jitsi) as address:
+@dataclass
+class Scene:
+    """A conference server, the waiting room in front of it, and a way to get visitors."""
+
+    house: House
+    conference: StandIn
+    base: str
+    visitors: Callable[..., Browser]
+
+    def guest(self, links: Links, name: str = "", **given: object) -> Browser:
+        """Return a guest who waits."""
+        browser = self.visitors(**given)
+        browser.open(f"{self.base}/j/{links.join}")
+        if name:
+            browser.fill("#name", name)
+        browser.click("button[value=wait]")
+        return browser
+
+    def host(self, links: Links, **given: object) -> Browser:
+        """Return an organizer at the start page."""
+        browser = self.visitors(**given)
+        browser.open(f"{self.base}/s/{links.start}")
+        return browser
+
+
+@pytest.fixture
+def scene(house: House) -> Iterator[Scene]:
+    """Return a scene; whatever its pages did, no console complained."""
+    visitors: list[Browser] = []
+    with stand_in() as conference, house.serving(None, conference.jitsi) as address, ExitStack() as closing:
+
+        def visitor(**given: object) -> Browser:
+            browser = closing.enter_context(Browser(**given))  # type: ignore[arg-type]
+            visitors.append(browser)
+            return browser
+
+        yield Scene(house, conference, f"http://{address.netloc}", visitor)
+        faults = [fault for one in visitors for fault in one.faults if "ERR_CONNECTION_REFUSED" not in fault]
+        assert faults == [], "nothing is against the policy of the pages"
+
+
+# --- from the invitation to the conference ---
+
+
+def invited(place: Path) -> tuple[Vault, Links]:
+    """Send an invitation through the mail flow; return the store, and the links that stand in its mails."""
+    vault = Vault(place / "vault").make()
+    with ThreadPoolExecutor(1) as thread:  # asyncio.run() in the browser's own thread would find a loop there
+        mail = mailhouse.House(vault, thread)
+        message = invitation(b"SUMMARY:Quarterly planning")
+        outcome: Outcome = ThreadPoolExecutor(1).submit(mail.process, message).result(30)
+        return vault, Links(mailhouse.token(outcome, message), mailhouse.start_token(mail))
+
+
+@pytest.mark.parametrize("script", [True, False], ids=["script", "no-script"])
+def test_from_the_invitation_to_the_conference(tmp_path: Path, script: bool) -> None:
+    vault, links = invited(tmp_path)
+    clock = Clock(mailhouse.OVER - HOUR - 60)
+    with (
+        stand_in() as conference,
+        serving(vault.web(), clock, (conference.jitsi,)) as address,
+        Browser("de", script=script) as host,
+        Browser(script=script) as bert,
+        Browser(script=script) as clara,
+        Browser("de", script=script) as dora,
+    ):
         base = f"http://{address.netloc}"
-        with Browser("en", script=script) as guest, Browser("de", script=script) as host:
+        for guest, name in ((bert, "Bert Brandt"), (clara, "Clara Curtz"), (dora, "")):
             guest.open(f"{base}/j/{links.join}")
-            guest.see("Quarterly planning")
-            guest.see("has not started")
-            guest.see("Anna Müller")
-            guest.click("a.again")
-            guest.see("has not started")
-            assert guest.url() == f"{base}/j/{links.join}"
-
-            host.open(f"{base}/s/{links.start}")
-            host.see("noch nicht begonnen")
-            host.click("button")
-            host.see("Die Konferenz ist eröffnet")
-            assert host.url() == f"{base}/s/{links.start}"
-            assert conference.visits == [], "nobody went there yet"
-
-            guest.reload()
-            guest.see("The conference is open")
-            guest.click("a.button")
-            guest.see("You are in the conference")
+            assert "Quarterly planning" in guest.text("h1")
+            guest.fill("#name", name)
+            guest.click("button[value=wait]")
+        bert.see("You are waiting")
+        dora.see("Sie warten")
+        host.open(f"{base}/s/{links.start}")
+        for said in ("Quarterly planning", "Bert Brandt", "Clara Curtz", "Gast ohne Namen"):
+            host.see(said)
+        assert not any(other in clara.page.content() for other in ("Bert", "Brandt")), "the organizer alone sees names"
+        assert conference.visits == [], "nobody went there yet"
+        host.click("button[value=open]")
+        host.see("Die Konferenz ist eröffnet")
+        for guest in (bert, clara, dora):
+            if not script:
+                guest.see("Join the conference" if guest is not dora else "An der Konferenz teilnehmen", REFRESHED)
+                guest.click("a.button")
+            guest.see(IN)
+        host.click("button[value=enter]")
+        if not script:
             host.click("a.button")
-            host.see("You are in the conference")
-        (room, _), (same, _) = conference.visits
-        assert room == same
-        for path, headers in conference.visits:
-            assert links.join not in path and "referer" not in headers, "our address stays ours"
+        host.see(IN)
+        assert [fault for one in (host, bert, clara, dora) for fault in one.faults] == []
+    assert len({path for path, _ in conference.visits}) == 1
+    assert len(conference.visits) == 4
+    for path, headers in conference.visits:
+        assert ROOM.fullmatch(path)
+        assert "referer" not in headers, "our address stays ours"
+    for store in list(vault._open):
+        store.close()
 
 
-def test_by_keyboard_alone(house: House) -> None:
+def test_one_by_one(scene: Scene) -> None:
+    links = scene.house.add(page())
+    bert, clara = scene.guest(links, "Bert Brandt"), scene.guest(links, "Clara Curtz")
+    host = scene.host(links)
+    host.click("input[value=ask]")
+    host.click("button[value=open]")
+    for guest in (bert, clara):
+        guest.see("The organizer knows that you are here")
+    host.click("li:has-text('Bert') button[name=admit]")
+    bert.see(IN)
+    assert clara.sees("The organizer knows that you are here")
+    host.click("li:has-text('Clara') button[name=away]")
+    clara.see("Not let in")
+    host.see("Nobody is waiting")
+    dora, eva = scene.guest(links, "Dora Dehn"), scene.guest(links, "Eva Ernst")
+    host.see("Dora Dehn")
+    host.see("Eva Ernst")
+    host.click("button[value=all]")
+    dora.see(IN)
+    eva.see(IN)
+    assert len(scene.conference.visits) == 3
+
+
+def test_pause_holds_new_guests_up(scene: Scene) -> None:
+    links = scene.house.add(page())
+    host = scene.host(links)
+    host.click("button[value=open]")
+    host.click("button[value=pause]")
+    guest = scene.guest(links)
+    guest.see("There is a pause for new guests")
+    host.click("button[value=resume]")
+    guest.see(IN)
+
+
+def test_the_next_date_of_a_series_starts_closed_behind_the_same_link(scene: Scene) -> None:
+    times = tuple(Occurrence(at, at + HOUR, "Europe/Berlin", 7200) for at in (MONDAY, MONDAY + 7 * DAY))
+    links = scene.house.add(page(times=times))
+    guest, host = scene.guest(links), scene.host(links)
+    host.see("Monday, 4 May 2026")
+    host.click("button[value=open]")
+    guest.see(IN)
+    host.click("button[value=end]")
+    host.see("Monday, 11 May 2026")
+    host.see("Not open yet")
+    scene.house.clock.now = MONDAY + 7 * DAY
+    again = scene.guest(links)
+    again.see("You are waiting")
+    host.reload()
+    host.click("button[value=open]")
+    again.see(IN)
+    (first, _), (second, _) = scene.conference.visits
+    assert first != second, "each date has a room of its own"
+
+
+# --- what mail brings while guests wait ---
+
+
+def moved(times: int = 1) -> Occurrence:
+    return Occurrence(MONDAY + times * 2 * HOUR, MONDAY + times * 2 * HOUR + HOUR, "Europe/Berlin", 7200)
+
+
+def test_a_meeting_is_moved_while_guests_wait(scene: Scene) -> None:
+    links = scene.house.add(page())
+    guest, host, looker = scene.guest(links), scene.host(links), scene.visitors(script=False)
+    guest.see("10:00 – 11:00")
+    looker.open(guest.url())
+    looker.see("10:00 – 11:00")
+    scene.house.update(links, page("Another subject", times=(moved(),)))
+    guest.see("12:00 – 13:00", SOON)
+    guest.see("Another subject")
+    guest.see("You are waiting")
+    host.see("12:00 – 13:00", SOON)
+    looker.see("12:00 – 13:00", REFRESHED)
+
+
+def test_a_meeting_is_cancelled_while_guests_wait(scene: Scene) -> None:
+    links = scene.house.add(page())
+    guest, host, looker = scene.guest(links), scene.host(links), scene.guest(links, script=False)
+    guest.see("You are waiting")
+    looker.see("You are waiting")
+    host.see("Guest without a name")
+    scene.house.forget(links)
+    guest.see("The conference is over", SOON)
+    host.see("This link is not valid, or not any more", SOON)
+    looker.see("The conference is over", REFRESHED)
+    host.faults.clear()  # the page behind the dead link is a 404, and the console says so
+
+
+def test_the_organizer_ends_for_good(scene: Scene) -> None:
+    links = scene.house.add(page())
+    guest, host = scene.guest(links), scene.host(links)
+    press(scene.house, links.start, "open", admission="ask")
+    host.reload()
+    host.click("button[value=end]")
+    host.see("End the conference?")
+    assert guest.sees("The organizer knows that you are here") or guest.sees("You are waiting")
+    host.click("button[value=end-all]")
+    host.see("Ended and deleted")
+    guest.see("The conference is over", SOON)
+
+
+# --- the pages themselves ---
+
+
+def test_by_keyboard_alone(scene: Scene) -> None:
+    links = scene.house.add(page())
+    guest, host = scene.visitors(), scene.host(links)
+    guest.open(f"{scene.base}/j/{links.join}")
+    guest.press("Tab")
+    assert guest.run(FOCUSED) == "name"
+    guest.page.keyboard.type("Bert Brandt")
+    guest.press("Tab")
+    assert guest.run(FOCUSED) == "Wait here"
+    assert guest.run("return getComputedStyle(document.activeElement).outlineStyle") == "solid"
+    guest.press("Enter")
+    guest.see("You are waiting")
+    host.see("Bert Brandt")
+    host.press("Tab")  # how guests are admitted
+    host.press("ArrowDown")
+    host.press("Tab")
+    assert host.run(FOCUSED) == "Start the conference"
+    host.press("Enter")
+    host.see("You let guests in one by one")
+    _tab_to(host, "Let in Bert Brandt")
+    host.press("Enter")
+    guest.see(IN)
+    host.see("Nobody is waiting")
+    _tab_to(host, "Enter the conference")
+    host.press("Space")
+    host.see(IN)
+
+
+def _tab_to(browser: Browser, text: str) -> None:
+    for _ in range(20):
+        browser.press("Tab")
+        if browser.run("return document.activeElement.textContent.trim()") == text:
+            return
+    raise AssertionError(f"no way by Tab to {text!r}")
+
+
+def test_the_focus_stays_in_the_list_of_guests_when_it_changes(scene: Scene) -> None:
+    links = scene.house.add(page())
+    press(scene.house, links.start, "open", admission="ask")
+    first = scene.guest(links, "Bert Brandt")
+    host = scene.host(links)
+    _tab_to(host, "Turn away Bert Brandt")
+    focused = host.run(FOCUSED)
+    assert focused == "away-" + first.url().rpartition("/")[2]
+    second = scene.guest(links, "Clara Curtz")
+    host.see("Clara Curtz")
+    assert host.run(FOCUSED) == focused
+    second.click("button[value=leave]")
+    host.page.get_by_text("Clara Curtz").first.wait_for(state="detached")
+    assert host.run(FOCUSED) == focused
+    first.click("button[value=leave]")
+    host.see("Nobody is waiting")
+    assert host.run("return document.getElementById('guests').parentElement.contains(document.activeElement)"), (
+        "the focus does not fall back to the top of the page when its button goes"
+    )
+
+
+def test_pages_come_back_when_the_service_was_started_anew(house: House) -> None:
     links = house.add(page())
-    with stand_in() as conference, house.serving(None, conference.jitsi) as address, Browser() as host:
-        host.open(f"http://{address.netloc}/s/{links.start}")
-        host.press(TAB)
-        assert host.run("return document.activeElement.textContent") == "Start the conference"
-        assert host.run("return getComputedStyle(document.activeElement).outlineStyle") == "solid"
-        host.press(ENTER)
-        host.see("The conference is open")
-        host.press(TAB)
-        host.press(ENTER)
-        host.see("You are in the conference")
+    with Browser() as guest, Browser() as host, stand_in() as conference:
+        with serving(house.store, house.clock, (conference.jitsi,)) as address:
+            guest.open(f"http://{address.netloc}/j/{links.join}")
+            guest.click("button[value=wait]")
+            guest.see("You are waiting")
+            host.open(f"http://{address.netloc}/s/{links.start}")
+            host.see("Guest without a name")
+        time.sleep(3)  # long enough for a page that loads anew at once to find nobody there
+        assert guest.sees("You are waiting")
+        again = InetAddress("127.0.0.1", address.port)
+        with serving(house.store, house.clock, (conference.jitsi,), listen=again):
+            guest.see("Wait here", 20)
+            guest.click("button[value=wait]")
+            guest.see("You are waiting")
+            host.see("Guest without a name", 20)
+            host.click("button[value=open]")
+            guest.see(IN)
 
 
 @pytest.mark.parametrize("language", ["en", "de"])
-def test_nothing_overflows_a_small_phone(house: House, language: str) -> None:
+def test_nothing_overflows_a_small_phone(scene: Scene, language: str) -> None:
     subjects = ("Planning", "Donau" * 60, "a long subject of many words " * 20, "اجتماع الفريق الأسبوعي")
     organizer = Person("x" * 60 + "@" + "y" * 60 + ".example")
-    with house.serving() as address, Browser(language, size=(320, 640)) as phone:
-        for links in [house.add(page(subject, organizer=organizer)) for subject in subjects]:
-            for path in (f"/j/{links.join}", f"/s/{links.start}", "/nowhere"):
-                phone.open(f"http://{address.netloc}{path}")
-                assert phone.run("return document.documentElement.scrollWidth") <= 320
+    phone = scene.visitors(language=language, size=(320, 640), zone="America/New_York")
+    for links in [scene.house.add(page(subject, organizer=organizer)) for subject in subjects]:
+        guest = scene.guest(links, "W" * 60, language=language, size=(320, 640))
+        paths = [f"/j/{links.join}", guest.url().removeprefix(scene.base), f"/s/{links.start}", "/privacy"]
+        for opened in (False, True):
+            if opened:
+                press(scene.house, links.start, "open", admission="ask")
+            for path in paths:
+                phone.open(scene.base + path)
+                phone.run("document.querySelectorAll('details').forEach(one => one.open = true)")
+                assert phone.run("return document.documentElement.scrollWidth") <= 320, path
                 assert phone.run("return document.styleSheets.length") == 1
-                assert phone.run(f"return {RIGHTMOST}") <= 320
+                assert phone.run(RIGHTMOST) <= 320, path
+
+
+@pytest.mark.parametrize(
+    ("zone", "said"),
+    [
+        ("America/New_York", "In your time zone: Monday, 04:00 – 05:00"),
+        ("Asia/Tokyo", "In your time zone: Monday, 17:00 – 18:00"),
+        ("Europe/Berlin", ""),
+        ("Europe/Paris", ""),
+    ],
+)
+def test_the_own_time_zone_is_said_where_it_is_another(scene: Scene, zone: str, said: str) -> None:
+    links = scene.house.add(page())
+    browser = scene.visitors(zone=zone)
+    browser.open(f"{scene.base}/j/{links.join}")
+    browser.see("10:00 – 11:00")
+    told = browser.text(".own-time") if browser.page.locator(".own-time").count() else ""
+    assert told.replace("\u2009", " ").startswith(said) if said else told == ""
+
+
+def test_a_first_visit_takes_less_than_30_kb(scene: Scene) -> None:
+    """HTML, style, script and icon of the join page, as they come over the wire without compression."""
+    links = scene.house.add(page("Quarterly planning of the sales department", times=(moved(),)))
+    browser, sizes = scene.visitors(), dict[str, int]()
+    browser.page.on("response", lambda one: sizes.__setitem__(one.url, len(one.body())))
+    browser.open(f"{scene.base}/j/{links.join}")
+    browser.page.wait_for_load_state("networkidle")
+    assert {url.rpartition(".")[2] for url in sizes if "/static/" in url} >= {"css", "js", "svg"}
+    assert sum(sizes.values()) < 30_000
+    assert all(url.startswith(scene.base) for url in sizes), "nothing from anybody else"
+
+
+def test_the_code_for_the_phone_is_made_when_somebody_unfolds_it(scene: Scene) -> None:
+    links = scene.house.add(page())
+    browser, asked = scene.visitors(), list[str]()
+    browser.page.on("request", lambda one: asked.append(one.url.removeprefix(scene.base)))
+    for path in (f"/j/{links.join}", f"/s/{links.start}"):
+        browser.open(scene.base + path)
+        browser.page.wait_for_load_state("load")
+        assert f"{path}/code.svg" not in asked
+        browser.click("summary:has-text('phone')")
+        browser.page.evaluate("() => document.querySelector('img.code').decode()")  # fails when it is no picture
+        assert f"{path}/code.svg" in asked
+    other = ask(scene.house.address, f"/j/{links.start}/code.svg")
+    assert (other.status, links.start in other.text) == (404, False), "only for a link of its kind"

@@ -241,7 +241,7 @@ def test_the_visitors_own_time() -> None:
 
 
 def test_a_code_for_the_phone() -> None:
-    assert "<svg" in join(page()) and "<svg" in start(page())
+    assert '/code.svg"' in join(page()) and '/code.svg"' in start(page())
 
 
 def test_german() -> None:

@@ -5,9 +5,9 @@
   const time = document.querySelector("time[data-start]");
   if (time) ownTime(time);
   const source = document.querySelector("[data-events]");
-  const here = document.getElementById("live");
-  if (here) go(here);
+  const room = document.getElementById("live");
   if (source && "EventSource" in window) listen(source);
+  if (room) go(room);
 
   // Says when it is in the visitor's zone, where that is another one than the meeting's.
   function ownTime(place) {
@@ -19,7 +19,9 @@
     });
     const line = document.createElement("span");
     line.className = "own-time";
-    line.textContent = place.dataset.label + ": " + format.formatRange(start, end);
+    const said = document.createElement("span"); // stays together where the line is too short
+    said.textContent = format.formatRange(start, end);
+    line.append(place.dataset.label + ": ", said);
     place.after(line);
   }
 
@@ -32,22 +34,40 @@
     live.after(lost);
     const events = new EventSource(place.dataset.events);
     events.onopen = () => { lost.hidden = true; };
-    events.onerror = () => { lost.hidden = false; };
+    events.onerror = () => {
+      lost.hidden = false;
+      if (events.readyState === EventSource.CLOSED) anew(3000); // answered otherwise than with events: it tries no more by itself
+    };
     events.onmessage = (event) => show(live, event.data);
-    events.addEventListener("again", () => setTimeout(() => location.reload(), Math.random() * 2000));
+    events.addEventListener("again", () => { events.close(); anew(0); });
     events.addEventListener("over", (event) => { events.close(); show(live, event.data); });
     window.addEventListener("pagehide", () => events.close());
   }
 
+  // Loads the page again once the service answers; not all pages in the same moment.
+  function anew(after) {
+    setTimeout(() => {
+      fetch(location.href, { cache: "no-store" }).then(
+        (answer) => { if (answer.status < 500) location.replace(location.href); else anew(3000); },
+        () => anew(3000),
+      );
+    }, after + Math.random() * 2000);
+  }
+
   // Puts in what the server says, and leaves the focus where it was.
   function show(live, html) {
-    const focused = document.activeElement && live.contains(document.activeElement) ? document.activeElement.id : "";
+    const inside = live.contains(document.activeElement);
+    const focused = inside ? document.activeElement.id : "";
     const before = document.createElement("template");
     before.innerHTML = html;
     if (live.innerHTML.trim() === before.innerHTML.trim()) return;
     live.replaceChildren(before.content);
     const again = focused && document.getElementById(focused);
     if (again) again.focus();
+    else if (inside) { // what had it is gone: not back to the top of the page
+      live.tabIndex = -1;
+      live.focus({ preventScroll: true });
+    }
     go(live);
   }
 
