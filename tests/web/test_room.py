@@ -255,7 +255,7 @@ def test_the_end_of_the_last(house: House) -> None:
         events.until("over")
         assert events.next() is None
     assert ask(house.address, f"/j/{links.join}").status == ask(house.address, f"/s/{links.start}").status == 404
-    assert "It is over" in ask(house.address, guest).text
+    assert "The conference is over" in ask(house.address, guest).text
 
 
 def test_the_end_of_one_date(house: House) -> None:
@@ -302,10 +302,10 @@ def test_a_meeting_that_is_cancelled_while_guests_wait(house: House) -> None:
         events.until("You are waiting")
         host.until("Guest")
         house.forget(links)
-        assert "over or was cancelled" in events.until("over")
+        assert "ended or was cancelled" in events.until("over")
         host.until("again")
     told = ask(house.address, guest)
-    assert told.status == 200 and "over or was cancelled" in told.text
+    assert told.status == 200 and "ended or was cancelled" in told.text
     assert ask(house.address, f"/j/{links.join}").alike == ask(house.address, "/j/" + "a" * 32).alike
 
 
@@ -323,7 +323,7 @@ def test_an_attendee_who_is_uninvited_while_waiting(house: House) -> None:
         his.until("over")
         press(house, claim.start_token)
         hers.until("data-go")
-    assert "It is over" in ask(house.address, paths[0]).text
+    assert "The conference is over" in ask(house.address, paths[0]).text
 
 
 def test_the_next_date_of_a_series_by_the_same_page(house: House) -> None:
