@@ -52,6 +52,7 @@ class Hall:
     """One meeting some page of which is open. meeting: None when it is gone.
 
     waking: called at every change; telling: only when something changed for those who wait.
+    said: what these were told since the last change: it is put into words once for all.
     """
 
     meeting: OpenedMeeting | None
@@ -60,6 +61,7 @@ class Hall:
     waking: set[Callable[[], None]] = field(default_factory=set)
     telling: set[Callable[[], None]] = field(default_factory=set)
     changes: int = 0
+    said: dict[object, str] = field(default_factory=dict)
     _seen: object = None
     _view: View | None = None
     _until: int = 0
@@ -87,6 +89,7 @@ class Hall:
 
     def wake(self) -> None:
         """Tell all listeners that something changed."""
+        self.said.clear()
         for listener in list(self.telling):
             listener()
         self.stir()

@@ -27,7 +27,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from notes2conf_milter.core.meeting import LinkKind
-from notes2conf_milter.core.waitingroom import State
+from notes2conf_milter.core.waitingroom import State, View
 from notes2conf_milter.services.service import Visitor, Why
 from notes2conf_milter.store.errors import StoreError
 from notes2conf_milter.web.calendar import calendar_file
@@ -42,6 +42,7 @@ BODY_LIMIT = 8192  # octets; a pasted link may have 2,000 characters, each three
 RETRY_SECONDS = "30"
 LIST_PAUSE = 0.7  # seconds between two lists of guests
 PASS_SECONDS = 600
+MOST_SAID = 32  # texts for guests of one meeting that are kept for each other
 _NAME_LENGTH = 60
 _HTML = "text/html; charset=utf-8"
 _KEPT = "public, max-age=31536000, immutable"
@@ -179,7 +180,7 @@ class Site:
                 return News(self._pages.status(None, guest, "", guest.language), "over", last=True)
             if _facts(hall, now) != at_first:
                 return News("", "again", last=True)
-            return News(self._pages.status(view, guest, self._guests_way(hall, guest), guest.language))
+            return News(self._status(hall, guest, view))
 
         def done() -> None:
             guest.streams -= 1
@@ -203,6 +204,16 @@ class Site:
         if shown is None:
             return self._notice(request, Notice.GONE)
         return Response(code(f"{self._base_url}/{kind}/{shown.token}"), media_type="image/svg+xml")
+
+    def _status(self, hall: Hall, guest: Guest, view: View) -> str:
+        url = self._guests_way(hall, guest)
+        key = view.state, url, guest.turned_away == view.occurrence.start, guest.language
+        text = hall.said.get(key)
+        if text is None:
+            if len(hall.said) >= MOST_SAID:  # a service that gives each guest a way of its own
+                hall.said.clear()
+            text = hall.said[key] = self._pages.status(view, guest, url, guest.language)
+        return text
 
     def _guests_way(self, hall: Hall, guest: Guest) -> str:
         view = hall.shown(self._clock())
