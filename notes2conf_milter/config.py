@@ -76,6 +76,7 @@ class Settings:
     web_listen: InetAddress
     services: Offer
     services_pass_names: bool
+    web_trusted_proxies: tuple[kind.Network, ...]
     web_admission: Admission
     web_house: str
     web_contact: str
@@ -217,6 +218,7 @@ def _settings(values: dict[str, Any], source: str) -> Settings:
         web_listen=values["web.listen"],
         services=_offer(values),
         services_pass_names=values["services.pass_names"],
+        web_trusted_proxies=values["web.trusted_proxies"],
         web_admission=Admission(values["web.admission"]),
         web_house=values["web.house"].strip(),
         web_contact=values["web.contact"].strip(),

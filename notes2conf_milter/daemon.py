@@ -222,6 +222,7 @@ async def web_service(settings: Settings) -> AsyncIterator[InetAddress]:
         imprint_url=settings.web_imprint_url,
         accent=settings.web_accent,
         logo=settings.web_logo,
+        trusted_proxies=settings.web_trusted_proxies,
     )
     app = create_app(web_settings, open_links(settings), services, now)
     server = WebServer()

@@ -280,6 +280,12 @@ SETTINGS: tuple[Setting, ...] = (
         "Whether the names of guests and organizers are handed on to the conference service.",
     ),
     Setting(
+        "web.trusted_proxies",
+        _LOOPBACK,
+        kind.list_of(kind.network),
+        "Proxies whose X-Forwarded-For says who a visitor is; that counts for slowing down guesses alone.",
+    ),
+    Setting(
         "web.admission",
         "open",
         kind.choice("open", "ask"),

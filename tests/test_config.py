@@ -4,6 +4,7 @@ import os
 import re
 import tomllib
 from dataclasses import fields
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
@@ -227,6 +228,7 @@ def test_every_setting_can_be_set(tmp_path: Path) -> None:
         idle_seconds = 600
         [web]
         listen = "127.0.0.1:8081"
+        trusted_proxies = ["192.0.2.80/32"]
         admission = "ask"
         house = " Example Ltd. "
         contact = "privacy@example.org"
@@ -276,6 +278,7 @@ def test_every_setting_can_be_set(tmp_path: Path) -> None:
     assert settings.limits_message_octets == 1_000_000
     assert (settings.limits_processing_seconds, settings.limits_idle_seconds) == (30, 600)
     assert (settings.web_listen, settings.web_admission) == (InetAddress("127.0.0.1", 8081), Admission.ASK)
+    assert settings.web_trusted_proxies == (ip_network("192.0.2.80/32"),)
     assert (settings.web_house, settings.web_contact) == ("Example Ltd.", "privacy@example.org")
     assert (settings.web_imprint_url, settings.web_accent) == ("https://www.example.org/imprint", "#aa3300")
     assert settings.web_logo == Path("/etc/notes2conf/logo.svg")

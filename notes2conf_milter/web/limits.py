@@ -48,6 +48,8 @@ class Misses:
                 self._known.popitem(last=False)
             return
         name = network_of(peer, forwarded, self._trusted)
+        if not name:
+            return
         count, until = self._misses.get(name, (0, 0))
         self._misses[name] = (count + 1, until) if until > now else (1, now + SECONDS)
         self._misses.move_to_end(name)
@@ -56,14 +58,11 @@ class Misses:
 
 
 def network_of(peer: str, forwarded: Sequence[str], trusted: Sequence[Network]) -> str:
-    """Return the network that a request comes from, "" for an address that is none."""
+    """Return the network that a request comes from, "" where nobody knows: then nothing is counted."""
     hops = [hop.strip() for value in forwarded for hop in value.split(",")]
     address = _address(peer)
-    while address is not None and hops and any(address in net for net in trusted if net.version == address.version):
-        nearer = _address(hops.pop())
-        if nearer is None:
-            break  # a trusted proxy that writes no address: then it is the visitor
-        address = nearer
+    while address is not None and any(address in net for net in trusted if net.version == address.version):
+        address = _address(hops.pop()) if hops else None  # a trusted proxy that says nothing: nobody knows
     if address is None:
         return ""
     return str(ip_network((address, 32 if address.version == 4 else 56), strict=False))

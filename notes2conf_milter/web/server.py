@@ -17,6 +17,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
+from ipaddress import ip_network
 from pathlib import Path
 from typing import TypeVar
 
@@ -33,6 +34,7 @@ from notes2conf_milter.services.service import Service
 from notes2conf_milter.store.links import LinkStore
 from notes2conf_milter.web.assets import read_static
 from notes2conf_milter.web.guard import SECURITY_HEADERS, UNKEPT, Guard
+from notes2conf_milter.web.limits import Misses, Network
 from notes2conf_milter.web.lobby import Lobby
 from notes2conf_milter.web.pages import Pages
 from notes2conf_milter.web.policy import Policy
@@ -43,6 +45,8 @@ from notes2conf_milter.web.watch import Watch
 REQUEST_SECONDS = 15.0  # a request must be whole after twice this time at the latest
 STORE_SECONDS = 10.0  # then the visitor is asked to try again, whatever the disk does
 HEADER_LIMIT = 16 * 1024  # octets of a request's line and header
+
+LOOPBACK = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
 
 T = TypeVar("T")
 
@@ -55,7 +59,8 @@ class WebSettings:
     language: "en" or "de", for browsers that wish neither. max_connections: keep it below the limit of open files.
     keep_alive: seconds for which an idle connection stays open. grace: seconds that pages outlive their meeting. admission: of
     meetings whose organizer chose none. hands_on_names: guests' names go to the conference service. house, contact,
-    imprint_url, accent, logo: of the house, "" for none; accent: a colour as #rrggbb; logo: a file.
+    imprint_url, accent, logo: of the house, "" for none; accent: a colour as #rrggbb; logo: a file. trusted_proxies: whose
+    X-Forwarded-For says who the visitor is.
     """
 
     base_url: str
@@ -70,6 +75,7 @@ class WebSettings:
     imprint_url: str = ""
     accent: str = ""
     logo: Path | None = None
+    trusted_proxies: tuple[Network, ...] = LOOPBACK
 
 
 def create_app(
@@ -96,9 +102,8 @@ def create_app(
         settings.house, settings.contact, settings.imprint_url, settings.grace, titles, settings.hands_on_names
     )
     pages = Pages(assets, settings.base_url, policy)
-    site = Site(
-        visits, lobby, pages, static, ask, clock, draw, settings.base_url, settings.language, settings.hands_on_names
-    )
+    names, misses = settings.hands_on_names, Misses(settings.trusted_proxies)
+    site = Site(visits, lobby, pages, static, ask, clock, draw, settings.base_url, settings.language, names, misses)
     watch = Watch(visits, lobby, ask, clock)
 
     @asynccontextmanager

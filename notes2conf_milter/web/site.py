@@ -32,6 +32,7 @@ from notes2conf_milter.services.service import Visitor, Why
 from notes2conf_milter.store.errors import StoreError
 from notes2conf_milter.web.calendar import calendar_file
 from notes2conf_milter.web.forms import Form, blank_form, is_from_page, read_form
+from notes2conf_milter.web.limits import SECONDS, Misses
 from notes2conf_milter.web.lobby import Guest, Hall, Lobby
 from notes2conf_milter.web.pages import Pages, code
 from notes2conf_milter.web.stream import EventStream, News
@@ -64,10 +65,12 @@ class Site:
         base_url: str,
         language: str,
         hands_on_names: bool = False,
+        misses: Misses | None = None,
     ) -> None:
         self._visits, self._lobby, self._pages, self._static = visits, lobby, pages, static
         self._ask, self._clock, self._draw = ask, clock, draw
         self._base_url, self._language, self._hands_on_names = base_url, language, hands_on_names
+        self._misses = misses or Misses()
         self._passes: dict[str, tuple[str, int]] = {}
         self._making: dict[tuple[str, str], asyncio.Future[bytes | None]] = {}
         self.stopping = False
@@ -105,11 +108,14 @@ class Site:
         if isinstance(form, Response):
             return form
         if form is None:
+            if not self._allowed(request):
+                return self._too_many(request)
             octets = await self._join_page(request.path_params["token"], language)
+            self._tried(request, valid=octets is not None)
             return self._notice(request, Notice.GONE) if octets is None else _page(octets)
-        shown = await self._ask(partial(self._visits.show, request.path_params["token"], GUEST_KINDS))
-        if shown is None:
-            return self._notice(request, Notice.GONE)
+        shown = await self._look_up(request, GUEST_KINDS)
+        if isinstance(shown, Response):
+            return shown
         if not is_from_page(shown.token, form):
             return self._notice(request, Notice.REFUSED)
         guest = self._lobby.wait(shown.token, shown.meeting, _name(form.name), language)
@@ -144,8 +150,8 @@ class Site:
         token = request.path_params["token"].lower()
         found = self._lobby.find(token, request.path_params["guest"])
         if found is None:  # forgotten, by a restart say: the join page says how it stands
-            shown = await self._ask(partial(self._visits.show, token, GUEST_KINDS))
-            return self._notice(request, Notice.GONE) if shown is None else _see_other(f"../{token}")
+            shown = await self._look_up(request, GUEST_KINDS)
+            return shown if isinstance(shown, Response) else _see_other(f"../{token}")
         hall, guest = found
         if form is not None:
             if not is_from_page(token, form):
@@ -191,8 +197,10 @@ class Site:
 
     async def calendar(self, request: Request) -> Response:
         """Answer GET /j/TOKEN/meeting.ics."""
-        shown = await self._ask(partial(self._visits.show, request.path_params["token"], GUEST_KINDS))
-        if shown is None or not shown.view.dated:
+        shown = await self._look_up(request, GUEST_KINDS)
+        if isinstance(shown, Response):
+            return shown
+        if not shown.view.dated:
             return self._notice(request, Notice.GONE)
         octets = calendar_file(shown, f"{self._base_url}/j/{shown.token}", self._clock())
         headers = {"Content-Disposition": 'attachment; filename="meeting.ics"'}
@@ -200,9 +208,9 @@ class Site:
 
     async def code(self, kind: str, kinds: tuple[LinkKind, ...], request: Request) -> Response:
         """Answer GET /j/TOKEN/code.svg and /s/TOKEN/code.svg: the link as a picture for a camera."""
-        shown = await self._ask(partial(self._visits.show, request.path_params["token"], kinds))
-        if shown is None:
-            return self._notice(request, Notice.GONE)
+        shown = await self._look_up(request, kinds)
+        if isinstance(shown, Response):
+            return shown
         return Response(code(f"{self._base_url}/{kind}/{shown.token}"), media_type="image/svg+xml")
 
     def _status(self, hall: Hall, guest: Guest, view: View) -> str:
@@ -231,16 +239,19 @@ class Site:
             return form
         if form is not None:
             return await self._act(request, form)
-        shown = await self._ask(partial(self._visits.show, request.path_params["token"], HOST_KINDS))
-        if shown is None:
-            return self._notice(request, Notice.GONE)
+        shown = await self._look_up(request, HOST_KINDS)
+        if isinstance(shown, Response):
+            return shown
         return _page(self._start_page(shown, self._wish(request)))
 
     async def _act(self, request: Request, form: Form) -> Response:
         token, language = request.path_params["token"].lower(), self._wish(request)
         if form.admit or form.away or form.do == "enter":
             return await self._act_here(request, token, form)
+        if not self._allowed(request):
+            return self._too_many(request)
         acted = await self._visits.act(token, form, language, self._ask)
+        self._tried(request, valid=acted.result is not Outcome.GONE)
         hall = self._lobby.halls.get(acted.meeting)
         if hall is not None:  # our own writing is no news to the store's connection
             hall.update(None if acted.shown is None else acted.shown.meeting)
@@ -261,9 +272,9 @@ class Site:
 
     async def _act_here(self, request: Request, token: str, form: Form) -> Response:
         """Do what concerns nobody but this process: let guests in, turn them away, lead the organizer in."""
-        shown = await self._ask(partial(self._visits.show, token, HOST_KINDS))
-        if shown is None:
-            return self._notice(request, Notice.GONE)
+        shown = await self._look_up(request, HOST_KINDS)
+        if isinstance(shown, Response):
+            return shown
         if not is_from_page(token, form):
             return self._notice(request, Notice.REFUSED)
         start = shown.view.occurrence.start
@@ -286,9 +297,9 @@ class Site:
         """Answer GET /s/TOKEN/PASS: lead the organizer to the conference, who has just pressed the button."""
         token = request.path_params["token"].lower()
         kept = self._passes.get(request.path_params["ticket"])
-        shown = await self._ask(partial(self._visits.show, token, HOST_KINDS))
-        if shown is None:
-            return self._notice(request, Notice.GONE)
+        shown = await self._look_up(request, HOST_KINDS)
+        if isinstance(shown, Response):
+            return shown
         if kept is None or kept[0] != token or kept[1] <= self._clock() or not shown.view.room.url:
             return _see_other(f"../{token}")
         language, organizer = self._wish(request), shown.meeting.page.organizer
@@ -301,9 +312,9 @@ class Site:
 
     async def host_events(self, request: Request) -> ASGIApp:
         """Answer GET /s/TOKEN/events."""
-        shown = await self._ask(partial(self._visits.show, request.path_params["token"], HOST_KINDS))
-        if shown is None:
-            return self._notice(request, Notice.GONE)
+        shown = await self._look_up(request, HOST_KINDS)
+        if isinstance(shown, Response):
+            return shown
         language = self._wish(request)
         hall = self._lobby.hall(shown.token, shown.meeting)
         at_first = _facts(hall, self._clock()), shown.view.state, shown.view.room
@@ -362,6 +373,23 @@ class Site:
             return self._notice(request, Notice.BUSY, {"Retry-After": RETRY_SECONDS})
         return self._notice(request, Notice.BROKEN)
 
+    async def _look_up(self, request: Request, kinds: tuple[LinkKind, ...]) -> Shown | Response:
+        """Return what the link in the path shows, or the answer for one that is not valid, or was guessed once too often."""
+        if not self._allowed(request):
+            return self._too_many(request)
+        shown = await self._ask(partial(self._visits.show, request.path_params["token"], kinds))
+        self._tried(request, valid=shown is not None)
+        return self._notice(request, Notice.GONE) if shown is None else shown
+
+    def _allowed(self, request: Request) -> bool:
+        return self._misses.allowed(*_comes_from(request), self._clock())
+
+    def _tried(self, request: Request, *, valid: bool) -> None:
+        self._misses.tried(*_comes_from(request), self._clock(), valid=valid)
+
+    def _too_many(self, request: Request) -> Response:
+        return self._notice(request, Notice.TOO_MANY, {"Retry-After": str(SECONDS)})
+
     async def _posted(self, request: Request) -> Form | Response | None:
         """Return the form of a POST, None for a GET, or the refusal."""
         if request.method != "POST":
@@ -393,6 +421,12 @@ class _Streams:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
         await (await self._make(Request(scope)))(scope, receive, send)
+
+
+def _comes_from(request: Request) -> tuple[str, list[str], str]:
+    """Return the other end's address, what proxies say, and the link."""
+    peer = "" if request.client is None else request.client.host
+    return peer, request.headers.getlist("x-forwarded-for"), request.path_params["token"].lower()
 
 
 def _facts(hall: Hall, now: int) -> object:

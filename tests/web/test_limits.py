@@ -55,7 +55,8 @@ def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     [
         ("192.0.2.1", (), "192.0.2.1/32"),
         ("192.0.2.1", ("198.51.100.1",), "192.0.2.1/32"),
-        ("127.0.0.1", (), "127.0.0.1/32"),
+        ("127.0.0.1", (), ""),
+        ("127.0.0.1", ("127.0.0.2",), ""),
         ("127.0.0.1", ("198.51.100.1",), "198.51.100.1/32"),
         ("127.0.0.1", ("203.0.113.9, 198.51.100.1",), "198.51.100.1/32"),
         ("127.0.0.1", ("203.0.113.9", "198.51.100.1, 127.0.0.2"), "198.51.100.1/32"),
@@ -63,12 +64,19 @@ def test_what_is_remembered_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
         ("::1", ("[2001:db8:1:2345::7]:443",), "2001:db8:1:2300::/56"),
         ("127.0.0.1", ("198.51.100.1:5000",), "198.51.100.1/32"),
         ("127.0.0.1", ("::ffff:198.51.100.1",), "198.51.100.1/32"),
-        ("127.0.0.1", ("198.51.100.1, unknown",), "127.0.0.1/32"),
+        ("127.0.0.1", ("198.51.100.1, unknown",), ""),
         ("unix", ("198.51.100.1",), ""),
     ],
 )
 def test_whose_network_it_is(peer: str, forwarded: tuple[str, ...], network: str) -> None:
     assert network_of(peer, forwarded, LOOPBACK) == network
+
+
+def test_where_nobody_knows_nothing_is_counted() -> None:
+    """A proxy that does not say for whom it asks does not lock out everybody."""
+    misses = Misses(LOOPBACK)
+    guess(misses, "127.0.0.1", 2 * MOST_MISSES)
+    assert misses.allowed("127.0.0.1", (), TOKEN, NOW)
 
 
 ADDRESSES = st.ip_addresses().map(str)

@@ -13,6 +13,7 @@ import pytest
 from notes2conf_milter.core.meeting import Admission, Occurrence, Person, Revision
 from notes2conf_milter.store.sqlite import Claim
 from notes2conf_milter.web.forms import blank_form
+from notes2conf_milter.web.limits import MOST_MISSES
 from notes2conf_milter.web.lobby import PATIENCE
 from notes2conf_milter.web.server import WebSettings
 from tests.store.vault import news
@@ -466,3 +467,21 @@ def test_a_series_of_unknown_dates_has_no_file(house: House) -> None:
     house.clock.now = MONDAY + 60 * DAY
     assert ask(house.address, f"/j/{links.join}").status == 200
     assert ask(house.address, f"/j/{links.join}/meeting.ics").status == 404
+
+
+def test_guessing_is_slowed_down(house: House) -> None:
+    """By whoever the proxy says it is; a link that was valid lately goes on, and so does everybody else."""
+    links, other = house.add(page()), house.add(page())
+    guest = wait(house, links.join)
+    guesser, colleague = {"X_Forwarded_For": "203.0.113.9, 198.51.100.1"}, {"X_Forwarded_For": "198.51.100.2"}
+    answers = [ask(house.address, f"/{kind}/{number:032}", **guesser) for number in range(40) for kind in "js"]
+    assert [answer.status for answer in answers] == [404] * MOST_MISSES + [429] * (80 - MOST_MISSES)
+    assert int(answers[-1].headers["retry-after"]) > 0 and "Too many attempts" in answers[-1].text
+    for path in (f"/j/{other.join}", f"/s/{other.start}", f"/j/{other.join}/meeting.ics", f"/s/{other.start}/events"):
+        assert ask(house.address, path, **guesser).status == 429, path
+    assert press(house, other.start, headers={"X-Forwarded-For": "198.51.100.1"}).status == 429
+    for path in (f"/j/{links.join}", guest):
+        assert ask(house.address, path, **guesser).status == 200
+    assert ask(house.address, f"/j/{other.join}", **colleague).status == 200
+    house.clock.now += 600
+    assert ask(house.address, f"/s/{other.start}", **guesser).status == 200
