@@ -179,7 +179,7 @@ def queue_ids(postfix: Postfix, listener: int) -> list[str]:
 
 def test_the_pages_lead_from_waiting_to_the_conference(site: Site) -> None:
     """Guests wait, the organizer's click opens a room on the conference server, guests find the way there."""
-    assert AVAILABLE, "there is no browser; on Debian: apt-get install --no-install-recommends chromium chromium-driver"
+    assert AVAILABLE, "there is no browser; on Debian: apt-get install --no-install-recommends chromium"
     meeting = Meeting.new()
     with site.mail(), stand_in() as (jitsi, paths), site.web(jitsi) as web, Browser() as browser:
         site.send(invitation(meeting))
@@ -188,7 +188,7 @@ def test_the_pages_lead_from_waiting_to_the_conference(site: Site) -> None:
         join = gateway.the_token(of_anna(deliveries).octets, site.base_url)
         start = gateway.the_token(start_mail.octets, site.base_url, "s")
         browser.open(f"{site.base_url}/j/{join}")
-        browser.see("Not open yet")
+        browser.see("Still some time to go")
         assert meeting.subject in browser.text("h1")
         assert jitsi not in browser.run("return document.documentElement.outerHTML")
         before = gateway.stored(site.state)
