@@ -179,7 +179,7 @@ def queue_ids(postfix: Postfix, listener: int) -> list[str]:
 
 def test_the_pages_lead_from_waiting_to_the_conference(site: Site) -> None:
     """Guests wait, the organizer's click opens a room on the conference server, guests find the way there."""
-    assert AVAILABLE, "there is no browser; on Debian: apt-get install --no-install-recommends chromium chromium-driver"
+    assert AVAILABLE, "there is no browser; on Debian: apt-get install --no-install-recommends chromium"
     meeting = Meeting.new()
     with site.mail(), stand_in() as (jitsi, paths), site.web(jitsi) as web, Browser() as browser:
         site.send(invitation(meeting))
