@@ -9,6 +9,7 @@ import contextlib
 import grp
 import logging
 import os
+import resource
 import signal
 import socket
 import time
@@ -34,6 +35,8 @@ from notes2conf_milter.workers import Workers
 
 log = logging.getLogger("notes2conf")
 
+MOST_FILES = 32_768
+OTHER_FILES = 128  # the database, the log, sockets that listen, connections to services
 REMIND_SECONDS = 6 * 3600.0  # between two looks for series that are about to be deleted
 START_MAIL_SECONDS = 30.0
 GRACE_SECONDS = 20.0  # how long messages under way may take when the service stops; systemd waits 90
@@ -223,6 +226,7 @@ async def web_service(settings: Settings) -> AsyncIterator[InetAddress]:
         accent=settings.web_accent,
         logo=settings.web_logo,
         trusted_proxies=settings.web_trusted_proxies,
+        max_connections=most_connections(),
     )
     app = create_app(web_settings, open_links(settings), services, now)
     server = WebServer()
@@ -231,6 +235,17 @@ async def web_service(settings: Settings) -> AsyncIterator[InetAddress]:
         yield server.address
     finally:
         await server.close(GRACE_SECONDS)
+
+
+def most_connections() -> int:
+    """Return how many connections the waiting room takes: each guest who waits holds one, and each is an open file.
+
+    The limit of open files is raised as far as the system lets us (systemd: LimitNOFILE).
+    """
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_FILES)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
+    return max(most - OTHER_FILES, most // 2)
 
 
 async def run_mail(settings: Settings, note: Note = logging.Logger.info) -> None:

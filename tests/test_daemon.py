@@ -212,3 +212,17 @@ def test_series_without_an_end_are_looked_for_again_and_again(
         "store: locked",
         "series without an end: 2 organizers told",
     ]
+
+
+def test_the_waiting_room_takes_as_many_connections_as_there_may_be_files() -> None:
+    """Each guest who waits holds one."""
+    script = (
+        "import resource; resource.setrlimit(resource.RLIMIT_NOFILE, ({}, {}));"
+        "from notes2conf_milter.daemon import most_connections;"
+        "print(most_connections(), resource.getrlimit(resource.RLIMIT_NOFILE)[0])"
+    )
+    for soft, hard, expected in ((200, 4096, b"3968 4096"), (100, 200, b"100 200")):
+        done = subprocess.run(
+            [sys.executable, "-c", script.format(soft, hard)], capture_output=True, check=True, timeout=60
+        )
+        assert done.stdout.strip() == expected

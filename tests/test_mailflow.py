@@ -19,7 +19,7 @@ from notes2conf_milter.core.meeting import LinkKind, Room
 from notes2conf_milter.core.policy import Trigger
 from notes2conf_milter.core.repairs import Mode, Repairs
 from notes2conf_milter.core.verdict import Outcome, Reason, Verdict
-from notes2conf_milter.core.waitingroom import State, View, open_room, view
+from notes2conf_milter.core.waitingroom import State, View, opened, view
 from notes2conf_milter.core.wording import WORDINGS, Wording
 from notes2conf_milter.mailflow import MailFlow
 from notes2conf_milter.smtp.reinject import Handover
@@ -467,7 +467,7 @@ def test_a_daily_series_goes_on_for_two_years(house: House) -> None:
         assert found.dated
         assert 0 < found.occurrence.start - (NOW + days * DAY) < DAY
         assert found.state is State.EARLY
-        room = open_room(found, "jitsi", "https://meet.example.net/x")
+        room = opened(found, "jitsi", "https://meet.example.net/x", "x")
         assert shown(house, join, days, room).state is State.OPEN
 
 
@@ -476,7 +476,7 @@ def test_a_series_of_which_no_date_is_known(house: House) -> None:
     join = series(house, b"RRULE:FREQ=HOURLY", b"EXDATE:20260312T090000Z")
     found = shown(house, join, 20)
     assert not found.dated
-    room = open_room(found, "jitsi", "https://meet.example.net/x")
+    room = opened(found, "jitsi", "https://meet.example.net/x", "x")
     assert shown(house, join, 20, room).state is State.OPEN
     assert shown(house, join, 21, room).state is State.CLOSED
 
