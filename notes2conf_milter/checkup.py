@@ -8,6 +8,7 @@ Fails: never; what cannot be looked at is a finding.
 import os
 import shutil
 import subprocess
+import time
 from dataclasses import dataclass
 from enum import Enum
 from ipaddress import IPv4Network, IPv6Network, ip_address
@@ -15,7 +16,9 @@ from pathlib import Path
 
 from notes2conf_milter.address import InetAddress, UnixAddress
 from notes2conf_milter.config import ConfigError, Settings
+from notes2conf_milter.daemon import load_certificate
 from notes2conf_milter.store import EpochFile, StoreSetupError, load_mail_key
+from notes2conf_milter.web.certificate import CertificateError
 
 POSTCONF_SECONDS = 10
 
@@ -65,6 +68,7 @@ def _needed(settings: Settings) -> list[Finding]:
         settings.check_logo()
     except ConfigError as error:
         found.append(Finding(Weight.ERROR, str(error)))
+    found += _certificate(settings)
     if not settings.policy.allowed_networks and not settings.policy.allow_authenticated:
         found.append(
             Finding(
@@ -73,6 +77,16 @@ def _needed(settings: Settings) -> list[Finding]:
             )
         )
     return found
+
+
+def _certificate(settings: Settings) -> list[Finding]:
+    try:
+        certificate = load_certificate(settings)
+        if certificate is not None and certificate.over(int(time.time())):
+            return [Finding(Weight.ERROR, f"{settings.web_tls_certificate}: the certificate is over")]
+    except (ConfigError, CertificateError) as error:
+        return [Finding(Weight.ERROR, str(error))]
+    return []
 
 
 def _keys(settings: Settings) -> list[Finding]:

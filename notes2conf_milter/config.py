@@ -76,6 +76,8 @@ class Settings:
     web_listen: InetAddress
     services: Offer
     services_pass_names: bool
+    web_tls_certificate: Path | None
+    web_tls_key: Path | None
     web_trusted_proxies: tuple[kind.Network, ...]
     web_admission: Admission
     web_house: str
@@ -181,6 +183,11 @@ def _settings(values: dict[str, Any], source: str) -> Settings:
         raise ConfigError(
             source, "conference.addresses", 'conference.listen needs at least one, as ["meet@conf.example.org"]'
         )
+    if (values["web.tls_certificate"] is None) != (values["web.tls_key"] is None):
+        missing = "web.tls_key" if values["web.tls_key"] is None else "web.tls_certificate"
+        raise ConfigError(
+            source, missing, "web.tls_certificate and web.tls_key belong together; allowed are both, or none"
+        )
     if values["policy.keyword"].lower() == values["policy.opt_out_keyword"].lower():
         raise ConfigError(
             source, "policy.opt_out_keyword", "is the same word as policy.keyword; allowed is another one"
@@ -218,6 +225,8 @@ def _settings(values: dict[str, Any], source: str) -> Settings:
         web_listen=values["web.listen"],
         services=_offer(values),
         services_pass_names=values["services.pass_names"],
+        web_tls_certificate=values["web.tls_certificate"],
+        web_tls_key=values["web.tls_key"],
         web_trusted_proxies=values["web.trusted_proxies"],
         web_admission=Admission(values["web.admission"]),
         web_house=values["web.house"].strip(),

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from notes2conf_milter.address import InetAddress, UnixAddress
-from notes2conf_milter.config import Settings
+from notes2conf_milter.config import ConfigError, Settings
 from notes2conf_milter.core.letter import letter_language
 from notes2conf_milter.mailflow import FlowSettings, MailFlow, Note
 from notes2conf_milter.milter.server import Limits as MilterLimits
@@ -29,6 +29,7 @@ from notes2conf_milter.smtp.reinject import Handover, hand_over
 from notes2conf_milter.smtp.relay import Limits as SmtpLimits
 from notes2conf_milter.smtp.server import SmtpServer
 from notes2conf_milter.store import EpochFile, LinkStore, MeetingStore, StoreError, load_mail_key
+from notes2conf_milter.web.certificate import Certificate, CertificateError
 from notes2conf_milter.web.server import WebServer, WebSettings, create_app
 from notes2conf_milter.worker import give_back_large_blocks
 from notes2conf_milter.workers import Workers
@@ -227,14 +228,26 @@ async def web_service(settings: Settings) -> AsyncIterator[InetAddress]:
         logo=settings.web_logo,
         trusted_proxies=settings.web_trusted_proxies,
         max_connections=most_connections(),
+        strict_transport=settings.web_tls_certificate is not None,
     )
+    certificate = load_certificate(settings)
     app = create_app(web_settings, open_links(settings), services, now)
     server = WebServer()
-    await server.start(settings.web_listen, app, web_settings)
+    await server.start(settings.web_listen, app, web_settings, certificate)
     try:
         yield server.address
     finally:
         await server.close(GRACE_SECONDS)
+
+
+def load_certificate(settings: Settings) -> Certificate | None:
+    """Return the waiting room's certificate, None where a proxy has one; raises ConfigError."""
+    if settings.web_tls_certificate is None or settings.web_tls_key is None:
+        return None
+    try:
+        return Certificate(settings.web_tls_certificate, settings.web_tls_key)
+    except CertificateError as error:
+        raise ConfigError(settings.source, "web.tls_certificate", str(error)) from None
 
 
 def most_connections() -> int:

@@ -280,6 +280,13 @@ SETTINGS: tuple[Setting, ...] = (
         "Whether the names of guests and organizers are handed on to the conference service.",
     ),
     Setting(
+        "web.tls_certificate",
+        "",
+        kind.optional(kind.path),
+        "Certificate with its chain, for TLS without a proxy; read again when it changes.",
+    ),
+    Setting("web.tls_key", "", kind.optional(kind.path), "Its key, without a password."),
+    Setting(
         "web.trusted_proxies",
         _LOOPBACK,
         kind.list_of(kind.network),

@@ -228,6 +228,8 @@ def test_every_setting_can_be_set(tmp_path: Path) -> None:
         idle_seconds = 600
         [web]
         listen = "127.0.0.1:8081"
+        tls_certificate = "/etc/notes2conf/fullchain.pem"
+        tls_key = "/etc/notes2conf/privkey.pem"
         trusted_proxies = ["192.0.2.80/32"]
         admission = "ask"
         house = " Example Ltd. "
@@ -278,6 +280,8 @@ def test_every_setting_can_be_set(tmp_path: Path) -> None:
     assert settings.limits_message_octets == 1_000_000
     assert (settings.limits_processing_seconds, settings.limits_idle_seconds) == (30, 600)
     assert (settings.web_listen, settings.web_admission) == (InetAddress("127.0.0.1", 8081), Admission.ASK)
+    assert settings.web_tls_certificate == Path("/etc/notes2conf/fullchain.pem")
+    assert settings.web_tls_key == Path("/etc/notes2conf/privkey.pem")
     assert settings.web_trusted_proxies == (ip_network("192.0.2.80/32"),)
     assert (settings.web_house, settings.web_contact) == ("Example Ltd.", "privacy@example.org")
     assert (settings.web_imprint_url, settings.web_accent) == ("https://www.example.org/imprint", "#aa3300")

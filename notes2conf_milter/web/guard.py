@@ -7,7 +7,7 @@ could hold a token or a subject, and those never reach a log.
 
 import logging
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import PurePath
 
 from starlette.requests import Request
@@ -24,6 +24,7 @@ SECURITY_HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
+STRICT_TRANSPORT = (b"strict-transport-security", b"max-age=63072000")  # two years, as nginx's example says
 UNKEPT = {"Cache-Control": "no-store"}
 _FRAMES = 8
 
@@ -31,11 +32,12 @@ _log = logging.getLogger("notes2conf_milter.web")
 
 
 class Guard:
-    """ASGI middleware, the outermost of ours."""
+    """ASGI middleware, the outermost of ours. strict: the host is reached by TLS alone (RFC 6797)."""
 
-    def __init__(self, app: ASGIApp, answer: Callable[[Request, Exception], Response]) -> None:
+    def __init__(self, app: ASGIApp, answer: Callable[[Request, Exception], Response], *, strict: bool = False) -> None:
         self._app = app
         self._answer = answer
+        self._added = [*_ADDED, STRICT_TRANSPORT] if strict else _ADDED
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -48,7 +50,7 @@ class Guard:
             nonlocal started
             if message["type"] == "http.response.start":
                 started = True
-                _add_headers(message)
+                _add_headers(message, self._added)
             await send(message)
 
         try:
@@ -82,7 +84,7 @@ def _one(error: BaseException) -> str:
 _ADDED = [(name.lower().encode(), value.encode()) for name, value in (SECURITY_HEADERS | UNKEPT).items()]
 
 
-def _add_headers(message: Message) -> None:
+def _add_headers(message: Message, added: Sequence[tuple[bytes, bytes]]) -> None:
     given = list(message.get("headers", ()))
     present = {name.lower() for name, _ in given}
-    message["headers"] = given + [header for header in _ADDED if header[0] not in present]
+    message["headers"] = given + [header for header in added if header[0] not in present]

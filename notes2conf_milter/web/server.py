@@ -33,6 +33,7 @@ from notes2conf_milter.core.meeting import Admission
 from notes2conf_milter.services.service import Service
 from notes2conf_milter.store.links import LinkStore
 from notes2conf_milter.web.assets import read_static
+from notes2conf_milter.web.certificate import INTERVAL, Certificate
 from notes2conf_milter.web.guard import SECURITY_HEADERS, UNKEPT, Guard
 from notes2conf_milter.web.limits import Misses, Network
 from notes2conf_milter.web.lobby import Lobby
@@ -60,7 +61,7 @@ class WebSettings:
     keep_alive: seconds for which an idle connection stays open. grace: seconds that pages outlive their meeting. admission: of
     meetings whose organizer chose none. hands_on_names: guests' names go to the conference service. house, contact,
     imprint_url, accent, logo: of the house, "" for none; accent: a colour as #rrggbb; logo: a file. trusted_proxies: whose
-    X-Forwarded-For says who the visitor is.
+    X-Forwarded-For says who the visitor is. strict_transport: answers say that the host is reached by TLS alone (RFC 6797).
     """
 
     base_url: str
@@ -76,6 +77,7 @@ class WebSettings:
     accent: str = ""
     logo: Path | None = None
     trusted_proxies: tuple[Network, ...] = LOOPBACK
+    strict_transport: bool = False
 
 
 def create_app(
@@ -115,7 +117,7 @@ def create_app(
 
     app = Starlette(
         routes=site.routes(),
-        middleware=[Middleware(Guard, answer=site.failure)],
+        middleware=[Middleware(Guard, answer=site.failure, strict=settings.strict_transport)],
         exception_handlers={HTTPException: site.http_error},
         lifespan=lifespan,
     )
@@ -131,6 +133,7 @@ class WebServer:
         self._server: _Server | None = None
         self._task: asyncio.Task[None] | None = None
         self._address: InetAddress | None = None
+        self._renewing: asyncio.Task[None] | None = None
         self._stop: Callable[[], None] = lambda: None
 
     @property
@@ -140,11 +143,21 @@ class WebServer:
             raise RuntimeError("not started")
         return self._address
 
-    async def start(self, listen: InetAddress, app: Starlette, settings: WebSettings) -> None:
-        """Listen (on the first address that the host's name has) and serve until close(); raises OSError."""
+    async def start(
+        self, listen: InetAddress, app: Starlette, settings: WebSettings, certificate: Certificate | None = None
+    ) -> None:
+        """Listen (on the first address that the host's name has) and serve until close(); raises OSError.
+
+        certificate: for TLS, None for a proxy that speaks it.
+        """
         listener = await _listen(listen)
         self._address = InetAddress(*listener.getsockname()[:2])
-        self._server = _Server(_config(app, settings))
+        config = _config(app, settings)
+        if certificate is not None:
+            config.load()
+            config.ssl = certificate.context
+            self._renewing = asyncio.create_task(_renew(certificate), name="certificate")
+        self._server = _Server(config)
         self._stop = app.state.stop
         self._task = asyncio.create_task(self._server.serve(sockets=[listener]), name="web")
         ready = asyncio.create_task(self._server.ready.wait())
@@ -158,9 +171,17 @@ class WebServer:
         if self._server is None or self._task is None:
             return
         self._stop()
+        if self._renewing is not None:
+            self._renewing.cancel()
         self._server.config.timeout_graceful_shutdown = math.ceil(grace)
         self._server.should_exit = True
         await self._task
+
+
+async def _renew(certificate: Certificate) -> None:
+    while True:
+        await asyncio.sleep(INTERVAL)
+        certificate.refresh()
 
 
 class _Server(uvicorn.Server):

@@ -17,6 +17,7 @@ from notes2conf_milter.store.epoch import EpochFile
 from notes2conf_milter.store.keys import EPOCH_NAME, MAIL_KEY_NAME, load_mail_key, new_keys
 from notes2conf_milter.store.links import LinkStore, OpenedMeeting
 from notes2conf_milter.store.sqlite import Claim, MeetingStore
+from notes2conf_milter.web.certificate import Certificate
 from notes2conf_milter.web.forms import Form, blank_form
 from notes2conf_milter.web.server import WebServer, WebSettings, create_app
 from tests.store.vault import news
@@ -172,11 +173,16 @@ class House:
         return Links(claim.join_token, claim.start_token)
 
     @contextmanager
-    def serving(self, settings: WebSettings | None = None, *services: Service) -> Iterator[InetAddress]:
+    def serving(
+        self, settings: WebSettings | None = None, *services: Service, certificate: Certificate | None = None
+    ) -> Iterator[InetAddress]:
         """Run the web service; also remember its address."""
         with ExitStack() as running:
             self.stop = running.close
-            self.address = running.enter_context(serving(self.store, self.clock, services or (JITSI,), settings))
+            given = services or (JITSI,)
+            self.address = running.enter_context(
+                serving(self.store, self.clock, given, settings, certificate=certificate)
+            )
             yield self.address
 
 
@@ -195,6 +201,7 @@ def serving(
     services: Sequence[Service] = (JITSI,),
     settings: WebSettings | None = None,
     listen: InetAddress = LOOPBACK,
+    certificate: Certificate | None = None,
 ) -> Iterator[InetAddress]:
     """Run the web service in a thread with an event loop of its own; yield its address."""
     settings = settings or WebSettings("https://conf.example.org")
@@ -204,7 +211,7 @@ def serving(
     thread.start()
     server = WebServer()
     try:
-        asyncio.run_coroutine_threadsafe(server.start(listen, app, settings), loop).result(10)
+        asyncio.run_coroutine_threadsafe(server.start(listen, app, settings, certificate), loop).result(10)
         yield server.address
     finally:
         asyncio.run_coroutine_threadsafe(server.close(1), loop).result(10)

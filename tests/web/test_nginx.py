@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from http.client import HTTPConnection, HTTPSConnection
 from pathlib import Path
+from urllib.parse import urlencode
 
 import pytest
 from cryptography import x509
@@ -18,7 +19,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from notes2conf_milter.address import InetAddress
-from tests.web.house import House, page
+from notes2conf_milter.web.forms import blank_form
+from tests.web.house import MONDAY, House, page, press
 
 NGINX = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin:/usr/local/sbin")  # not in a user's PATH
 EXAMPLE = Path(__file__).parents[2] / "config" / "nginx" / "notes2conf.conf"
@@ -58,10 +60,13 @@ class Nginx:
         text = text.replace("/etc/letsencrypt/live/conf.example.org", str(self.folder))
         return text.replace("/var/log/nginx", str(self.folder))
 
-    def ask(self, path: str, method: str = "GET", body: bytes | None = None) -> tuple[int, dict[str, str]]:
+    def connection(self) -> HTTPSConnection:
         context = ssl.create_default_context(cafile=str(self.folder / "fullchain.pem"))
         context.check_hostname = False
-        connection = HTTPSConnection("127.0.0.1", self.tls, context=context, timeout=10)
+        return HTTPSConnection("127.0.0.1", self.tls, context=context, timeout=10)
+
+    def ask(self, path: str, method: str = "GET", body: bytes | None = None) -> tuple[int, dict[str, str]]:
+        connection = self.connection()
         try:
             connection.request(method, path, body, {"Host": "conf.example.org"})
             answer = connection.getresponse()
@@ -98,6 +103,25 @@ def test_the_pages_through_nginx(house: House, nginx: Nginx) -> None:
     connection.request("GET", f"/j/{links.join}", headers={"Host": "conf.example.org"})
     answer = connection.getresponse()
     assert (answer.status, answer.headers["location"]) == (301, f"https://conf.example.org/j/{links.join}")
+    connection.close()
+
+
+def test_news_are_not_collected(house: House, nginx: Nginx) -> None:
+    """What happens is told through nginx at once, not when a buffer is full; for as long as somebody waits."""
+    links = house.add(page())
+    form = blank_form(links.join, MONDAY)
+    body = urlencode({"occurrence": form.occurrence, "proof": form.proof, "do": "wait"}).encode()
+    status, headers = nginx.ask(f"/j/{links.join}", "POST", body)
+    assert status == 303
+    connection = nginx.connection()
+    connection.request("GET", f"/j/{headers['location']}/events", headers={"Host": "conf.example.org"})
+    answer = connection.getresponse()
+    assert answer.headers["content-type"].startswith("text/event-stream")
+    told = b"".join(iter(answer.readline, b"\n"))
+    assert b"You are waiting" in told
+    press(house, links.start)
+    told = b"".join(iter(answer.readline, b"\n"))
+    assert b"data-go" in told
     connection.close()
 
 
