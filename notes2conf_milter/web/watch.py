@@ -8,12 +8,16 @@ of those whose mark differs the row, with a link that somebody showed us.
 """
 
 import asyncio
+import logging
 from collections.abc import Callable
 from functools import partial
 
 from notes2conf_milter.store.errors import StoreError
+from notes2conf_milter.web.guard import describe
 from notes2conf_milter.web.lobby import Hall, Lobby
 from notes2conf_milter.web.visits import GUEST_KINDS, HOST_KINDS, Threads, Visits
+
+_log = logging.getLogger("notes2conf_milter.web")
 
 INTERVAL = 0.5  # seconds
 SWEEP = 15  # seconds
@@ -35,6 +39,9 @@ class Watch:
                 await self.look()
             except (StoreError, TimeoutError):
                 self._version = None  # not seen: look at all of them next time
+            except Exception as error:  # noqa: BLE001 - whatever it is, pages that are open must not be forgotten
+                _log.error("looking for changes failed: %s", describe(error))
+                self._version = None
 
     async def look(self) -> None:
         """Look once."""

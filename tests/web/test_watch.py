@@ -134,15 +134,20 @@ def test_who_has_left_is_swept(house: House, watched: Watched) -> None:
     assert watched.lobby.halls == {}
 
 
+@pytest.mark.parametrize("failure", [StoreError("locked"), RuntimeError("unforeseen: " + "a" * 32)])
 def test_a_store_that_cannot_answer_is_asked_again(
-    house: House, watched: Watched, monkeypatch: pytest.MonkeyPatch
+    house: House,
+    watched: Watched,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    failure: Exception,
 ) -> None:
-    """And then everything is looked at."""
+    """And then everything is looked at. What is unforeseen is logged by its type and place alone."""
     monkeypatch.setattr("notes2conf_milter.web.watch.INTERVAL", 0.001)
     links = house.add(page())
     found = watched.lobby.find(links.join, watched.guest(links.join))
     assert found is not None
-    house.store.fail = StoreError("locked")
+    house.store.fail = failure
 
     async def run() -> None:
         task = asyncio.create_task(watched.watch.run())
@@ -155,3 +160,5 @@ def test_a_store_that_cannot_answer_is_asked_again(
 
     asyncio.run(run())
     assert found[0].meeting is not None and found[0].meeting.page.subject == "New"
+    assert ("RuntimeError" in caplog.text) == isinstance(failure, RuntimeError)
+    assert "unforeseen" not in caplog.text
