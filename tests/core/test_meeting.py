@@ -21,4 +21,4 @@ def test_revisions_are_ordered_as_itip_has_it() -> None:
 def test_values_that_stand_in_the_database() -> None:
     """A changed word would make what is stored unreadable."""
     assert [kind.value for kind in LinkKind] == ["join", "start", "attendee"]
-    assert [state.value for state in RoomState] == ["closed", "open", "ended"]
+    assert [state.value for state in RoomState] == ["closed", "open", "paused", "ended"]

@@ -24,6 +24,7 @@ from pathlib import Path
 _PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 _POLL = 0.05
 _QUEUES = ("maildrop", "incoming", "active", "deferred", "hold", "corrupt")  # in the order in which a message moves
+_CLOCK_IS_SET = ("warning: file system clock is ", "warning: resetting file time stamps")  # cleanup(8), not about mail
 _LOG_PREFIX = re.compile(r"^(\w{3} [ \d]\d [\d:]{8}|\d{4}-\S+) ")
 
 # service type private unpriv chroot wakeup maxproc command: as Postfix ships them, without chroot and without a public smtpd
@@ -208,9 +209,10 @@ class Postfix:
         return self.log_file.read_text("utf-8", "replace") if self.log_file.exists() else ""
 
     def warnings(self) -> list[str]:
-        """Return the lines of the log that warn or worse, without their dates."""
+        """Return the lines of the log that warn or worse, without their dates; but for a machine whose clock is set meanwhile."""
         words = ("warning:", "error:", "fatal:", "panic:")
-        return [_LOG_PREFIX.sub("", line) for line in self.log().splitlines() if any(word in line for word in words)]
+        found = [line for line in self.log().splitlines() if any(word in line for word in words)]
+        return [_LOG_PREFIX.sub("", line) for line in found if not any(word in line for word in _CLOCK_IS_SET)]
 
     def queued(self) -> list[Path]:
         """Return the files of all messages that are in the queue, in whatever state."""
