@@ -209,7 +209,7 @@ class Postfix:
         return self.log_file.read_text("utf-8", "replace") if self.log_file.exists() else ""
 
     def warnings(self) -> list[str]:
-        """Return the lines of the log that warn or worse, without their dates; but for a machine whose clock is set meanwhile."""
+        """Return the lines of the log that warn or worse, without their dates; not that a clock was set."""
         words = ("warning:", "error:", "fatal:", "panic:")
         found = [line for line in self.log().splitlines() if any(word in line for word in words)]
         return [_LOG_PREFIX.sub("", line) for line in found if not any(word in line for word in _CLOCK_IS_SET)]
