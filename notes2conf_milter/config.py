@@ -223,7 +223,7 @@ def _settings(values: dict[str, Any], source: str) -> Settings:
         limits_processing_seconds=values["limits.processing_seconds"],
         limits_idle_seconds=values["limits.idle_seconds"],
         web_listen=values["web.listen"],
-        services=_offer(values),
+        services=_offer(values, source),
         services_pass_names=values["services.pass_names"],
         web_tls_certificate=values["web.tls_certificate"],
         web_tls_key=values["web.tls_key"],
@@ -260,7 +260,12 @@ def _templates(folder: Path | None, policy: PolicySettings, source: str) -> dict
     return found
 
 
-def _offer(values: dict[str, Any]) -> Offer:
+def _offer(values: dict[str, Any], source: str) -> Offer:
+    names = [one.name for one in values["services.rooms"]]
+    if len(names) != len(set(names)):
+        raise ConfigError(
+            source, "services.rooms", "two titles are alike; allowed are titles that differ in letters a to z or digits"
+        )
     return Offer(
         values["services.offered"],
         values["services.jitsi_url"] or "",
@@ -284,7 +289,10 @@ def _own_name() -> str:
 
 def _policy(values: dict[str, Any]) -> PolicySettings:
     servers = (values["services.jitsi_url"], values["services.bigbluebutton_url"])
-    own = tuple(url.partition("://")[2].rstrip("/") + "/" for url in servers if url)
+    own = (
+        *(url.partition("://")[2].rstrip("/") + "/" for url in servers if url),
+        *(one.place for one in values["services.rooms"]),
+    )
     return PolicySettings(
         organizer_domains=frozenset(values["policy.organizer_domains"]),
         allowed_networks=values["policy.allowed_networks"],

@@ -264,8 +264,8 @@ def test_every_setting_can_be_set(tmp_path: Path) -> None:
     assert (policy.allow_authenticated, policy.sender_from, policy.trigger) == (False, True, Trigger.KEYWORD)
     assert (policy.keyword, policy.opt_out) == ("@conf", "@noconf")
     assert not settings.defer_without_store
-    own = ("meet.example.org/", "bbb.example.org/bigbluebutton/")
-    assert policy.conferences.patterns[-4:] == ("meet.example.com/", "*.example.net/room/", *own)
+    own = ("meet.example.org/", "bbb.example.org/bigbluebutton/", "galene.example.org/group/")
+    assert policy.conferences.patterns[-5:] == ("meet.example.com/", "*.example.net/room/", *own)
     assert settings.milter_listen == (UnixAddress("/run/milter.sock"), InetAddress("::1", 8891))
     assert settings.milter_socket_mode == 0o666
     assert (settings.smtp_listen, settings.smtp_next_hop) == (

@@ -2,18 +2,23 @@
 
 In:  the server's URL, the secret; a random meeting id. Out: Conferences, signed ways in. Touches: the server, over HTTPS.
 Fails: ServiceError when the server does not answer, or answers something else; its text holds no URL, for that is signed.
+Logs: each such failure, and nothing that the HTTP library would log: each URL.
 
 The API is that of the documentation, "API calls": a call's checksum is the hash of its name, its query and the secret. Nothing
 of the meeting is told to the server but a random id and a general name. XML is taken only without a document type, for
-entities are declared there; an answer is at most 64 KB long.
+entities are declared there; an answer is at most 64 KB long, and not compressed.
 """
 
 import asyncio
+import functools
 import hashlib
 import ipaddress
+import logging
+import re
+import ssl
 from dataclasses import dataclass, field
 from urllib.parse import urlencode, urlsplit
-from xml.etree import ElementTree
+from xml.parsers import expat
 
 import httpx
 
@@ -22,9 +27,16 @@ from notes2conf_milter.services.service import Conference, ServiceError, Visitor
 NAME = "bigbluebutton"
 SECONDS = 10.0
 _LONGEST = 65_536
+# A meeting waits for its first guest, and for those who come back after a break, as the waiting room does. The server's own
+# 5 minutes and 1 minute would leave a page that says "open" with nothing behind it (in the API since 2.5).
+_EMPTY = {"meetingExpireIfNoUserJoinedInMinutes": "180", "meetingExpireWhenLastUserLeftInMinutes": "60"}
 _MEETING = {"en": "Video conference", "de": "Videokonferenz"}
 _HOST = {"en": "Organizer", "de": "Gastgeber"}
 _GUEST = {"en": "Guest", "de": "Gast"}
+
+_log = logging.getLogger("notes2conf_milter.web")
+for _name in ("httpx", "httpcore"):  # the one logs each URL at INFO, the other each header
+    logging.getLogger(_name).setLevel(logging.CRITICAL + 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +66,7 @@ class BigBlueButton:
 
     async def open(self, room: str, organizer: str, link: str, language: str) -> Conference:
         """Create the meeting; raises ServiceError."""
-        await self._ask("create", {"meetingID": room, "name": _MEETING.get(language, _MEETING["en"])})
+        await self._ask("create", {"meetingID": room, "name": _MEETING.get(language, _MEETING["en"]), **_EMPTY})
         return Conference(NAME, room, self.server)
 
     def way_in(self, conference: Conference, visitor: Visitor, now: int) -> str:
@@ -71,37 +83,77 @@ class BigBlueButton:
     async def running(self, conference: Conference) -> bool | None:
         """Say whether anybody is in it; raises ServiceError."""
         answer = await self._ask("isMeetingRunning", {"meetingID": conference.room})
-        return answer.findtext("running") == "true"
+        return answer.get("running") == "true"
 
     async def end(self, conference: Conference) -> None:
         """End it for all; one that is over already is no failure. Raises ServiceError."""
-        await self._ask("end", {"meetingID": conference.room}, also=("notFound",))
+        await self._ask("end", {"meetingID": conference.room}, also=("notFound", "meetingForciblyEnded"))
 
-    async def _ask(self, call: str, parameters: dict[str, str], also: tuple[str, ...] = ()) -> ElementTree.Element:
+    async def _ask(self, call: str, parameters: dict[str, str], also: tuple[str, ...] = ()) -> dict[str, str]:
         """Return the answer to a call, when it is a success. also: failures that are as good. Raises ServiceError."""
-        url = signed(self.server, call, parameters, self.secret)
-        body = b""
         try:
-            async with (
-                asyncio.timeout(SECONDS),
-                httpx.AsyncClient(timeout=SECONDS, follow_redirects=False, trust_env=False) as client,
-                client.stream("GET", url, headers={"Accept": "application/xml"}) as response,
-            ):
-                async for piece in response.aiter_bytes():
-                    body += piece
-                    if len(body) > _LONGEST:
-                        raise ServiceError(f"{call}: too long an answer")
-        except (httpx.HTTPError, TimeoutError) as error:
-            raise ServiceError(f"{call}: {type(error).__name__}") from None
-        if response.status_code != 200 or b"<!" in body:
-            raise ServiceError(f"{call}: HTTP status {response.status_code}, or no plain XML")
-        try:
-            answer = ElementTree.fromstring(body)
-        except ElementTree.ParseError:
-            raise ServiceError(f"{call}: no XML") from None
-        if answer.findtext("returncode") != "SUCCESS" and answer.findtext("messageKey") not in also:
-            raise ServiceError(f"{call}: the server refuses")
+            answer = fields(await _fetched(signed(self.server, call, parameters, self.secret)))
+            refusal = answer.get("messageKey", "")
+            if answer.get("returncode") != "SUCCESS" and refusal not in also:
+                reason = refusal if re.fullmatch(r"[A-Za-z]{1,40}", refusal) else "no reason"
+                raise ServiceError(f"the server refuses ({reason})")
+        except ServiceError as error:
+            _log.warning("BigBlueButton, %s: %s", call, error)
+            raise ServiceError(f"{call}: {error}") from None
         return answer
+
+
+async def _fetched(url: str) -> bytes:
+    """Return what a GET brings; raises ServiceError."""
+    body = b""
+    try:
+        async with (
+            asyncio.timeout(SECONDS),
+            httpx.AsyncClient(timeout=SECONDS, follow_redirects=False, trust_env=False, verify=_trusted()) as client,
+            client.stream("GET", url, headers={"Accept": "application/xml", "Accept-Encoding": "identity"}) as response,
+        ):
+            async for piece in response.aiter_raw():  # raw: a few octets could unfold to any number
+                body += piece
+                if len(body) > _LONGEST:
+                    raise ServiceError("too long an answer")
+    except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as error:
+        raise ServiceError(type(error).__name__) from None
+    if response.status_code != 200:
+        raise ServiceError(f"HTTP status {response.status_code}")
+    return body
+
+
+@functools.cache
+def _trusted() -> ssl.SSLContext:
+    """The system's certificate authorities, with those that the administrator added; read once."""
+    return ssl.create_default_context()
+
+
+def fields(body: bytes) -> dict[str, str]:
+    """Return the texts of an answer, by the names of the elements right below <response>; raises ServiceError."""
+    found: dict[str, list[str]] = {}
+    path: list[str] = []
+
+    def start(name: str, _attributes: dict[str, str]) -> None:
+        path.append(name)
+        if len(path) == 2:
+            found.setdefault(name, [])
+
+    def text(piece: str) -> None:
+        if len(path) == 2:
+            found[path[1]].append(piece)
+
+    def doctype(*_: object) -> None:
+        raise ServiceError("XML with a document type")
+
+    parser = expat.ParserCreate()
+    parser.StartElementHandler, parser.EndElementHandler = start, lambda _name: path.pop()
+    parser.CharacterDataHandler, parser.StartDoctypeDeclHandler = text, doctype
+    try:
+        parser.Parse(body, True)
+    except (expat.ExpatError, ValueError, LookupError):  # the last two: an encoding that is none, or unknown here
+        raise ServiceError("no XML") from None
+    return {name: "".join(pieces).strip() for name, pieces in found.items()}
 
 
 def signed(server: str, call: str, parameters: dict[str, str], secret: str) -> str:

@@ -6,7 +6,8 @@ Fails: ValueError with a sentence that says what is allowed.
 
 The name is all that keeps strangers out where there is no secret, so it must be random; and the URL carries nothing else: no
 subject, no names. A token (RFC 7519, claims as prosody's mod_auth_token reads them) lets its bearer into this one room: the
-organizer as a moderator, guests as members. It is made anew for each visitor and lives for some hours.
+organizer as a moderator, guests as members. It is made anew for each visitor and lives for some hours. prosody itself knows
+no moderators by tokens; the modules that do read different claims, and the token has them all.
 """
 
 import ipaddress
@@ -72,21 +73,26 @@ class Jitsi:
         return f"{conference.url}?jwt={token}"
 
     def _claims(self, conference: Conference, visitor: Visitor, now: int) -> dict[str, Any]:
-        user: dict[str, Any] = {
-            "moderator": visitor.host,  # token_moderation, 8x8
-            "affiliation": "owner" if visitor.host else "member",  # mod_token_affiliation
-        }
+        # mod_token_affiliation; mod_presence_identity takes nothing but strings, numbers and true or false here
+        user: dict[str, Any] = {"moderator": visitor.host, "affiliation": "owner" if visitor.host else "member"}
         if visitor.name:
             user["name"] = visitor.name
         return {
             "aud": self.app,
             "iss": self.app,
-            "sub": urlsplit(self.server).hostname,
+            "sub": self._subject(),
             "room": conference.room,
+            "moderator": visitor.host,  # mod_token_moderation
             "nbf": now - _SKEW,
             "exp": now + TOKEN_SECONDS,
             "context": {"user": user},
         }
+
+    def _subject(self) -> str:
+        """Return what a server that verifies domains expects: the tenant of https://HOST/TENANT, else the host."""
+        parts = urlsplit(self.server)
+        tenant = parts.path.strip("/")
+        return (tenant if tenant and "/" not in tenant else parts.hostname or "").lower()
 
     async def running(self, conference: Conference) -> bool | None:
         """Nobody knows."""

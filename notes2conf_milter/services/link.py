@@ -4,12 +4,13 @@ In:  the hosts that the administrator allows; a text that was pasted. Out: a Con
 Fails: RefusedLink, with the reason, never with the link.
 
 A link is taken when it is https, without user name, on the usual port, at an allowed host, and not the host's own: with that,
-guests would act in the organizer's name (Zoom's `zak=` and `/s/`, and start links of others).
+guests would act in the organizer's name (Zoom's `zak=` and `/s/`; Webex's `AT=HM`, and `AT=LI`, which holds a password;
+start links of others). That is for organizers who take the wrong one; nobody can tell all such links.
 """
 
 import re
 from dataclasses import dataclass
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import unquote, urlsplit
 
 from notes2conf_milter.services.service import Conference, RefusedLink, Visitor, Why
 
@@ -21,9 +22,12 @@ HOSTS = (
 )
 LONGEST = 2000  # characters
 _HOST = re.compile(r"(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z][a-z0-9-]{0,61}[a-z0-9]")
-_SIGNS = re.compile(r"[!#-;=?-\[\]_a-z~%]+", re.IGNORECASE)  # RFC 3986; no blanks, quotes, angle brackets, backslashes
-_HOSTS_QUERY = frozenset({"zak", "hostkey", "host_key", "hostpin", "token_host", "startmeeting"})
+_SIGNS = re.compile(r"[!#-;=?-\[\]_a-z~%]+")  # RFC 3986; no blanks, quotes, angle brackets, backslashes
+_HOSTS_QUERY = frozenset(
+    {"zak", "hostkey", "host_key", "hostpin", "token_host", "startmeeting", "integrationjointoken"}
+)
 _HOSTS_PATH = frozenset({"s", "start", "startmeeting", "host", "hostmeeting"})
+_HOSTS_WORD = frozenset({"at=hm", "at=im", "at=li", "at=sm"})  # Webex URL API: host, meet now, log in, schedule
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +87,8 @@ def checked(text: str, hosts: tuple[str, ...]) -> str:
         raise RefusedLink(Why.HOST_NOT_ALLOWED)
     if not _HOST.fullmatch(host) or not any(_fits(host, pattern) for pattern in hosts):
         raise RefusedLink(Why.HOST_NOT_ALLOWED)
+    if parts.path in ("", "/") and not parts.query and not parts.fragment:
+        raise RefusedLink(Why.NO_LINK)  # a homepage
     if _is_hosts_own(parts.path, f"{parts.query}&{parts.fragment}"):
         raise RefusedLink(Why.HOSTS_OWN_LINK)
     rest = link[len("https://") + len(parts.netloc) :]
@@ -95,6 +101,9 @@ def _fits(host: str, pattern: str) -> bool:
 
 
 def _is_hosts_own(path: str, query: str) -> bool:
-    first = [part.lower() for part in unquote(path).split("/") if part]
-    names = {name.lower() for name, _ in parse_qsl(query, keep_blank_values=True)}
-    return bool(names & _HOSTS_QUERY) or bool(first and (first[0] in _HOSTS_PATH or first[-1] in _HOSTS_PATH))
+    steps = [step for step in re.split(r"[/;]", unquote(path).lower()) if step not in ("", ".")]
+    words = re.split(r"[?&;#/]", unquote(query).lower())
+    names = {word.partition("=")[0] for word in words}
+    if names & _HOSTS_QUERY or _HOSTS_WORD.intersection(words):
+        return True
+    return ".." in steps or bool(steps and (steps[0] in _HOSTS_PATH or steps[-1] in _HOSTS_PATH))

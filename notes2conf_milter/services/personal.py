@@ -6,13 +6,16 @@ that is wrong is as if it had not changed, which is logged.
 """
 
 import logging
+import re
 import tomllib
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from notes2conf_milter.services.service import Conference, ServiceError, Visitor
 
 NAME = "personal"
+# https, no user name (a login is never ours to know), and only the signs of RFC 3986.
+_URL = re.compile(r"https://[A-Za-z0-9.-]+(?::[0-9]{1,5})?(?:[/?#][!#-;=?-\[\]_a-z~]*)?")
+_LONGEST = 2000  # characters of a URL
 _ALLOWED = 'lines as "USER@example.org" = "https://meet.example.org/ROOM"'
 
 _log = logging.getLogger("notes2conf_milter.web")
@@ -82,12 +85,11 @@ def _read(path: Path) -> tuple[dict[str, str], tuple[int, int, int] | None]:
         table = tomllib.loads(path.read_text("utf-8"))
     except OSError as error:
         raise PersonalError(f"{path}: cannot be read ({error.strerror})") from None
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError):
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError):
         raise PersonalError(f"{path}: is not TOML; allowed are {_ALLOWED}") from None
     found: dict[str, str] = {}
     for number, (address, url) in enumerate(table.items(), 1):
-        parts = urlsplit(url) if isinstance(url, str) and url.isprintable() and " " not in url else None
-        if "@" not in address or parts is None or parts.scheme != "https" or not parts.hostname:
+        if "@" not in address or not isinstance(url, str) or len(url) > _LONGEST or not _URL.fullmatch(url):
             raise PersonalError(f"{path}: entry {number}: not allowed as it stands; allowed are {_ALLOWED}")
         found[address.lower()] = url
     return found, mark

@@ -1,7 +1,10 @@
 """BigBlueButton, against a stand-in that checks what a server would check."""
 
 import asyncio
+import contextlib
+import gzip
 import hashlib
+import logging
 import threading
 import time
 from collections.abc import Iterator
@@ -9,23 +12,49 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from notes2conf_milter.services import bigbluebutton
-from notes2conf_milter.services.bigbluebutton import BigBlueButton, checksum, server_url
+from notes2conf_milter.services.bigbluebutton import BigBlueButton, checksum, fields, server_url
 from notes2conf_milter.services.service import Conference, ServiceError, Visitor
 
 SECRET = "639259d4-9dd8-4b25-bf01-95f9567eaf4b"
 ROOM = "abcdefghijklmnopqrstuvwxyz234567"
+PIECES = [
+    b"<response>",
+    b"</response>",
+    b"<a>",
+    b"</a>",
+    b"<!DOCTYPE a>",
+    b"<![CDATA[",
+    b"]]>",
+    b"&a;",
+    b"&#0;",
+    b"x",
+    b"<a/>",
+]
+PIECES += [
+    b'<?xml version="1.0" encoding="',
+    b'utf-7"?>',
+    b'utf-16"?>',
+    b'gb18030"?>',
+    b"\xff\xfe",
+    b"\xef\xbb\xbf",
+    b"\x00",
+]
 SUCCESS = b"<response><returncode>SUCCESS</returncode>%s</response>"
 
 
 class Server:
-    """A server with meetings. answer: sent instead of its own."""
+    """A server with meetings. answer: sent instead of its own; headers: with it. asked: every path that was asked for."""
 
     def __init__(self) -> None:
         self.meetings: dict[str, int] = {}
         self.calls: list[tuple[str, dict[str, str]]] = []
         self.answer: tuple[int, bytes] | None = None
+        self.headers: dict[str, str] = {}
+        self.asked: list[str] = []
         self.pause = 0.0
         self.server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self.url = f"http://127.0.0.1:{self.server.server_address[1]}/bigbluebutton"
@@ -68,12 +97,16 @@ class Server:
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 time.sleep(outer.pause)
+                outer.asked.append(self.path)
                 status, body = outer.respond(self.path)
                 self.send_response(status)
                 if status == 302:
-                    self.send_header("Location", "http://127.0.0.1:1/")
+                    self.send_header("Location", f"{outer.url}/elsewhere")
+                for name, value in outer.headers.items():
+                    self.send_header(name, value)
                 self.end_headers()
-                self.wfile.write(body)
+                with contextlib.suppress(ConnectionError):  # the service has given up
+                    self.wfile.write(body)
 
             def log_message(self, format: str, *args: object) -> None:
                 pass
@@ -103,7 +136,8 @@ def test_from_its_opening_to_its_end(server: Server) -> None:
     service = BigBlueButton(server.url, SECRET)
     conference = asyncio.run(service.open(ROOM, "anna@example.org", "", "de"))
     assert conference == Conference("bigbluebutton", ROOM, server.url)
-    assert server.calls == [("create", {"meetingID": ROOM, "name": "Videokonferenz"})]
+    empty = {"meetingExpireIfNoUserJoinedInMinutes": "180", "meetingExpireWhenLastUserLeftInMinutes": "60"}
+    assert server.calls == [("create", {"meetingID": ROOM, "name": "Videokonferenz"} | empty)]
     assert asyncio.run(service.running(conference)) is False
     for visitor, role, name in (
         (Visitor(True, "en"), "MODERATOR", "Organizer"),
@@ -127,12 +161,26 @@ def test_from_its_opening_to_its_end(server: Server) -> None:
         (200, b"<response><returncode>FAILED</returncode></response>"),
         (200, b"not xml"),
         (200, b'<!DOCTYPE x [<!ENTITY a "b">]><response><returncode>SUCCESS</returncode></response>'),
+        (200, '<!DOCTYPE x [<!ENTITY a "SUCCESS">]><response><returncode>&a;</returncode></response>'.encode("utf-16")),
+        (200, b'<?xml version="1.0" encoding="none-such"?><response><returncode>SUCCESS</returncode></response>'),
+        (200, b"<response><data><returncode>SUCCESS</returncode></data></response>"),
         (200, b"<response>" + b" " * 70_000 + b"</response>"),
         (302, b""),
         (500, SUCCESS % b""),
         (200, b""),
     ],
-    ids=["refused", "text", "entities", "long", "elsewhere", "error", "empty"],
+    ids=[
+        "refused",
+        "text",
+        "entities",
+        "entities-in-utf-16",
+        "encoding",
+        "deeper",
+        "long",
+        "elsewhere",
+        "error",
+        "empty",
+    ],
 )
 def test_what_is_no_success(server: Server, answer: tuple[int, bytes]) -> None:
     """A failure that can be tried again; its text holds no address, no secret, no checksum."""
@@ -140,8 +188,62 @@ def test_what_is_no_success(server: Server, answer: tuple[int, bytes]) -> None:
     service = BigBlueButton(server.url, SECRET)
     with pytest.raises(ServiceError) as error:
         asyncio.run(service.open(ROOM, "anna@example.org", "", "en"))
+    assert len(server.asked) == 1  # it did not go where it was sent
     said = str(error.value)
     assert not any(word in said for word in ("127.0.0.1", SECRET, ROOM, "checksum=", "anna"))
+
+
+def test_a_few_octets_do_not_unfold(server: Server) -> None:
+    """Compression is not asked for, and not undone."""
+    server.answer = (200, gzip.compress(SUCCESS % b""))
+    server.headers = {"Content-Encoding": "gzip"}
+    with pytest.raises(ServiceError):
+        asyncio.run(BigBlueButton(server.url, SECRET).open(ROOM, "", "", "en"))
+
+
+def test_what_a_log_says(server: Server, caplog: pytest.LogCaptureFixture) -> None:
+    """At no level is there a meeting's id, a checksum or a URL; a failure is there with the server's reason."""
+    caplog.set_level(logging.DEBUG)
+    asyncio.run(BigBlueButton(server.url, SECRET).open(ROOM, "anna@example.org", "", "en"))
+    assert not [record for record in caplog.records if record.name.startswith("http")]
+    with pytest.raises(ServiceError):
+        asyncio.run(BigBlueButton(server.url, "wrong").open(ROOM, "anna@example.org", "", "en"))
+    server.answer = (200, f"<response><messageKey>a\n{ROOM}</messageKey></response>".encode())
+    with pytest.raises(ServiceError):
+        asyncio.run(BigBlueButton(server.url, SECRET).open(ROOM, "anna@example.org", "", "en"))
+    warnings = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+    assert warnings == [
+        "BigBlueButton, create: the server refuses (checksumError)",
+        "BigBlueButton, create: the server refuses (no reason)",
+    ]
+    assert not any(word in caplog.text for word in (ROOM, "checksum=", "anna", SECRET, "/api/"))
+
+
+def test_what_an_answer_says() -> None:
+    """CDATA and comments are plain XML, and servers send them; texts deeper than the first level are others'."""
+    body = b"""<?xml version="1.0"?><!-- x --><response><returncode> SUCCESS </returncode><name><![CDATA[A & <B>]]></name>
+        <metadata><returncode>FAILED</returncode></metadata><empty/></response>"""
+    assert fields(body) == {"returncode": "SUCCESS", "name": "A & <B>", "metadata": "", "empty": ""}
+    assert fields(b"<r>" + b"<a>" * 20_000 + b"</a>" * 20_000 + b"</r>") == {"a": ""}
+
+
+@given(st.binary(max_size=200) | st.lists(st.sampled_from(PIECES), max_size=12).map(b"".join))
+def test_whatever_a_server_answers(body: bytes) -> None:
+    """It is read, or refused as a service's error."""
+    try:
+        found = fields(body)
+    except ServiceError as error:
+        assert str(error) in ("no XML", "XML with a document type")
+        return
+    assert all(isinstance(text, str) for text in found.values())
+
+
+def test_an_end_that_came_before(server: Server) -> None:
+    server.answer = (
+        200,
+        b"<response><returncode>FAILED</returncode><messageKey>meetingForciblyEnded</messageKey></response>",
+    )
+    asyncio.run(BigBlueButton(server.url, SECRET).end(Conference("bigbluebutton", ROOM, server.url)))
 
 
 def test_another_secret_and_a_server_that_is_not_there(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:

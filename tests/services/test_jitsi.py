@@ -70,9 +70,9 @@ CONFERENCE = Conference("jitsi", "r" * 32, "https://meet.example.org/x/" + "r" *
 NOW = 1_777_881_600
 
 
-def claims(visitor: Visitor) -> dict[str, Any]:
+def claims(visitor: Visitor, server: str = "https://meet.example.org/x") -> dict[str, Any]:
     """What prosody's mod_auth_token takes out of a token: signature, audience, issuer, times."""
-    url = Jitsi("https://meet.example.org/x", "app", SECRET).way_in(CONFERENCE, visitor, NOW)
+    url = Jitsi(server, "app", SECRET).way_in(CONFERENCE, visitor, NOW)
     head, _, token = url.partition("?jwt=")
     assert head == CONFERENCE.url
     options = {"require": ["exp", "nbf", "iss", "aud", "sub"], "verify_exp": False, "verify_nbf": False}
@@ -84,9 +84,31 @@ def claims(visitor: Visitor) -> dict[str, Any]:
 def test_a_token_for_this_room_alone() -> None:
     """And for some hours; clocks may differ a little."""
     found = claims(Visitor(False, "en"))
-    assert (found["room"], found["sub"]) == ("r" * 32, "meet.example.org")
+    assert found["room"] == "r" * 32
     assert (found["nbf"], found["exp"]) == (NOW - 120, NOW + TOKEN_SECONDS)
     assert TOKEN_SECONDS <= 6 * 3600
+
+
+@pytest.mark.parametrize(
+    ("server", "subject"),
+    [
+        ("https://Meet.example.org", "meet.example.org"),
+        ("https://meet.example.org:8443/", "meet.example.org"),
+        ("https://meet.example.org/Sales", "sales"),
+        ("https://meet.example.org/video/rooms", "meet.example.org"),
+    ],
+)
+def test_the_subject_is_the_tenant_or_the_host(server: str, subject: str) -> None:
+    """lib-jitsi-meet, doc/tokens.md: EITHER the lower-case name of the tenant OR that of the domain."""
+    assert claims(Visitor(False, "en"), server)["sub"] == subject
+
+
+@pytest.mark.parametrize("host", [True, False])
+def test_each_module_that_makes_moderators_finds_its_claim(host: bool) -> None:
+    """mod_token_moderation reads the token's own level, mod_token_affiliation context.user; both know true from "true"."""
+    found = claims(Visitor(host, "en"))
+    assert found["moderator"] is host
+    assert all(isinstance(value, str | int) for value in found["context"]["user"].values())
 
 
 def test_the_organizer_moderates_and_guests_do_not() -> None:

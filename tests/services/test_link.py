@@ -4,7 +4,7 @@ import asyncio
 from urllib.parse import urlsplit
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from notes2conf_milter.services.link import HOSTS, Link, checked
@@ -19,6 +19,9 @@ TAKEN = [
     "https://example.webex.com/example/j.php?MTID=m0123456789abcdef",
     "https://meet.google.com/abc-defg-hij",
     "https://meet.goto.com/anna",
+    "https://us02web.zoom.us/j/81234567890?pwd=abcDEF.1#success",
+    "https://example.webex.com/example/m.php?AT=JM&MK=123456789",
+    "https://teams.microsoft.com/dl/launcher/launcher.html?url=%2F_%23%2Fl%2Fmeetup-join%2F19%3Ameeting_x&type=meetup-join",
 ]
 
 
@@ -32,6 +35,12 @@ def test_links_for_guests(link: str) -> None:
     [
         ("", Why.NO_LINK),
         (" \n", Why.NO_LINK),
+        ("https://zoom.us", Why.NO_LINK),
+        ("https://zoom.us/", Why.NO_LINK),
+        ("https://zoom.us/\u017f/81234567890", Why.NOT_HTTPS),  # the long s, which is an s where case is ignored
+        ("https://zoo\u212a.us/j/1", Why.NOT_HTTPS),  # the Kelvin sign, likewise a k
+        ("https://zoom.us/j/1\tx", Why.NOT_HTTPS),
+        ("https://zoom.us/j/1\r\nSet-Cookie: a=b", Why.NOT_HTTPS),
         ("http://zoom.us/j/1", Why.NOT_HTTPS),
         ("zoom.us/j/1", Why.NOT_HTTPS),
         ("javascript:alert(1)//https://zoom.us/", Why.NOT_HTTPS),
@@ -57,6 +66,19 @@ def test_links_for_guests(link: str) -> None:
         ("https://zoom.us/j/1#zak=eyJ", Why.HOSTS_OWN_LINK),
         ("https://zoom.us/%73/81234567890", Why.HOSTS_OWN_LINK),
         ("https://zoom.us/wc/81234567890/start", Why.HOSTS_OWN_LINK),
+        ("https://zoom.us/./s/81234567890", Why.HOSTS_OWN_LINK),
+        ("https://zoom.us/j/../s/81234567890", Why.HOSTS_OWN_LINK),
+        ("https://zoom.us/s;x/81234567890", Why.HOSTS_OWN_LINK),
+        ("https://zoom.us/j/1?pwd=x;zak=eyJ", Why.HOSTS_OWN_LINK),
+        ("https://zoom.us/j/1#/x?zak=eyJ", Why.HOSTS_OWN_LINK),
+        ("https://zoom.us/j/1?next=https%3A%2F%2Fzoom.us%2Fs%2F1%3Fzak%3DeyJ", Why.HOSTS_OWN_LINK),
+        ("https://example.webex.com/example/m.php?AT=HM&MK=123456789", Why.HOSTS_OWN_LINK),
+        ("https://example.webex.com/example/p.php?AT=LI&WID=anna&PW=secret", Why.HOSTS_OWN_LINK),
+        (
+            "https://example.webex.com/wbxmjs/joinservice/sites/example/meeting/download/b7?integrationJoinToken=QUhT",
+            Why.HOSTS_OWN_LINK,
+        ),
+        ("https://global.gotomeeting.com/host/123456789", Why.HOSTS_OWN_LINK),
         ("https://example.webex.com/host/1?hostKey=1", Why.HOSTS_OWN_LINK),
     ],
 )
@@ -70,11 +92,18 @@ def test_a_port_that_is_the_usual_one_and_a_host_in_capitals() -> None:
     assert checked("HTTPS://Zoom.US:443/j/1", HOSTS) == "https://zoom.us/j/1"
 
 
+# Any text, and what a link is put together of: with what is odd in it, and what looks like something else.
+SIGNS = r"https:// http:// // / \ @ : :443 :80 ? # & ; = . .. % %00 %2f %73 [ ] s j zak zak=x start a:b@ 1234567890"
+NAMES = "zoom.us ZOOM.us us02web.zoom.us evil.example meet.google.com 127.0.0.1 xn--zom-0na.us zo\u043em.us"
+WORDS = [*SIGNS.split(), *NAMES.split(), " ", "\t", "\r\n", "\0", "\u017f", "\u212a", "\u2028", "\ufeff", "\u3002"]
 PIECES = st.text(st.characters(codec="utf-8"), max_size=40)
 BEGINNINGS = st.sampled_from(["", "https://", "https://zoom.us", "https://zoom.us/j/"])
+PASTED = st.tuples(BEGINNINGS, PIECES).map("".join) | st.lists(st.sampled_from(WORDS), max_size=12).map("".join)
+PASTED |= st.tuples(BEGINNINGS, st.lists(st.sampled_from(WORDS), max_size=8).map("".join)).map("".join)
 
 
-@given(st.tuples(BEGINNINGS, PIECES).map("".join))
+@given(PASTED)
+@settings(max_examples=500)
 def test_whatever_is_pasted(text: str) -> None:
     """It is refused, or leads to an allowed host by https, whoever reads it."""
     try:
@@ -86,6 +115,15 @@ def test_whatever_is_pasted(text: str) -> None:
     assert any(parts.hostname == host.removeprefix("*.") or str(parts.hostname).endswith(host[1:]) for host in HOSTS)
     assert found.isascii() and found.isprintable() and " " not in found
     assert checked(found, HOSTS) == found
+
+
+@given(st.sampled_from(TAKEN), PASTED)
+@settings(max_examples=300)
+def test_no_reason_quotes_the_link(link: str, text: str) -> None:
+    """What is refused is not in the error, which pages and logs may show."""
+    with pytest.raises(RefusedLink) as refused:
+        checked(f"{link}{text}", ("meet.example.org",))
+    assert str(refused.value) in {why.value for why in Why}
 
 
 def test_the_service() -> None:

@@ -46,14 +46,18 @@ def test_a_change_is_seen(file: Path) -> None:
 def test_a_file_that_is_wrong_later_changes_nothing(file: Path, caplog: pytest.LogCaptureFixture) -> None:
     """It is said once for each state of the file, without an address."""
     service = Personal(file)
-    for at, text in ((2000, "x"), (3000, '"anna@example.org" = "ftp://x"')):
+    for at, text in (
+        (2000, "x"),
+        (3000, '"anna@example.org" = "ftp://x"'),
+        (3500, '"anna@example.org" = "https://[::1"'),
+    ):
         write(file, text, at)
         for _ in range(3):
             assert service.offered_to("anna@example.org")
     file.unlink()
     for _ in range(3):
         assert service.offered_to("anna@example.org")
-    assert len(caplog.records) == 3
+    assert len(caplog.records) == 4
     assert "anna" not in caplog.text
     write(file, "", 4000)
     assert not service.offered_to("anna@example.org")
@@ -68,6 +72,12 @@ def test_a_file_that_is_wrong_later_changes_nothing(file: Path, caplog: pytest.L
         ('"anna@example.org" = 7', "entry 1"),
         ('"anna@example.org" = "https://x y"', "entry 1"),
         ('"anna@example.org" = "https://"', "entry 1"),
+        ('"anna@example.org" = "https://[::1"', "entry 1"),
+        ('"anna@example.org" = "https://anna:secret@x.example.org/"', "entry 1"),
+        ('"anna@example.org" = "https://x.example.org/\\\\evil.example"', "entry 1"),
+        ('"anna@example.org" = "https://x.example.org/ä"', "entry 1"),
+        ('"anna@example.org" = "https://x.example.org/' + "x" * 2000 + '"', "entry 1"),
+        ("x = " + "[" * 5000, "is not TOML"),
     ],
 )
 def test_a_wrong_file_stops_the_start(file: Path, text: str, problem: str) -> None:
