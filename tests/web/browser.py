@@ -91,8 +91,14 @@ class Browser:
         self.page.goto(url)
 
     def reload(self) -> None:
-        """Load the page again."""
-        self.page.reload()
+        """Load the page again; it may be doing so by itself in this very moment, because it was told of news."""
+        try:
+            self.page.reload()
+        except Error as error:
+            if "ERR_ABORTED" not in str(error):
+                raise
+            self.page.wait_for_load_state()
+            self.page.reload()
 
     def url(self) -> str:
         """Return the address of the page."""
