@@ -53,6 +53,12 @@ class Moment:
         """Return another local time of the same kind in the same zone."""
         return Moment(local, self.zone, self.all_day)
 
+    def skipped(self) -> bool:
+        """Say whether the clocks never show this time: put forward they show a later one at this very moment."""
+        later = self.zone.offset_at(self.local + timedelta(days=1))
+        shown = self.local + timedelta(seconds=later - self.zone.offset_at(self.local))
+        return shown > self.local and self.zone.offset_at(shown) == later  # RFC 5545 §3.3.5: the offset before the gap
+
     def on_clock(self, zone: Zone) -> "Moment":
         """Return the same time on the clocks of `zone`; itself where they do not tell it (the second of two equal hours)."""
         if zone is self.zone or zone.floating or self.zone.floating:

@@ -140,14 +140,17 @@ class _Series:
         if at.zone is not UTC or zone is UTC:
             return
         agreed = zone.named is None or zone.named(local) == zone.offset_at(local)
-        if zone.floating or not self._converts or not agreed or self._start.at(local).seconds() != at.seconds():
+        told = self._start.at(local)
+        if zone.floating or not self._converts or not agreed or told.skipped() or told.seconds() != at.seconds():
             raise _No(_FORM)
 
     def _as_long(self, at: Moment, local: datetime, seconds: int) -> bool:
-        """Say whether a period of so many seconds is as long as the event, on the clock as well."""
+        """Say whether a period of so many seconds is as long as the event, on the clock as well, which shows its end."""
         length = timedelta(seconds=self._length())
         end = self._start.at(local + length)
-        return length.total_seconds() == seconds and (at.zone is not UTC or end.seconds() == at.seconds() + seconds)
+        if length.total_seconds() != seconds or end.skipped():
+            return False
+        return at.zone is not UTC or end.seconds() == at.seconds() + seconds
 
     def _length(self) -> int:
         """Return the seconds that the event lasts. Raises _No."""

@@ -51,6 +51,23 @@ def test_moments(text: str, local: datetime, zone: Zone, all_day: bool) -> None:
     assert (found.local, found.zone, found.all_day) == (local, zone, all_day)
 
 
+@pytest.mark.parametrize(
+    ("local", "zone", "skipped"),
+    [
+        ("20260329T015959", "Europe/Berlin", False),
+        ("20260329T020000", "Europe/Berlin", True),
+        ("20260329T025959", "Europe/Berlin", True),
+        ("20260329T030000", "Europe/Berlin", False),
+        ("20261025T023000", "Europe/Berlin", False),
+        ("20111230T120000", "Pacific/Apia", True),
+        ("20260329T020000", "UTC+01", False),
+    ],
+)
+def test_times_that_clocks_skip(local: str, zone: str, skipped: bool) -> None:
+    """An hour in spring, and a whole day once; one that comes twice is none of them."""
+    assert read(f"DTSTART;TZID={zone}:{local}").skipped() is skipped
+
+
 def test_a_time_without_zone_has_that_of_dtstart() -> None:
     start = read("DTSTART;TZID=Europe/Berlin:20260301T100000")
     assert read("DTEND:20260301T110000", start).zone is BERLIN

@@ -14,6 +14,7 @@ ROMANCE = (
     b"RRULE:FREQ=YEARLY;BYMINUTE=0;BYHOUR=2;BYDAY=-1SU;BYMONTH=3\r\nEND:DAYLIGHT\r\nEND:VTIMEZONE\r\n"
 )
 LOCAL = b'DTSTART;TZID="Romance":20260323T110000\r\nDTEND;TZID="Romance":20260323T114500'
+AT_ONE = b'DTSTART;TZID="Romance":20260327T010000\r\nDURATION:PT1H'  # two days before 02:00 is skipped
 IN_UTC = b"RDATE;VALUE=PERIOD:20260323T100000Z/20260323T104500Z,20260330T090000Z/20260330T\r\n 094500Z"
 BEFORE = 1_772_436_600  # 2026-03-02
 
@@ -118,6 +119,9 @@ def test_a_list_becomes_a_rule(calendar: bytes, rule: bytes) -> None:
         ([series(LOCAL, b"RDATE:20260324T100000Z,")], "form"),
         ([series(LOCAL, b"RDATE:20260324T100000Z/20260324T104500Z")], "form"),
         ([series(LOCAL, b"RDATE;VALUE=PERIOD:20260324T100000Z")], "form"),
+        ([series(AT_ONE, b"RDATE;VALUE=PERIOD:20260328T000000Z/PT1H,20260329T000000Z/PT1H")], "as long"),
+        ([series(AT_ONE, b"RDATE;VALUE=PERIOD:20260329T000000Z/20260329T010000Z")], "as long"),
+        ([series(AT_ONE.replace(b"T01", b"T02"), b"RDATE:20260328T010000Z,20260329T010000Z")], "zone"),
         ([series(LOCAL, IN_UTC.replace(b"\r\n 0945", b"\r\n 1000"))], "as long"),
         ([series(LOCAL.partition(b"\r\n")[0], IN_UTC)], "as long"),
         ([series(LOCAL, b"DURATION:PT45M", IN_UTC)], "as long"),
