@@ -13,7 +13,7 @@ import re
 import tomllib
 import unicodedata
 from collections.abc import Iterator
-from html import escape
+from html import escape, unescape
 
 from notes2conf_milter.core.charset import to_ascii
 from notes2conf_milter.core.wording import FENCE, HTML_CLOSE, HTML_OPEN, Wording
@@ -22,7 +22,10 @@ KEYS = ("title", "plain", "html")
 MOST = {"title": 60, "plain": 2_000, "html": 4_000}  # characters
 _MOST_ON_A_LINE = 800  # octets, without the link; RFC 5322 §2.1.1 has 998
 _WIDEST = ("utf-8", "gb18030")  # no other charset takes more octets for a character
-_FORBIDDEN = frozenset({"Cc", "Cs", "Co", "Cn", "Zl", "Zp"})
+# Cf: they join, hide or turn round what stands beside them, so that what is read is not what is written.
+_FORBIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
+_SEEN = ("L", "N", "P", "S")  # the first letter of categories; marks are seen on one of these
+_BLANKS = frozenset("\u115f\u1160\u2800\u3164\uffa0")  # of those categories, and yet blank
 _PLACEHOLDER = re.compile(r"\{(?:title|link)\}")
 _ALONE = re.compile(r"(?:^|(?<= ))\{link\}(?=$| )", re.MULTILINE)
 _WEB_LINK = re.compile(r"://|\bwww\.|\bmailto:", re.IGNORECASE)
@@ -32,7 +35,7 @@ _PIECE = re.compile(
 )
 _ATTRIBUTE = re.compile(r'([a-z-]+)="([^"<>]*)"', _HOW)
 _ANCHOR = re.compile(r'<a\s[^<>]*href="\{link\}"[^<>]*>(.*?)</a\s*>', _HOW)
-_TAG = re.compile(r"<[^<>]*>|&nbsp;|&#\d+;")
+_TAG = re.compile(r"<[^<>]*>")
 _VOID = frozenset({"br", "hr"})
 _TAGS = frozenset(
     {
@@ -100,7 +103,11 @@ def wording_from(text: str) -> Wording:
 
 def _title(title: str) -> None:
     if title != title.strip() or set(title + to_ascii(title)) & set(':;,"{}^\\<>') or not _printable(title):
-        raise TemplateError("title", 'allowed is one line without : ; , " { } ^ \\ < > and control characters')
+        raise TemplateError(
+            "title", 'allowed is one line without : ; , " { } ^ \\ < >, control and invisible characters'
+        )
+    if not _seen(title):
+        raise TemplateError("title", "allowed is a text that can be seen")
     _text("title", title)
 
 
@@ -108,10 +115,17 @@ def _printable(text: str) -> bool:
     return not any(unicodedata.category(character) in _FORBIDDEN for character in text)
 
 
+def _seen(text: str) -> bool:
+    return any(unicodedata.category(character)[0] in _SEEN and character not in _BLANKS for character in text)
+
+
 def _text(key: str, text: str) -> None:
     """Hold what all texts have in common, as it is written and as it is spelled in ASCII."""
-    if not _printable(text.replace("\n", "")):
-        raise TemplateError(key, "allowed are no control characters (a tab is one) besides line ends")
+    shown = unescape(text) if key == "html" else text
+    if not _printable(text.replace("\n", "")) or any(unicodedata.category(one) == "Cf" for one in shown):
+        raise TemplateError(
+            key, "allowed are no control characters (a tab is one) and no invisible ones besides line ends"
+        )
     if _WEB_LINK.search(to_ascii(text)) or _WEB_LINK.search(text):
         raise TemplateError(key, "allowed is no link but {link}")
     for form in _forms(key, text):
@@ -159,7 +173,7 @@ def _html(text: str) -> None:
     if opened:
         raise TemplateError("html", f"<{opened[-1]}> is not closed; allowed are tags in pairs")
     shown = _ANCHOR.search(text)
-    if links != 1 or shown is None or not _TAG.sub("", shown[1]).strip():
+    if links != 1 or shown is None or not _seen(unescape(_TAG.sub("", shown[1]))):
         raise TemplateError("html", 'allowed is {link} in <a href="{link}"> around a text')
 
 

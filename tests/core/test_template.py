@@ -10,6 +10,9 @@ from notes2conf_milter.core.wording import FENCE, HTML_CLOSE, HTML_OPEN, Wording
 TITLE, PLAIN, HTML = "Konferenz", "Hier: {link}", '<p>{title}<br><a href="{link}">Hier</a></p>'
 
 
+UNSEEN = "\u200b\u200d\u00ad\u202e\u2066\ufeff"  # they change what is read, or how, and nobody sees them
+
+
 def toml(title: object = TITLE, plain: object = PLAIN, html: object = HTML, more: str = "") -> str:
     """A template as TOML; JSON's strings are TOML's."""
     values = {"title": title, "plain": plain, "html": html}
@@ -39,7 +42,7 @@ def test_a_file_as_a_whole() -> None:
             refused(toml(**{key: value}), key, "is missing")
 
 
-@pytest.mark.parametrize("sign", [*':;,"{}^\\<>', "\n", "\t", "\x7f", "\u2028", "；", "：", "＂", "\ue000"])
+@pytest.mark.parametrize("sign", [*':;,"{}^\\<>', "\n", "\t", "\x7f", "\u2028", "；", "：", "＂", "\ue000", *UNSEEN])
 def test_a_title_can_be_a_label(sign: str) -> None:
     """It stands in a parameter (RFC 5545 §3.2), also when it is spelled in ASCII."""
     refused(toml(title=f"a{sign}b"), "title", "allowed is one line without")
@@ -47,6 +50,7 @@ def test_a_title_can_be_a_label(sign: str) -> None:
 
 def test_more_of_titles() -> None:
     """Length, blanks, and what is an ordinary name."""
+    refused(toml(title="\u3164"), "title", "can be seen")
     refused(toml(title="x" * 61), "title", "too long; allowed are 60")
     refused(toml(title=" x"), "title", "allowed is one line")
     for title in ("x" * 60, "Visioconférence (l'équipe)", "Видео & Ко", "ビデオ会議", "Bob's"):
@@ -75,6 +79,7 @@ def test_more_of_titles() -> None:
         ("{link}\tx", "no control characters"),
         ("{link}\rx", "no control characters"),
         ("{link}\n\0", "no control characters"),
+        *((f"{{link}}\na{sign}b", "no control characters") for sign in UNSEEN),
         ("{link} https://example.org/", "no link but {link}"),
         ("{link} www.example.org", "no link but {link}"),
         ("{link} https：//example.org/", "no link but {link}"),
@@ -113,6 +118,11 @@ LINKED = '<a href="{link}">x</a>'
         ("{link}", 'in <a href="{link}"> around a text'),
         ('<a title="{link}">x</a>', "no {link}"),
         ('<a href="{link}"> &nbsp;<b> </b></a>', "around a text"),
+        *(
+            (f'<a href="{{link}}">{text}</a>', "around a text")
+            for text in ("&#32;", "&emsp;", "\u3164", "\u2800", "\u034f", "<b title='x'></b>".replace("'", '"'))
+        ),
+        *((LINKED + sign, "no control characters") for sign in (*UNSEEN, "&shy;", "&zwnj;", "&#8238;", "&#x202E;")),
         ('<a href="{link}?x">x</a>', "no link but"),
         ('<p href="{link}">x</p>', "no link but"),
         (LINKED + '<a href="https://example.org/">y</a>', "no link but"),
@@ -167,6 +177,8 @@ def test_html_that_is_refused(html: str, words: str) -> None:
         '<A  HREF="{link}"\n target="_blank" style="color: #fff; padding: .6em" >Los &amp; rein</A >',
         '<table role="presentation" width="100%"><tr><td bgcolor="#1f5f8b">' + LINKED + "</td></tr></table>",
         "{title}<br/>\n<hr />" + LINKED + "R&D é",
+        '<a href="{link}">&#9654;</a>',
+        '<a href="{link}">{title}</a>',
     ],
 )
 def test_html_that_is_taken(html: str) -> None:
