@@ -72,13 +72,13 @@ def compose(letter: Letter) -> bytes:
     message["Auto-Submitted"] = "auto-generated"  # RFC 3834 §5
     message["X-Auto-Response-Suppress"] = "All"  # Exchange: no out-of-office answers
     message["Content-Language"] = letter.language
-    message.attach(_part("plain", "\n\n".join(block.text for block in letter.blocks) + "\n"))
+    message.attach(_part("plain", "\n\n".join(block.text for block in letter.blocks if block.text) + "\n"))
     message.attach(_part("html", _page(letter)))
     return message.as_bytes(policy=_POLICY)
 
 
 def _page(letter: Letter) -> str:
-    body = "\n".join(block.html for block in letter.blocks)
+    body = "\n".join(block.html for block in letter.blocks if block.text)
     return (
         f'<!DOCTYPE html>\n<html lang="{letter.language}"><head><meta charset="utf-8">'
         f"<title>{escape(one_line(letter.title))}</title></head>\n"
@@ -130,8 +130,11 @@ def link(intro: str, url: str) -> Block:
 
 
 def facts(named: tuple[tuple[str, str], ...], *more: str) -> Block:
-    """Return lines of a name and what it stands for, where that is known, and further lines."""
-    named = tuple(one for one in named if one[1])
+    """Return lines of a name and what it stands for, where that is known and not the name itself, and further lines.
+
+    Without any line it is an empty block, and is left out of the mail.
+    """
+    named = tuple((name, value) for name, value in named if value not in ("", name))
     text = "\n".join([*(f"{name}: {value}" for name, value in named), *more])
     lines = [*(f"<b>{escape(name)}:</b> {escape(value)}" for name, value in named), *map(escape, more)]
     return Block(text, "<p>" + "<br>\n".join(lines) + "</p>")

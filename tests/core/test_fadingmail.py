@@ -40,3 +40,13 @@ def test_it_says_until_when_and_what_to_do(language: str, words: tuple[str, str,
 def test_without_a_subject() -> None:
     octets = fading_mail(replace(MAIL, page=replace(PAGE, subject="")))
     assert b"Subject: Links end soon: Meeting" in octets
+
+
+@pytest.mark.parametrize(("language", "word"), [("en", "Meeting"), ("de", "Besprechung")])
+def test_a_meeting_without_a_subject_is_not_called_one_twice(language: str, word: str) -> None:
+    """The subject of the mail needs some name; its text does without."""
+    message = email.message_from_bytes(
+        fading_mail(replace(MAIL, language=language, page=replace(PAGE, subject=""))), policy=email.policy.default
+    )
+    assert str(message["Subject"]).endswith(": " + word)
+    assert not any(f"{word}:" in str(part.get_content()) for part in message.walk() if not part.is_multipart())

@@ -67,3 +67,13 @@ def test_a_meeting_of_which_little_is_known() -> None:
         replace(MAIL, page=Page("", Person("anna@example.org"), ()), attendee=Person("carla@example.org"))
     )
     assert all("anna@example.org" in text for text in texts)
+
+
+@pytest.mark.parametrize(("language", "word"), [("en", "Meeting"), ("de", "Besprechung")])
+def test_a_meeting_without_a_subject_is_not_called_one_twice(language: str, word: str) -> None:
+    """The subject of the mail needs some name; its text does without."""
+    message = email.message_from_bytes(
+        join_mail(replace(MAIL, language=language, page=replace(PAGE, subject=""))), policy=email.policy.default
+    )
+    assert str(message["Subject"]).endswith(": " + word)
+    assert not any(f"{word}:" in str(part.get_content()) for part in message.walk() if not part.is_multipart())

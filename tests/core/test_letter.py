@@ -104,6 +104,9 @@ def test_the_date_that_is_said() -> None:
     assert [coming(times, now) for now in (0, 2500, 5000, 4000 + 90_000)] == [times[0], times[1], times[1], None]
     assert coming((), 0) is None
     assert facts((("When", ""), ("Meeting", "Budget"))).text == "Meeting: Budget"
+    assert facts((("Meeting", "Meeting"), ("When", "now"))).text == "When: now"
+    nothing = compose(replace(LETTER, blocks=(paragraph("a"), facts((("Meeting", "Meeting"),)), paragraph("b"))))
+    assert nothing == compose(replace(LETTER, blocks=(paragraph("a"), paragraph("b"))))
 
 
 def test_the_language_of_a_letter() -> None:

@@ -95,3 +95,13 @@ def test_of_a_series_it_names_the_next_date() -> None:
     series = replace(PAGE, times=(first, later), recurring=True)
     assert b"9 March 2026" in start_mail(replace(MAIL, page=series, date=first.end))
     assert b"a date of your series" in start_mail(replace(MAIL, page=series, moved=(first, later)))
+
+
+@pytest.mark.parametrize(("language", "word"), [("en", "Meeting"), ("de", "Besprechung")])
+def test_a_meeting_without_a_subject_is_not_called_one_twice(language: str, word: str) -> None:
+    """The subject of the mail needs some name; its text does without."""
+    message = email.message_from_bytes(
+        start_mail(replace(MAIL, language=language, page=replace(PAGE, subject=""))), policy=email.policy.default
+    )
+    assert str(message["Subject"]).endswith(": " + word)
+    assert not any(f"{word}:" in str(part.get_content()) for part in message.walk() if not part.is_multipart())
