@@ -48,14 +48,16 @@ class Announcer:
     async def token(self, envelope: Envelope, found: Judged, claim: Claim) -> tuple[str | None, Claim]:
         """Return the token for a message: the attendee's own where that is wanted and the message is for nobody else.
 
-        None for whom no link is meant any more: who was uninvited, or to or by whom it is passed on who was. What an attendee
-        passes on keeps the attendee's own link.
+        None for whom no link is meant any more: who was uninvited, or to or by whom it is passed on who was. What is passed on
+        keeps the own link that stands in it, whoever passes it on; without one it gets that of the attendee who does.
         """
         if self._attendee_links and not found.decision.update:
             addresses = [one.decode("utf-8", "replace").lower() for one in (envelope.sender, *envelope.recipients)]
             if not claim.uninvited.isdisjoint(addresses):
                 return None, claim
-            return dict(claim.own_tokens).get(addresses[0], claim.join_token), claim
+            own = dict(claim.own_tokens)
+            kept = next((one for one in found.carried if one in own.values()), None)
+            return kept or own.get(addresses[0], claim.join_token), claim
         one_copy_each = envelope.door in (Door.SMTP, Door.COMMAND) and len(envelope.recipients) == 1
         if not (self._attendee_links and one_copy_each and found.decision.update):
             return claim.join_token, claim

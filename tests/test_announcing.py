@@ -503,6 +503,29 @@ def test_whoever_was_dropped_gets_none_with_old_mail(own: House) -> None:
     assert token(own.process(message, replace(BOB, recipients=(b"list@example.net",))), message) == shared
 
 
+def test_whoever_waits_for_a_copy_of_an_update_is_not_dropped(own: House) -> None:
+    """Domino writes one for each domain: until it has come, older mail brings the meeting's link."""
+    message = invitation(SUMMARY, attendee("carla@example.com"), attendee("eve@example.net"))
+    shared = token(own.process(message), message)
+    own.process(invitation(SUMMARY, b"SEQUENCE:2", b"DTSTAMP:20260303T073000Z"), BOB)
+    late = own.process(message, replace(BOB, recipients=(b"carla@example.com",)))
+    assert token(late, message) == shared
+    gone = own.process(message, replace(BOB, recipients=(b"eve@example.net",)))
+    assert gone == Outcome(Verdict.PASS, Reason.UNINVITED)
+
+
+def test_a_copy_of_an_update_that_comes_without_somebody_ends_the_own_link(own: House) -> None:
+    """Until then it lives, for the copy might name her."""
+    message = invitation(SUMMARY, attendee("carla@example.com"), attendee("dora@example.com"))
+    carla = token(own.process(message, replace(BOB, recipients=(b"carla@example.com",))), message)
+    later = (b"SEQUENCE:2", b"DTSTAMP:20260303T073000Z")
+    own.process(invitation(SUMMARY, *later, attendee("eve@example.net")), BOB)
+    assert links_open(own, carla)
+    copy = invitation(SUMMARY, *later, attendee("dora@example.com"))
+    own.process(copy, replace(BOB, recipients=(b"dora@example.com",)))
+    assert not links_open(own, carla)
+
+
 def test_what_attendees_pass_on(own: House) -> None:
     """Keeps the own link; what is passed on by or to somebody uninvited brings no living one back."""
     message = invitation(SUMMARY, attendee(CARLA), attendee("dora@example.org"))
@@ -515,6 +538,20 @@ def test_what_attendees_pass_on(own: House) -> None:
     assert own.process(copy, passed_on) == Outcome(Verdict.PASS, Reason.UNINVITED)
     to_her = replace(BOB, sender=b"dora@example.org", recipients=(CARLA.encode(),))
     assert own.process(copy, to_her) == Outcome(Verdict.PASS, Reason.UNINVITED)
+
+
+def test_what_is_passed_on_twice_keeps_the_link_that_stands_in_it(own: House) -> None:
+    """Neither the link of who passes it on nor the meeting's, that nobody is ever shut out of, is in its place."""
+    message = invitation(SUMMARY, attendee(CARLA), attendee("dora@example.org"))
+    carla = own.process(message, replace(BOB, recipients=(CARLA.encode(),)))
+    own.process(message, replace(BOB, recipients=(b"dora@example.org",)))
+    copy = apply(message, carla.edits)
+    for sender in (b"dora@example.org", b"erna@example.org"):
+        onward = own.process(copy, replace(BOB, sender=sender, recipients=(b"private@example.net",)))
+        assert onward == Outcome(Verdict.REWRITE, Reason.LINK_PRESENT)
+    shared = token(own.process(message), message)
+    plain = own.process(message, replace(BOB, sender=b"erna@example.org", recipients=(b"private@example.net",)))
+    assert token(plain, message) == shared
 
 
 def test_the_organizer_sees_whose_link_it_is(own: House) -> None:

@@ -9,6 +9,7 @@ Fails: never by itself. How much time and memory it may take is the business of 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 
 from notes2conf_milter.core.edits import Changes
 from notes2conf_milter.core.envelope import Envelope
@@ -30,6 +31,7 @@ from notes2conf_milter.core.wording import WORDINGS, Wording
 
 # Every day of the two years that a series without an end is kept, and room for moved instances in a row.
 LISTED_TIMES = 800
+_MOST_CARRIED = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +61,8 @@ class Judged:
 
     whole: it is about the whole meeting, not about some dates alone. dates: those of which it speaks apart, by the start that
     the series has for each. lag, complete, endless: as in `Schedule`. apart: attendees whose invitations never come by.
-    language: of what is put into it, and of mails about it.
+    language: of what is put into it, and of mails about it. carried: the tokens of join links of ours in the calendar
+    of what somebody else passes on.
     """
 
     decision: Decision
@@ -76,6 +79,7 @@ class Judged:
     said: tuple[str, str] = ("", "")
     apart: tuple[Person, ...] = ()
     endless: bool = False
+    carried: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,12 +122,13 @@ def judge(
     except ScheduleError:
         reason = Reason.CALENDAR_UNPARSABLE
         return skipped(message, envelope, settings.policy, reason) or reason
+    own_link = own_join_link(settings.base_url)
     decision = decide(
         envelope,
         message,
         invitation,
         settings.policy,
-        own_link=own_join_link(settings.base_url),
+        own_link=own_link,
         over_at=times.over_at,
         now=now,
     )
@@ -144,7 +149,15 @@ def judge(
         marks(message, invitation),
         guests_apart(envelope, invitation, settings.policy),
         times.endless,
+        () if decision.update else _carried(invitation, own_link),
     )
+
+
+def _carried(invitation: Invitation, own_link: re.Pattern[bytes]) -> tuple[str, ...]:
+    """Return the tokens of our join links in the events, each once, in the order in which they stand there."""
+    lines = (line for copy in invitation.copies for event in copy.events for line in event.lines)
+    found = (match[1].decode("ascii").lower() for line in lines for match in own_link.finditer(line.value))
+    return tuple(islice(dict.fromkeys(found), _MOST_CARRIED))
 
 
 def _cancelled(

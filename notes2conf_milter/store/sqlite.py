@@ -155,7 +155,8 @@ class MeetingStore:
         """Return the attendee's own token for a meeting, a new one at the first time, and the claim as it is then.
 
         Durable before it returns. The meeting's token where it does not know the attendee, or is gone; None for one who was
-        uninvited, or who is named by the message and was dropped by a newer one. address: in lower case. Raises StoreError.
+        uninvited, or who is named by the message and was dropped by a newer one, no copy of which is on its way. address: in
+        lower case. Raises StoreError.
         """
         tokens, claim = self.own_links(claim, [address], now, named=named)
         return tokens[address], claim
@@ -172,6 +173,7 @@ class MeetingStore:
             own: dict[str, str | None] = {**dict(record.attendee_tokens)}
             names = {one.address.lower(): one.name or one.address for one in record.attendees}
             off = people.gone(opened.known.version)
+            waits = people.missing(opened.known.version)
             found: dict[str, str | None] = {}
             drawn: list[tuple[str, str]] = []
             for address in addresses:
@@ -183,7 +185,8 @@ class MeetingStore:
                     drawn.append((address, token))
                     found[address] = own[address] = token
                 else:
-                    found[address] = None if named or address in off else claim.join_token
+                    dropped = named and address not in waits
+                    found[address] = None if dropped or address in off else claim.join_token
             if not drawn:
                 return found, claim
             record = replace(record, attendee_tokens=(*record.attendee_tokens, *drawn))
@@ -350,10 +353,8 @@ def _pruned(before: Known, after: Known, news: News) -> Known:
     record = after.record
     if news.revision >= before.version.series and news.said != ("", ""):
         record = replace(record, said=news.said)
-    dropped = {one.address.lower() for one in before.record.attendees} - {
-        one.address.lower() for one in record.attendees
-    }
-    dropped -= people.missing(after.version)
+    were = {one.address.lower() for one in before.record.attendees} | people.missing(before.version)
+    dropped = were - {one.address.lower() for one in record.attendees} - people.missing(after.version)
     if dropped and len(others(after.page, news.attendees)) > 1:
         left = tuple(one for one in record.attendee_tokens if one[0] not in dropped)
         record = replace(record, attendee_tokens=left, told=tuple(one for one in record.told if one not in dropped))
