@@ -23,15 +23,20 @@ class Taking:
 
 @dataclass(frozen=True, slots=True)
 class Times:
-    """All occurrences by start, of two with the same start the longer one; of a series without an end those of some years."""
+    """All occurrences by start, of two with the same start the longer one; of a series without an end those of some years.
+
+    later: when a date were over that UNTIL cuts off within its day; it is no occurrence, and yet the meeting lives so long.
+    """
 
     taking: tuple[Taking, ...]
     endless: bool
+    later: int | None = None
 
     def seen(self, now: int, series_seconds: int, most: int) -> tuple[list[tuple[int, int]], int]:
         """Return what is current or comes (else the last), and when all is over, as `schedule` does."""
         coming = [one for one in self.taking if one.over > now]
-        over = max((one.over for one in self.taking), default=now)
+        ends = [one.over for one in self.taking] + ([] if self.later is None else [self.later])
+        over = max(ends, default=now)
         if self.endless:
             over = max(now + series_seconds, coming[0].over if coming else 0)
             coming = [one for one in coming if one.over <= over]

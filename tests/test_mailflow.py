@@ -471,6 +471,16 @@ def test_a_daily_series_goes_on_for_two_years(house: House) -> None:
         assert shown(house, join, days, room).state is State.OPEN
 
 
+def test_a_series_lives_on_the_day_on_which_until_cuts_it_off(house: House) -> None:
+    """Its organizer may think that it takes place then: there is a page, which can be opened; the day after there is none."""
+    join = series(house, b"RRULE:FREQ=WEEKLY;UNTIL=20260319T000000Z")
+    found = shown(house, join, 17)
+    assert not found.dated
+    assert shown(house, join, 17, opened(found, "jitsi", "https://meet.example.net/x", "x")).state is State.OPEN
+    house.now += 18 * DAY
+    assert not links_open(house, join)
+
+
 def test_a_series_of_which_no_date_is_known(house: House) -> None:
     """Has a page without a date (law 5), which can be opened for a day."""
     join = series(house, b"RRULE:FREQ=HOURLY", b"EXDATE:20260312T090000Z")

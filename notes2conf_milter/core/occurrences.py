@@ -38,6 +38,7 @@ MAX_RULES = 4  # of one event
 MAX_DATES = 4_000  # RDATE and EXDATE values of one message
 _ONE_HOUR = Length(0, 3600)
 _ONE_DAY = Length(86_400, 0)
+_FARTHEST_EAST = timedelta(hours=14)
 
 
 class ScheduleError(ValueError):
@@ -343,11 +344,37 @@ def _gather_rule(rule: rules.Rule, start: Moment, length: Length, found: _Gather
     for local in walk.times:
         found.add(start.at(local), length)
     found.exact &= walk.exact
+    if until is not None and walk.ending is Ending.LAST:
+        _gather_cut_off(rule, until, start, length, found, gone)
     if walk.ending is Ending.OPEN or (walk.ending is Ending.LOST and until is None):
         found.open_end = True
     elif walk.ending is Ending.LOST and until is not None:
         last = start.at(max(until, start.local))
         found.bound = max(found.bound or 0, end_of(last, length) + late(last))
+
+
+def _gather_cut_off(
+    rule: rules.Rule, until: datetime, start: Moment, length: Length, found: _Gathered, gone: _Gone
+) -> None:
+    """Gather the date that UNTIL cuts off within its day, which the producer may mean: it is not shown, and counts for the end.
+
+    Seen are midnight for the whole day, and UTC of before the clocks were set.
+    """
+    day_ends = datetime.combine(until.date(), time(23, 59, 59))
+    if start.zone.floating and isinstance(rule.until, datetime) and rule.until.tzinfo is not None:
+        day_ends += _FARTHEST_EAST  # UTC beside a time of no zone is some other day's evening
+    local = recurrence.cut_off(
+        rule,
+        start.local,
+        after=until,
+        until=day_ends,
+        keep=lambda local: not gone.holds(start.at(local)),
+        budget=found.budget,
+    )
+    if local is not None:
+        last = start.at(local)
+        found.bound = max(found.bound or 0, end_of(last, length) + late(last))
+        found.exact = False
 
 
 def _until(until: date | datetime, start: Moment) -> datetime:

@@ -105,6 +105,22 @@ def walk(
             return Walk(found.times, found.ending, found.exact and not far)
 
 
+def cut_off(
+    rule: Rule, start: datetime, *, after: datetime, until: datetime, keep: Callable[[datetime], bool], budget: Budget
+) -> datetime | None:
+    """Return the last time behind `after`, at most `until`, that a rule without COUNT had if it did not end before.
+
+    `until` itself where the budget is spent: in doubt the later end. All times are local and naive.
+    """
+    if rule.verdict is not Verdict.EXPAND or rule.count is not None:
+        return None
+    beyond = _Expansion(rule, start, until, budget, until)
+    try:
+        return max(filter(keep, beyond.times(max(after + timedelta(seconds=1), start))), default=None)
+    except Spent:
+        return until
+
+
 @dataclass(frozen=True, slots=True)
 class _Expansion:
     rule: Rule
@@ -120,7 +136,7 @@ class _Expansion:
         count = self.rule.count or 1
         seen = 0
         try:
-            for time in islice(self._times(self.start), min(count, MAX_COUNT)):
+            for time in islice(self.times(self.start), min(count, MAX_COUNT)):
                 seen += 1
                 if keep(time):
                     last = time
@@ -136,7 +152,7 @@ class _Expansion:
         """Walk a rule without COUNT: jump to `since`, and for the last time to just before UNTIL."""
         times: list[datetime] = []
         try:
-            for time in islice(filter(keep, self._times(max(since, self.start))), want):
+            for time in islice(filter(keep, self.times(max(since, self.start))), want):
                 times.append(time)  # one by one: what was found before the budget was spent stays
                 if self.until is None and time > self.horizon:
                     break
@@ -157,13 +173,13 @@ class _Expansion:
         while True:
             since = max(self.start, until - span) if until - self.start > span else self.start
             last = None
-            for time in self._times(since):
+            for time in self.times(since):
                 last = time if keep(time) else last
             if last is not None or since == self.start:
                 return last
             span *= 6
 
-    def _times(self, since: datetime) -> Iterator[datetime]:
+    def times(self, since: datetime) -> Iterator[datetime]:
         """Yield the rule's times from `since` to UNTIL, in order. Raises Spent."""
         try:
             for time in _dateutil(self.rule, self.start, since, self.budget):

@@ -189,7 +189,7 @@ def test_hours_of_a_duration_are_hours_in_the_night_of_the_change_however_many()
     [
         ("RRULE:FREQ=WEEKLY;BYDAY=MO,WE;COUNT=4", "01-05 01-07 01-12 01-14", "01-14 11:00"),
         ("RRULE:FREQ=WEEKLY;UNTIL=20260119T100000Z", "01-05 01-12 01-19", "01-19 11:00"),
-        ("RRULE:FREQ=WEEKLY;UNTIL=20260119T095959Z", "01-05 01-12", "01-12 11:00"),
+        ("RRULE:FREQ=WEEKLY;UNTIL=20260118T235959Z", "01-05 01-12", "01-12 11:00"),
         ("RRULE:FREQ=WEEKLY;UNTIL=20260119", "01-05 01-12 01-19", "01-19 11:00"),
         ("RRULE:FREQ=WEEKLY;INTERVAL=2;COUNT=3", "01-05 01-19 02-02", "02-02 11:00"),
         ("RRULE:FREQ=MONTHLY;BYDAY=-1FR;COUNT=2", "01-05 01-30 02-27", "02-27 11:00"),
@@ -233,6 +233,50 @@ def test_until_is_local_where_dtstart_is() -> None:
     lines = "DTSTART;TZID=America/New_York:20260105T183000\nRRULE:FREQ=WEEKLY;UNTIL=20260119T183000"
     assert len(told(lines).times) == 3
     assert len(told(lines + "Z").times) == 2
+
+
+BERLINERS = "DTSTART;TZID=Europe/Berlin:20261005T090000\nDURATION:PT1H\n"
+
+
+@pytest.mark.parametrize(
+    ("lines", "listed", "over"),
+    [
+        (BERLINERS + "RRULE:FREQ=WEEKLY;BYDAY=MO;UNTIL=20261012T000000", 1, "10-12 08:00"),
+        (BERLINERS + "RRULE:FREQ=WEEKLY;UNTIL=20261026T070000Z", 3, "10-26 09:00"),
+        (BERLINERS + "RRULE:FREQ=WEEKLY;UNTIL=20261011T235959", 1, "10-05 08:00"),
+        (
+            BERLINERS + "RRULE:FREQ=WEEKLY;UNTIL=20261012T000000\nEXDATE;TZID=Europe/Berlin:20261012T090000",
+            1,
+            "10-05 08:00",
+        ),
+        (BERLINERS + "RRULE:FREQ=WEEKLY;UNTIL=20261012T000000\nRRULE:FREQ=DAILY;COUNT=9", 9, "10-13 08:00"),
+        (BERLINERS + "RRULE:FREQ=WEEKLY;COUNT=1;UNTIL=20261012T000000", 1, "10-05 08:00"),
+        (BERLINERS + "RRULE:FREQ=DAILY;BYHOUR=9,15;UNTIL=20261006T090000", 3, "10-06 14:00"),
+        ("DTSTART;VALUE=DATE:20261005\nRRULE:FREQ=WEEKLY;UNTIL=20261011T230000Z", 1, "10-13 12:00"),
+        ("DTSTART:20261005T090000\nDURATION:PT1H\nRRULE:FREQ=WEEKLY;UNTIL=20261011T230000Z", 1, "10-12 22:00"),
+        ("DTSTART;VALUE=DATE:20261005\nRRULE:FREQ=WEEKLY;UNTIL=20261011", 1, "10-06 12:00"),
+    ],
+    ids=[
+        "midnight",
+        "an hour short",
+        "day before",
+        "excluded",
+        "longer anyway",
+        "count",
+        "twice a day",
+        "days and utc",
+        "no zone and utc",
+        "days",
+    ],
+)
+def test_a_date_that_until_cuts_off_within_its_day_is_not_shown_and_yet_counts(
+    lines: str, listed: int, over: str
+) -> None:
+    """Midnight of the last day, an hour that the clocks were set by, UTC beside no zone: in doubt the later end counts."""
+    found = told(lines)
+    assert len(found.times) == listed
+    assert found.over_at == at(f"2026-{over}")
+    assert told(lines, now="2026-11-01 00:00").times == found.times[-1:]
 
 
 def test_a_series_without_an_end_ends_with_the_cap() -> None:

@@ -76,6 +76,14 @@ class Rule:
             last = last.replace(hour=23, minute=59, second=59)
         return list(_times(self.parts, start, self.count, last))
 
+    def cut_off(self, start: datetime, zone: str) -> list[datetime]:
+        """The times behind UNTIL on its day; UTC beside a time of no zone may be some day's evening anywhere."""
+        if self.until is None or self.written == "date":
+            return []
+        last = self.until.replace(hour=23, minute=59, second=59)
+        last += 14 * HOUR * (zone in ("floating", "date") and self.written == "utc")
+        return [local for local in _times(self.parts, start, None, last) if local > self.until]
+
 
 @lru_cache
 def _times(parts: str, start: datetime, count: int | None, last: datetime) -> tuple[datetime, ...]:
@@ -202,15 +210,20 @@ class Series:
         gone |= {self.seconds(override.original.local) for override in self.overrides}
         days = {date.local.date() for date in self.exdates if date.written == "date"}
         endless = any(rule.endless for rule in self.rules)
-        taking = [
-            self._taking(local, took, self.start)
-            for local, took in self.locals().items()
-            if self.seconds(local) not in gone and local.date() not in days
-        ]
+
+        def stays(local: datetime) -> bool:
+            return self.seconds(local) not in gone and local.date() not in days
+
+        taking = [self._taking(local, took, self.start) for local, took in self.locals().items() if stays(local)]
         taking += [
             self._taking(override.to, None, override.to) for override in self.overrides if override.to is not None
         ]
-        return Times(longest(taking), endless)
+        later = [
+            self._taking(max(cut), None, self.start).over
+            for rule in self.rules
+            if (cut := [one for one in rule.cut_off(self.start, self.zone) if stays(one)])
+        ]
+        return Times(longest(taking), endless, max(later, default=None))
 
     def _taking(self, local: datetime, period: timedelta | None, written: datetime) -> Taking:
         """written: the DTSTART beside the DTEND."""
@@ -294,7 +307,8 @@ def _rule(random: Random, zone: str, start: datetime) -> Rule:
         written = "local" if zone == "floating" else "utc"
         if zone in _ZONES or zone == "date":
             written = random.choice(("date",) if zone == "date" else ("utc", "utc", "local", "date"))
-        return Rule(joined, until=start + DAY * random.randrange(1, 900), written=written)
+        early = HOUR * random.choice((0, 0, 0, 1, start.hour)) * (written in ("utc", "local"))  # as producers err
+        return Rule(joined, until=start + DAY * random.randrange(1, 900) - early, written=written)
     return Rule(joined)
 
 
