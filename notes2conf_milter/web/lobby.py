@@ -116,7 +116,7 @@ class Hall:
     def turn_away(self, ids: Iterable[str], start: int) -> None:
         """Turn some guests away from an occurrence."""
         for guest in filter(None, map(self.guests.get, ids)):
-            guest.turned_away = start
+            guest.inside, guest.turned_away = 0, start
 
 
 class Lobby:

@@ -121,6 +121,17 @@ def test_whoever_is_turned_away_stays_out() -> None:
     assert lobby.admitted(hall, guest)
 
 
+def test_who_was_let_in_and_then_turned_away_is_out() -> None:
+    """Whatever else changes after that: the last word counts."""
+    lobby, _ = made(Admission.ASK)
+    hall, guest = waiting(lobby, meeting(OPEN))
+    hall.let_in([guest.id], MONDAY)
+    assert lobby.admitted(hall, guest)
+    hall.turn_away([guest.id], MONDAY)
+    hall.update(meeting(OPEN, changed=2))
+    assert not lobby.admitted(hall, guest)
+
+
 def test_a_pause_holds_new_guests() -> None:
     """Who was let in before it may still go in."""
     lobby, _ = made()
