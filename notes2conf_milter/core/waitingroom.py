@@ -83,6 +83,11 @@ def resumed(shown: View) -> Room:
     return replace(shown.room, state=RoomState.OPEN) if shown.state is State.PAUSED else shown.room
 
 
+def closed(shown: View) -> Room:
+    """Return the Room of a conference that has ended at its service: which one that was stays known."""
+    return replace(shown.room, state=RoomState.CLOSED) if shown.state in (State.OPEN, State.PAUSED) else shown.room
+
+
 def ended(shown: View) -> Room:
     """Return the Room of an occurrence that is over by the organizer's word."""
     return Room(shown.occurrence.start, RoomState.ENDED, admission=shown.room.admission)

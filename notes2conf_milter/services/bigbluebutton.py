@@ -30,6 +30,7 @@ _LONGEST = 65_536
 # A meeting waits for its first guest, and for those who come back after a break, as the waiting room does. The server's own
 # 5 minutes and 1 minute would leave a page that says "open" with nothing behind it (in the API since 2.5).
 _EMPTY = {"meetingExpireIfNoUserJoinedInMinutes": "180", "meetingExpireWhenLastUserLeftInMinutes": "60"}
+_ENDED = ("notFound", "meetingForciblyEnded")
 _MEETING = {"en": "Video conference", "de": "Videokonferenz"}
 _HOST = {"en": "Organizer", "de": "Gastgeber"}
 _GUEST = {"en": "Guest", "de": "Gast"}
@@ -64,10 +65,13 @@ class BigBlueButton:
         """Everybody can choose it."""
         return True
 
-    async def open(self, room: str, organizer: str, link: str, language: str) -> Conference:
-        """Create the meeting; raises ServiceError."""
-        await self._ask("create", {"meetingID": room, "name": _MEETING.get(language, _MEETING["en"]), **_EMPTY})
-        return Conference(NAME, room, self.server)
+    async def open(self, room: str, organizer: str, link: str, language: str, ended_url: str = "") -> Conference:
+        """Create the meeting, or let it be if it is there; raises ServiceError."""
+        parameters = {"meetingID": room, "name": _MEETING.get(language, _MEETING["en"]), **_EMPTY}
+        if ended_url:
+            parameters["meta_endCallbackUrl"] = ended_url
+        await self._ask("create", parameters)
+        return Conference(NAME, room, "")
 
     def way_in(self, conference: Conference, visitor: Visitor, now: int) -> str:
         """Return a URL that joins as a moderator or as a viewer."""
@@ -80,14 +84,18 @@ class BigBlueButton:
         }
         return signed(self.server, "join", parameters, self.secret)
 
-    async def running(self, conference: Conference) -> bool | None:
-        """Say whether anybody is in it; raises ServiceError."""
-        answer = await self._ask("isMeetingRunning", {"meetingID": conference.room})
-        return answer.get("running") == "true"
+    async def over(self, conference: Conference) -> bool | None:
+        """Say whether it has ended; one that waits for its first guest has not. Raises ServiceError."""
+        meeting = {"meetingID": conference.room}
+        if (await self._ask("isMeetingRunning", meeting)).get("running") == "true":
+            return False  # so what is asked next has no list of people in it
+        answer = await self._ask("getMeetingInfo", meeting, also=_ENDED)
+        ended = answer.get("hasBeenForciblyEnded") == "true" or answer.get("endTime", "") not in ("", "0")
+        return ended or answer.get("messageKey") in _ENDED
 
     async def end(self, conference: Conference) -> None:
         """End it for all; one that is over already is no failure. Raises ServiceError."""
-        await self._ask("end", {"meetingID": conference.room}, also=("notFound", "meetingForciblyEnded"))
+        await self._ask("end", {"meetingID": conference.room}, also=_ENDED)
 
     async def _ask(self, call: str, parameters: dict[str, str], also: tuple[str, ...] = ()) -> dict[str, str]:
         """Return the answer to a call, when it is a success. also: failures that are as good. Raises ServiceError."""

@@ -61,7 +61,7 @@ class Jitsi:
         """Everybody can choose it."""
         return True
 
-    async def open(self, room: str, organizer: str, link: str, language: str) -> Conference:
+    async def open(self, room: str, organizer: str, link: str, language: str, ended_url: str = "") -> Conference:
         """Return the conference; nothing is asked."""
         return Conference(NAME, room, self.room_url(room))
 
@@ -94,7 +94,7 @@ class Jitsi:
         tenant = parts.path.strip("/")
         return (tenant if tenant and "/" not in tenant else parts.hostname or "").lower()
 
-    async def running(self, conference: Conference) -> bool | None:
+    async def over(self, conference: Conference) -> bool | None:
         """Nobody knows."""
         return None
 

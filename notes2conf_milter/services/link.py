@@ -54,7 +54,7 @@ class Link:
         """Everybody can choose it."""
         return True
 
-    async def open(self, room: str, organizer: str, link: str, language: str) -> Conference:
+    async def open(self, room: str, organizer: str, link: str, language: str, ended_url: str = "") -> Conference:
         """Return the conference that a link leads to; raises RefusedLink."""
         return Conference(NAME, "", checked(link, self.hosts))
 
@@ -62,7 +62,7 @@ class Link:
         """Return the link, for everybody the same."""
         return conference.url
 
-    async def running(self, conference: Conference) -> bool | None:
+    async def over(self, conference: Conference) -> bool | None:
         """Nobody knows."""
         return None
 

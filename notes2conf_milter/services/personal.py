@@ -51,7 +51,7 @@ class Personal:
         """Say whether somebody has a room."""
         return organizer.lower() in self._current()
 
-    async def open(self, room: str, organizer: str, link: str, language: str) -> Conference:
+    async def open(self, room: str, organizer: str, link: str, language: str, ended_url: str = "") -> Conference:
         """Return the organizer's room; raises ServiceError when there is none any more."""
         url = self._current().get(organizer.lower())
         if url is None:
@@ -62,7 +62,7 @@ class Personal:
         """Return the room's URL."""
         return conference.url
 
-    async def running(self, conference: Conference) -> bool | None:
+    async def over(self, conference: Conference) -> bool | None:
         """Nobody knows."""
         return None
 

@@ -13,7 +13,7 @@ class Conference:
     """What is sealed in the row while it is open; no person in it.
 
     service: the service's name. room: a random name, "" where there is none. url: a personal room or a pasted link, else the
-    room's plain URL.
+    room's plain URL; "" where nothing leads in but what the service signs for each visitor.
     """
 
     service: str
@@ -68,14 +68,18 @@ class Service(Protocol):
     def offered_to(self, organizer: str) -> bool:
         """Say whether an organizer (an address) can choose it."""
 
-    async def open(self, room: str, organizer: str, link: str, language: str) -> Conference:
-        """Open a conference. room: a random name; raises ServiceError, RefusedLink."""
+    async def open(self, room: str, organizer: str, link: str, language: str, ended_url: str = "") -> Conference:
+        """Open a conference; raises ServiceError, RefusedLink.
+
+        room: a random name; the same one again: the same conference. ended_url: of ours; a service that can calls it when the
+        conference has ended there.
+        """
 
     def way_in(self, conference: Conference, visitor: Visitor, now: int) -> str:
         """Return the URL for one visitor."""
 
-    async def running(self, conference: Conference) -> bool | None:
-        """Say whether anybody is in it; None: nobody knows."""
+    async def over(self, conference: Conference) -> bool | None:
+        """Say whether it has ended there; None: nobody knows. Raises ServiceError."""
 
     async def end(self, conference: Conference) -> None:
         """End it for all, where that can be done."""

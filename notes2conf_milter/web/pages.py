@@ -137,15 +137,20 @@ class Pages:
         waiting: the list of guests; service: title of the one that is open; problem: what is wrong with the one `chosen`.
         """
         texts, state = TEXTS[language], shown.view.state
-        hint = getattr(texts, f"host_{state.value}_hint")
+        on = state in (State.OPEN, State.PAUSED)
+        headline, hint = getattr(texts, f"host_{state.value}"), getattr(texts, f"host_{state.value}_hint")
         if state is State.OPEN and admission is Admission.ASK:
             hint = texts.host_ask_hint
+        ended_there = bool(shown.view.room.service) and not on
+        if ended_there:
+            headline, hint = texts.host_ended, texts.host_ended_hint
         offered = [{"name": one.name, "title": one.title(language), "asks_link": one.asks_link} for one in services]
         more = {
-            "headline": getattr(texts, f"host_{state.value}"),
+            "headline": headline,
+            "ended_there": ended_there,
             "hint": hint.format(service),
             "problem": problem,
-            "wanted": chosen,
+            "wanted": chosen or shown.view.room.service,
             "form": form,
             "services": offered,
             "service": shown.view.room.service,
@@ -155,7 +160,6 @@ class Pages:
             "until": clock_time(_until(shown.view), language) if shown.view.dated else "",
             "tone": _tone(state),
         }
-        on = state in (State.OPEN, State.PAUSED)
         return self._meeting("start.html", shown, language, refresh=_HOST_REFRESH if on else 0, **more)
 
     def waiting(self, shown: View, guests: Sequence[Guest], form: Form, admission: Admission, language: str) -> str:

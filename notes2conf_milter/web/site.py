@@ -8,6 +8,7 @@
     GET  /j/TOKEN/meeting.ics   the date                   GET  /s/TOKEN/code.svg   the link as a QR code
     GET  /j/TOKEN/code.svg      the link as a QR code      GET  /privacy         the privacy notice
     GET  /static/…              named by their content     GET  /healthz, /robots.txt
+    GET  /c/HINT                a service says that a conference has ended: it is asked, later
 
 In:  requests. Out: answers; none quotes a token or an exception, but for the addresses of our own pages.
 Fails: a link that is unknown, over or malformed is one and the same 404; a store that cannot answer now is 503; anything
@@ -32,12 +33,22 @@ from notes2conf_milter.services.service import Visitor, Why
 from notes2conf_milter.store.errors import StoreError
 from notes2conf_milter.web.calendar import calendar_file
 from notes2conf_milter.web.forms import Form, blank_form, is_from_page, read_form
+from notes2conf_milter.web.hints import Hints
 from notes2conf_milter.web.limits import SECONDS, Misses
 from notes2conf_milter.web.lobby import Guest, Hall, Lobby
 from notes2conf_milter.web.pages import Pages, code
 from notes2conf_milter.web.stream import EventStream, News
 from notes2conf_milter.web.texts import TEXTS, Notice, choose_language, why_not
-from notes2conf_milter.web.visits import GUEST_KINDS, HOST_KINDS, Outcome, Shown, Threads, Visits, chosen_admission
+from notes2conf_milter.web.visits import (
+    GUEST_KINDS,
+    HOST_KINDS,
+    Acted,
+    Outcome,
+    Shown,
+    Threads,
+    Visits,
+    chosen_admission,
+)
 
 BODY_LIMIT = 8192  # octets; a pasted link may have 2,000 characters, each three octets long
 RETRY_SECONDS = "30"
@@ -47,6 +58,7 @@ MOST_SAID = 32  # texts for guests of one meeting that are kept for each other
 _NAME_LENGTH = 60
 _HTML = "text/html; charset=utf-8"
 _KEPT = "public, max-age=31536000, immutable"
+_ON = (State.OPEN, State.PAUSED)
 _FOREIGN = ("cross-site", "same-site")
 
 
@@ -72,12 +84,14 @@ class Site:
         self._base_url, self._language, self._hands_on_names = base_url, language, hands_on_names
         self._misses = misses or Misses()
         self._passes: dict[str, tuple[str, int]] = {}
+        self._hints = Hints(visits, ask, self._tell, clock, draw)
         self._making: dict[tuple[str, str], asyncio.Future[bytes | None]] = {}
         self.stopping = False
 
     def stop(self) -> None:
         """End all streams of events: the pages come back, to another process."""
         self.stopping = True
+        self._hints.close()
         for hall in self._lobby.halls.values():
             hall.wake()
 
@@ -93,6 +107,7 @@ class Site:
             Route("/s/{token}", self.start, methods=["GET", "POST"]),
             Route("/s/{token}/events", _Streams(self.host_events), methods=["GET"]),
             Route("/s/{token}/{ticket}", self.enter, methods=["GET"]),
+            Route("/c/{hint}", self.ended, methods=["GET"]),
             Route("/privacy", self.privacy, methods=["GET"]),
             Route("/static/{name}", self.static_file, methods=["GET"]),
             Route("/robots.txt", _robots, methods=["GET"]),
@@ -250,11 +265,9 @@ class Site:
             return await self._act_here(request, token, form)
         if not self._allowed(request):
             return self._too_many(request)
-        acted = await self._visits.act(token, form, language, self._ask)
+        acted = await self._visits.act(token, form, language, self._ask, partial(self._ended_url, token))
         self._tried(request, valid=acted.result is not Outcome.GONE)
-        hall = self._lobby.halls.get(acted.meeting)
-        if hall is not None:  # our own writing is no news to the store's connection
-            hall.update(None if acted.shown is None else acted.shown.meeting)
+        self._tell(acted)
         match acted.result:
             case Outcome.GONE:
                 return self._notice(request, Notice.GONE)
@@ -270,6 +283,16 @@ class Site:
         why = why_not(acted.result.value, language) if isinstance(acted.result, Why) else TEXTS[language].failed
         return _page(self._start_page(acted.shown, language, why, form), 422)
 
+    def _tell(self, acted: Acted) -> None:
+        """Tell the open pages: our own writing is no news to the store's connection."""
+        hall = self._lobby.halls.get(acted.meeting)
+        if hall is not None:
+            hall.update(None if acted.shown is None else acted.shown.meeting)
+
+    def _ended_url(self, token: str) -> str:
+        """Return what a service may call when the conference of a start link has ended there."""
+        return f"{self._base_url}/c/{self._hints.id_of(token)}"
+
     async def _act_here(self, request: Request, token: str, form: Form) -> Response:
         """Do what concerns nobody but this process: let guests in, turn them away, lead the organizer in."""
         shown = await self._look_up(request, HOST_KINDS)
@@ -279,6 +302,7 @@ class Site:
             return self._notice(request, Notice.REFUSED)
         start = shown.view.occurrence.start
         if form.do == "enter":
+            await self._visits.revive(shown, self._wish(request), partial(self._ended_url, token))
             ticket, now = self._draw(), self._clock()
             self._passes = {one: kept for one, kept in self._passes.items() if kept[1] > now}
             self._passes[ticket] = token, now + PASS_SECONDS
@@ -300,7 +324,7 @@ class Site:
         shown = await self._look_up(request, HOST_KINDS)
         if isinstance(shown, Response):
             return shown
-        if kept is None or kept[0] != token or kept[1] <= self._clock() or not shown.view.room.url:
+        if kept is None or kept[0] != token or kept[1] <= self._clock() or shown.view.state not in _ON:
             return _see_other(f"../{token}")
         language, organizer = self._wish(request), shown.meeting.page.organizer
         name = (organizer.name or organizer.address) if self._hands_on_names else ""
@@ -349,6 +373,12 @@ class Site:
         return self._pages.waiting(shown.view, guests, blank, self._lobby.admission(shown.view), language)
 
     # --- the rest ---
+
+    async def ended(self, request: Request) -> Response:
+        """Answer GET /c/HINT: the hint of a service that a conference has ended there."""
+        if not self._hints.heard(request.path_params["hint"]):
+            return self._notice(request, Notice.GONE)
+        return PlainTextResponse("ok\n")
 
     async def privacy(self, request: Request) -> Response:
         """Answer GET /privacy."""

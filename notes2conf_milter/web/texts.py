@@ -136,6 +136,12 @@ _WORDS = {
         "With {}. Who is in stays there; new guests wait until you go on.",
         "Mit {}. Wer da ist, bleibt; neue Gäste warten, bis Sie fortsetzen.",
     ),
+    "host_ended": ("The conference has ended", "Die Konferenz ist zu Ende"),
+    "host_ended_hint": (
+        "It was ended at {}. New guests wait. Start it again to go on, or end it here, too.",
+        "Bei {} wurde sie beendet. Neue Gäste warten. Starten Sie sie wieder, wenn es weitergeht, oder beenden Sie sie "
+        "auch hier.",
+    ),
     "service": ("Conference service", "Konferenzdienst"),
     "link": ("Your link", "Ihr Link"),
     "link_hint": (
@@ -146,6 +152,7 @@ _WORDS = {
     "admission_open": ("come in by themselves", "treten selbst ein"),
     "admission_ask": ("come in when I let them in", "treten ein, wenn ich sie einlasse"),
     "start": ("Start the conference", "Konferenz starten"),
+    "start_again": ("Start it again", "Wieder starten"),
     "enter": ("Enter the conference", "Konferenz betreten"),
     "pause": ("Pause", "Pause"),
     "pause_hint": ("New guests wait.", "Neue Gäste warten."),

@@ -5,13 +5,13 @@ Fails: StoreError (cannot now). Showing changes nothing, ever (law 7); only `act
 """
 
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from typing import Protocol, TypeVar
 
 from notes2conf_milter.core import waitingroom
 from notes2conf_milter.core.joinlink import is_token
-from notes2conf_milter.core.meeting import Admission, LinkKind, Room
+from notes2conf_milter.core.meeting import Admission, LinkKind, Room, RoomState
 from notes2conf_milter.core.waitingroom import AFTER, State, View, view
 from notes2conf_milter.services.service import Conference, RefusedLink, Service, ServiceError, Visitor, Why
 from notes2conf_milter.store.errors import StoreError
@@ -21,6 +21,7 @@ from notes2conf_milter.web.forms import Form, is_from_page
 GUEST_KINDS = (LinkKind.JOIN, LinkKind.ATTENDEE)
 HOST_KINDS = (LinkKind.START,)
 EXTENSIONS = (15, 30, 60)  # minutes
+_ON = (RoomState.OPEN, RoomState.PAUSED)
 _TRIES = 5  # each lost race means that somebody else wrote; more than a few in a row do not happen
 
 T = TypeVar("T")
@@ -89,8 +90,16 @@ class Visits:
             return None
         now = self._clock()
         meeting = self._store.open(token, kinds, now)
-        shown = None if meeting is None else view(meeting.page, meeting.room, now)
-        return None if meeting is None or shown is None else Shown(token, meeting, shown, self._is_last(meeting, shown))
+        if meeting is None:
+            return None
+        meeting = replace(meeting, room=self._usable(meeting.room))
+        shown = view(meeting.page, meeting.room, now)
+        return None if shown is None else Shown(token, meeting, shown, self._is_last(meeting, shown))
+
+    def _usable(self, room: Room | None) -> Room | None:
+        """Return a room; it is closed when its service is not set up any more and nothing else leads in."""
+        lost = room is not None and room.state in _ON and not room.url and room.service not in self._services
+        return replace(room, state=RoomState.CLOSED) if room is not None and lost else room
 
     def changes(self, meetings: Sequence[int]) -> dict[int, int]:
         """Return the mark of each of these meetings that lives."""
@@ -112,11 +121,15 @@ class Visits:
     def way_in(self, room: Room, visitor: Visitor) -> str:
         """Return the URL for one visitor; a service that is not set up any more leads to the room's plain one."""
         service = self._services.get(room.service)
-        conference = Conference(room.service, room.name, room.url)
-        return room.url if service is None else service.way_in(conference, visitor, self._clock())
+        return room.url if service is None else service.way_in(_conference(room), visitor, self._clock())
 
-    async def act(self, token: str, form: Form, language: str, ask: Threads) -> Acted:
-        """Do what a button of the start page says; two clicks, or two browsers, lead to one room."""
+    async def act(
+        self, token: str, form: Form, language: str, ask: Threads, ended_url: Callable[[], str] = str
+    ) -> Acted:
+        """Do what a button of the start page says; two clicks, or two browsers, lead to one room.
+
+        ended_url: makes what the service may call when the conference has ended there; "" for nothing.
+        """
         shown = await ask(lambda: self.show(token, HOST_KINDS))
         if shown is None:
             return Acted(Outcome.GONE)
@@ -126,19 +139,23 @@ class Visits:
         if str(shown.view.occurrence.start) != form.occurrence:
             return Acted(Outcome.DONE, shown, meeting)
         if form.do in ("open", "change"):
-            opened = await self._opened(shown, form, language)
+            opened = await self._opened(shown, form, language, ended_url)
             if not isinstance(opened, Conference):
                 return Acted(opened, shown, meeting)
             conference = opened
+        if form.do == "resume":
+            await self.revive(shown, language, ended_url)
         if form.do == "end" and shown.last:
             return Acted(Outcome.CONFIRM, shown, meeting)
         before = shown.view.room
-        result, after = await ask(lambda: self._written(shown, form, conference))
+        result, after = await ask(lambda: self._written(shown, lambda one: self._after(one, form, conference)))
         if form.do in ("end", "end-all", "change") and result is Outcome.DONE:
             await self._leave(before)
         return Acted(result, after, meeting)
 
-    async def _opened(self, shown: Shown, form: Form, language: str) -> Conference | Result:
+    async def _opened(
+        self, shown: Shown, form: Form, language: str, ended_url: Callable[[], str]
+    ) -> Conference | Result:
         organizer = shown.meeting.page.organizer.address
         service = self._services.get(form.service)
         if service is None or not service.offered_to(organizer):
@@ -146,7 +163,7 @@ class Visits:
         if form.do == "open" and shown.view.state in (State.OPEN, State.PAUSED):
             return Outcome.DONE
         try:
-            return await service.open(self._draw(), organizer, form.link, language)
+            return await service.open(self._draw(), organizer, form.link, language, ended_url())
         except RefusedLink as refused:
             return refused.why
         except ServiceError:
@@ -155,16 +172,48 @@ class Visits:
     async def _leave(self, room: Room) -> None:
         """End the conference that was left, where the service can."""
         service = self._services.get(room.service)
-        if service is not None and room.url:
+        if service is not None:
             try:
-                await service.end(Conference(room.service, room.name, room.url))
+                await service.end(_conference(room))
             except ServiceError:
                 return  # it ends when the last one leaves
 
-    def _written(self, shown: Shown, form: Form, conference: Conference | None) -> tuple[Result, Shown | None]:
+    async def close_if_over(self, token: str, ask: Threads) -> Acted | None:
+        """Close the conference of a start link if its service says that it has ended; None: it has not, or nobody knows.
+
+        Nothing is deleted by it, and the organizer can open it again. Raises ServiceError.
+        """
+        shown = await ask(lambda: self.show(token, HOST_KINDS))
+        if shown is None:
+            return Acted(Outcome.GONE)
+        before = shown.view.room
+        service = self._services.get(before.service)
+        if service is None or before.state not in _ON or not await service.over(_conference(before)):
+            return None
+
+        def closed(found: Shown) -> Room:
+            same = (found.view.room.service, found.view.room.name) == (before.service, before.name)
+            return waitingroom.closed(found.view) if same else found.view.room
+
+        result, after = await ask(lambda: self._written(shown, closed))
+        return Acted(result, after, shown.meeting.meeting)
+
+    async def revive(self, shown: Shown, language: str, ended_url: Callable[[], str] = str) -> None:
+        """See to it that a conference that is open here has not ended at its service."""
+        room = shown.view.room
+        service = self._services.get(room.service)
+        if service is None or room.state not in _ON:
+            return
+        try:
+            if await service.over(_conference(room)):
+                await service.open(room.name, shown.meeting.page.organizer.address, room.url, language, ended_url())
+        except (ServiceError, RefusedLink):
+            return  # the service will say so itself
+
+    def _written(self, shown: Shown, after: Callable[[Shown], Room | None]) -> tuple[Result, Shown | None]:
         for _ in range(_TRIES):
             now, start = self._clock(), shown.view.occurrence.start
-            room = self._after(shown, form, conference, now)
+            room = after(shown)
             if room is None:
                 written = self._store.end(shown.token, shown.meeting.changed, now)
             else:
@@ -179,7 +228,7 @@ class Visits:
             shown = found
         raise StoreError("the meeting changed again and again")
 
-    def _after(self, shown: Shown, form: Form, conference: Conference | None, now: int) -> Room | None:
+    def _after(self, shown: Shown, form: Form, conference: Conference | None) -> Room | None:
         """Return the room as the organizer wants it; None: there is to be none any more."""
         room, one = shown.view, conference
         match form.do:
@@ -195,7 +244,7 @@ class Visits:
             case "resume":
                 return waitingroom.resumed(room)
             case "extend" if form.minutes in map(str, EXTENSIONS) and room.state in (State.OPEN, State.PAUSED):
-                return waitingroom.extended(room, int(form.minutes) * 60, now)
+                return waitingroom.extended(room, int(form.minutes) * 60, self._clock())
             case "admission" if (chosen := chosen_admission(form)) is not None:
                 return waitingroom.admitting(room, chosen)
             case "end" | "end-all":
@@ -206,6 +255,10 @@ class Visits:
         """Say whether nothing comes after the occurrence: a series may go on behind the dates that are known of it."""
         known = shown.occurrence.end + AFTER + self._grace
         return shown.last and not (meeting.page.recurring and meeting.ends_at > known)
+
+
+def _conference(room: Room) -> Conference:
+    return Conference(room.service, room.name, room.url)
 
 
 def chosen_admission(form: Form) -> Admission | None:

@@ -51,6 +51,7 @@ class Server:
 
     def __init__(self) -> None:
         self.meetings: dict[str, int] = {}
+        self.callbacks: dict[str, str] = {}
         self.calls: list[tuple[str, dict[str, str]]] = []
         self.answer: tuple[int, bytes] | None = None
         self.headers: dict[str, str] = {}
@@ -73,6 +74,7 @@ class Server:
         match call:
             case "create":
                 self.meetings.setdefault(meeting, 0)
+                self.callbacks[meeting] = given.get("meta_endCallbackUrl", "")
                 return 200, SUCCESS % b"<meetingID>x</meetingID>"
             case "join":
                 if (
@@ -85,6 +87,10 @@ class Server:
                 return 302, b""
             case "isMeetingRunning":
                 return 200, SUCCESS % (b"<running>%s</running>" % (b"true" if self.meetings.get(meeting) else b"false"))
+            case "getMeetingInfo":
+                if meeting not in self.meetings:
+                    return 200, b"<response><returncode>FAILED</returncode><messageKey>notFound</messageKey></response>"
+                return 200, SUCCESS % b"<endTime>0</endTime><hasBeenForciblyEnded>false</hasBeenForciblyEnded>"
             case "end":
                 if self.meetings.pop(meeting, None) is None:
                     return 200, b"<response><returncode>FAILED</returncode><messageKey>notFound</messageKey></response>"
@@ -135,10 +141,10 @@ def test_from_its_opening_to_its_end(server: Server) -> None:
     """The organizer moderates, guests do not; nothing of the meeting is told."""
     service = BigBlueButton(server.url, SECRET)
     conference = asyncio.run(service.open(ROOM, "anna@example.org", "", "de"))
-    assert conference == Conference("bigbluebutton", ROOM, server.url)
+    assert conference == Conference("bigbluebutton", ROOM, "")
     empty = {"meetingExpireIfNoUserJoinedInMinutes": "180", "meetingExpireWhenLastUserLeftInMinutes": "60"}
     assert server.calls == [("create", {"meetingID": ROOM, "name": "Videokonferenz"} | empty)]
-    assert asyncio.run(service.running(conference)) is False
+    assert asyncio.run(service.over(conference)) is False
     for visitor, role, name in (
         (Visitor(True, "en"), "MODERATOR", "Organizer"),
         (Visitor(False, "de"), "VIEWER", "Gast"),
@@ -149,10 +155,38 @@ def test_from_its_opening_to_its_end(server: Server) -> None:
             == 302
         )
         assert server.calls[-1] == ("join", {"fullName": name, "meetingID": ROOM, "redirect": "true", "role": role})
-    assert asyncio.run(service.running(conference)) is True
+    assert asyncio.run(service.over(conference)) is False
     asyncio.run(service.end(conference))
     asyncio.run(service.end(conference))  # over already
     assert server.meetings == {}
+    assert asyncio.run(service.over(conference)) is True
+
+
+@pytest.mark.parametrize(
+    ("told", "over"),
+    [
+        (b"<endTime>0</endTime><hasBeenForciblyEnded>false</hasBeenForciblyEnded>", False),
+        (b"<endTime>1777881600000</endTime><hasBeenForciblyEnded>false</hasBeenForciblyEnded>", True),
+        (b"<endTime>0</endTime><hasBeenForciblyEnded>true</hasBeenForciblyEnded>", True),
+        (b"<running>true</running><endTime>0</endTime>", False),
+        (b"", False),
+    ],
+)
+def test_what_a_server_says_of_a_meeting(server: Server, told: bytes, over: bool) -> None:
+    """One that nobody is in has not ended for that: it waits for its first guest, or has a break."""
+    server.answer = (200, SUCCESS % told)
+    assert asyncio.run(BigBlueButton(server.url, SECRET).over(Conference("bigbluebutton", ROOM, ""))) is over
+
+
+def test_a_server_that_is_away_has_not_said_that_it_is_over(server: Server) -> None:
+    server.answer = (500, b"")
+    with pytest.raises(ServiceError):
+        asyncio.run(BigBlueButton(server.url, SECRET).over(Conference("bigbluebutton", ROOM, "")))
+
+
+def test_who_may_be_called_at_the_end_is_told_at_the_creation(server: Server) -> None:
+    asyncio.run(BigBlueButton(server.url, SECRET).open(ROOM, "", "", "en", "https://conf.example.org/c/x"))
+    assert server.callbacks == {ROOM: "https://conf.example.org/c/x"}
 
 
 @pytest.mark.parametrize(

@@ -135,7 +135,7 @@ def test_the_service() -> None:
     conference = asyncio.run(service.open("r" * 32, "anna@example.org", link, "en"))
     assert conference == Conference("link", "", link)
     assert service.way_in(conference, Visitor(True, "de", "Anna"), 0) == link
-    assert asyncio.run(service.running(conference)) is None
+    assert asyncio.run(service.over(conference)) is None
     asyncio.run(service.end(conference))
     assert service.asks_link and service.offered_to("x") and service.title("de") != service.title("en")
     with pytest.raises(RefusedLink):

@@ -30,7 +30,7 @@ def test_who_has_a_room(file: Path) -> None:
     conference = asyncio.run(service.open("r" * 32, "anna@example.org", "", "en"))
     assert conference == Conference("personal", "", ANNA)
     assert service.way_in(conference, Visitor(False, "en"), 0) == ANNA
-    assert asyncio.run(service.running(conference)) is None
+    assert asyncio.run(service.over(conference)) is None
     asyncio.run(service.end(conference))
     assert not service.asks_link and service.title("en") != service.title("de")
     with pytest.raises(ServiceError):

@@ -23,7 +23,7 @@ def test_a_template() -> None:
     assert re.fullmatch("[0-9a-f]{32}", secret)
     assert conference == asyncio.run(service.open(ROOM, "anna@example.org", "", "en"))
     assert service.way_in(conference, Visitor(False, "en"), 0) == conference.url
-    assert asyncio.run(service.running(conference)) is None
+    assert asyncio.run(service.over(conference)) is None
     asyncio.run(service.end(conference))
     assert service.offered_to("anybody")
 

@@ -45,7 +45,7 @@ class Pasted:
     def offered_to(self, organizer: str) -> bool:
         return organizer == ORGANIZER
 
-    async def open(self, room: str, organizer: str, link: str, language: str) -> Conference:
+    async def open(self, room: str, organizer: str, link: str, language: str, ended_url: str = "") -> Conference:
         if self.failing:
             raise ServiceError("no answer")
         if not link.startswith("https://zoom.example.org/j/"):
@@ -56,7 +56,7 @@ class Pasted:
         who = "host" if visitor.host else "guest"
         return f"{conference.url}?as={who}-{visitor.language}-{visitor.name}-{now}"
 
-    async def running(self, conference: Conference) -> bool | None:
+    async def over(self, conference: Conference) -> bool | None:
         return None
 
     async def end(self, conference: Conference) -> None:

@@ -32,7 +32,7 @@ class OwnLink(Jitsi):
     def title(self, language: str) -> str:
         return {"de": "Eigener Link (Zoom, Teams, Webex …)"}.get(language, "Your own link (Zoom, Teams, Webex …)")
 
-    async def open(self, room: str, organizer: str, link: str, language: str) -> Conference:
+    async def open(self, room: str, organizer: str, link: str, language: str, ended_url: str = "") -> Conference:
         raise RefusedLink(Why.HOSTS_OWN_LINK)
 
 
