@@ -16,6 +16,7 @@ from pathlib import Path
 
 from notes2conf_milter.address import InetAddress, UnixAddress
 from notes2conf_milter.config import ConfigError, Settings
+from notes2conf_milter.core.encryption import Mode
 from notes2conf_milter.daemon import load_certificate
 from notes2conf_milter.store import EpochFile, StoreSetupError, load_mail_key
 from notes2conf_milter.web.certificate import CertificateError
@@ -48,6 +49,7 @@ def check(settings: Settings) -> list[Finding]:
         *_languages(settings),
         *_sockets(settings),
         *_doors(settings),
+        *_encryption(settings),
         *_postfix(),
     ]
 
@@ -171,6 +173,31 @@ def _doors(settings: Settings) -> list[Finding]:
     if settings.policy.conference_addresses and settings.conference_listen is None:
         text = "conference.addresses without conference.listen: invited there alone, nobody gets a conference"
         found.append(Finding(Weight.NOTE, text))
+    return found
+
+
+def _encryption(settings: Settings) -> list[Finding]:
+    found = []
+    if any(rule.who == "*" and rule.mode is Mode.REQUIRE for rule in settings.tls.rules):
+        text = (
+            'tls.rules has "* require": no listener that the whole world sends to may ask that of everybody (RFC 3207)'
+        )
+        found.append(Finding(Weight.WARNING, text))
+    behind = [
+        key
+        for key, one in (
+            ("smtp.xforward_peers", settings.smtp_xforward_peers),
+            ("conference.listen", settings.conference_listen),
+        )
+        if one
+    ]
+    if behind and not settings.tls_filters_enforce:
+        text = f"{' and '.join(behind)}: Postfix does not say there how mail came, so invitations pass without a link"
+        text += "; enforce it on its listeners (smtpd_tls_security_level = encrypt) and set tls.filters_enforce"
+        exempt = settings.policy.exempt_networks
+        open_to = [one for one in settings.policy.allowed_networks if not any(_within(one, net) for net in exempt)]
+        if open_to or not settings.policy.allowed_networks:
+            found.append(Finding(Weight.WARNING, text))
     return found
 
 

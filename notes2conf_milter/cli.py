@@ -10,6 +10,7 @@ import json
 import logging
 import sys
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -27,6 +28,10 @@ from notes2conf_milter.journal import Journal
 from notes2conf_milter.settings import SETTINGS
 from notes2conf_milter.store import EpochFile, StoreError, StoreSetupError, new_keys, purge
 from notes2conf_milter.store.keys import EPOCH_NAME, MAIL_KEY_NAME
+from notes2conf_milter.tlsreport import logs as tls_logs
+from notes2conf_milter.tlsreport import page as tls_page
+from notes2conf_milter.tlsreport.records import count
+from notes2conf_milter.tlsreport.records import read as read_records
 from notes2conf_milter.trial import explanation, try_message
 
 EX_TEMPFAIL = 75
@@ -84,6 +89,7 @@ _METAVARS = {
     "state_dir": "DIR",
     "policy.organizer_domains": "DOMAIN",
     "policy.allowed_networks": "CIDR",
+    "tls.exempt_networks": "CIDR",
     "milter.listen": "ADDRESS",
     "smtp.listen": "HOST:PORT",
     "smtp.next_hop": "HOST:PORT",
@@ -98,6 +104,7 @@ _MAIL_KEYS = (
     "start_mail.relay",
     "policy.organizer_domains",
     "policy.allowed_networks",
+    "tls.exempt_networks",
     "base_url",
     "state_dir",
 )
@@ -221,6 +228,59 @@ def config_check(config_file: Path | None, **given: Any) -> None:
     if any(finding.weight is checkup.Weight.ERROR for finding in findings):
         raise SystemExit(EX_CONFIG)
     click.echo(f"ok: {settings.source}")
+
+
+@main.group()
+def tls() -> None:
+    """The encryption of mail."""
+
+
+@tls.command(name="report")
+@click.option(
+    "--since", "since_text", default="7d", show_default=True, help="A span (12h, 7d, 4w) or a date.", metavar="WHEN"
+)
+@click.option("--file", "file", type=click.Path(path_type=Path, dir_okay=False), help="A log file, not the journal.")
+@click.option("--unit", default=tls_logs.UNIT, show_default=True, help="The unit in the journal.")
+@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@click.option(
+    "--html", type=click.Path(path_type=Path, dir_okay=False), help="Write a page to be handed on.", metavar="FILE"
+)
+@click.option("--language", type=click.Choice(tls_page.LANGUAGES), default="en", show_default=True)
+@click.option(
+    "--config", "config_file", type=click.Path(path_type=Path, dir_okay=False), help="Settings file, for its rules."
+)
+def tls_report(
+    since_text: str,
+    file: Path | None,
+    unit: str,
+    as_json: bool,
+    html: Path | None,
+    language: str,
+    config_file: Path | None,
+) -> None:
+    """Count how messages came, from the journal or a log file: by protocol, cipher and peer, and what was refused."""
+    with failures():
+        now = time.time()
+        try:
+            start = tls_logs.since(since_text, now)
+        except ValueError as error:
+            raise ConfigError("--since", "", f"not a time; {error}") from None
+        rules = tuple(rule.text for rule in load(config_file).tls.rules)
+        lines = tls_logs.journal_lines(unit, start) if file is None else tls_logs.file_lines(file)
+        try:
+            counted = count(read_records(lines, start, now))
+        except tls_logs.LogError as error:
+            click.echo(f"notes2conf-milter: {error}", err=True)
+            raise SystemExit(EX_TEMPFAIL) from None
+        about = tls_page.About(now, str(file) if file is not None else f"journal, {unit}", rules)
+        if html is not None:
+            html.write_text(tls_page.as_html(counted, about, language), "utf-8")
+        if as_json:
+            click.echo(tls_page.as_json(counted, about))
+        elif html is None:
+            click.echo(tls_page.as_text(counted, about, language))
+        else:
+            click.echo(f"wrote {html}: {counted.whole.messages} messages")
 
 
 @main.command()

@@ -15,9 +15,11 @@ from typing import Any
 from notes2conf_milter import readers as kind
 from notes2conf_milter.address import InetAddress, UnixAddress
 from notes2conf_milter.core.conferences import KNOWN, Conferences
+from notes2conf_milter.core.encryption import TlsRules
 from notes2conf_milter.core.meeting import Admission
 from notes2conf_milter.core.policy import PolicySettings, Trigger
 from notes2conf_milter.core.repairs import Mode, Repairs
+from notes2conf_milter.core.tlsrecord import TlsLog
 from notes2conf_milter.core.wording import WORDINGS, Wording, forms
 from notes2conf_milter.services.offered import Offer, OfferError, offered
 from notes2conf_milter.services.service import Service
@@ -69,6 +71,9 @@ class Settings:
     defer_without_store: bool
     retention_grace_seconds: int
     retention_open_series_days: int
+    tls: TlsRules
+    tls_filters_enforce: bool
+    tls_log: TlsLog
     limits_message_octets: int
     limits_meetings_per_hour: int
     limits_processing_seconds: int
@@ -218,6 +223,9 @@ def _settings(values: dict[str, Any], source: str) -> Settings:
         defer_without_store=values["policy.without_store"] == "defer",
         retention_grace_seconds=values["retention.grace_seconds"],
         retention_open_series_days=values["retention.open_series_days"],
+        tls=TlsRules(values["tls.rules"], values["tls.refusal"] == "temporary"),
+        tls_filters_enforce=values["tls.filters_enforce"],
+        tls_log=TlsLog(values["tls.log"]),
         limits_message_octets=values["limits.message_octets"],
         limits_meetings_per_hour=values["limits.meetings_per_hour"],
         limits_processing_seconds=values["limits.processing_seconds"],
@@ -306,4 +314,6 @@ def _policy(values: dict[str, Any]) -> PolicySettings:
         internal_domains=frozenset(values["conference.internal_domains"]),
         most_attendees=values["limits.attendees"],
         tell_organizer=values["policy.tell_organizer"],
+        needs_tls=True,
+        exempt_networks=values["tls.exempt_networks"],
     )

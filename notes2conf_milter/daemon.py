@@ -22,6 +22,7 @@ from typing import Any
 from notes2conf_milter.address import InetAddress, UnixAddress
 from notes2conf_milter.config import ConfigError, Settings
 from notes2conf_milter.core.letter import letter_language
+from notes2conf_milter.core.tlsrecord import TlsLog
 from notes2conf_milter.mailflow import FlowSettings, MailFlow, Note
 from notes2conf_milter.milter.server import Limits as MilterLimits
 from notes2conf_milter.milter.server import MilterServer
@@ -35,10 +36,12 @@ from notes2conf_milter.worker import give_back_large_blocks
 from notes2conf_milter.workers import Workers
 
 log = logging.getLogger("notes2conf")
+mail_log = logging.getLogger("notes2conf.mail")
 
 MOST_FILES = 32_768
 OTHER_FILES = 128  # the database, the log, sockets that listen, connections to services
 REMIND_SECONDS = 6 * 3600.0  # between two looks for series that are about to be deleted
+SUMMARY_SECONDS = 3600.0
 START_MAIL_SECONDS = 30.0
 GRACE_SECONDS = 20.0  # how long messages under way may take when the service stops; systemd waits 90
 
@@ -73,6 +76,8 @@ def flow_settings(settings: Settings) -> FlowSettings:
         attendee_links=settings.attendee_links,
         reply=settings.conference_reply,
         repairs=settings.repairs,
+        tls=settings.tls,
+        tls_log=settings.tls_log,
         wordings=settings.wordings,
     )
 
@@ -111,6 +116,10 @@ async def mail_service(
             doors.push_async_callback(flow.finish)
             reminding = asyncio.create_task(_remind(flow), name="remind")
             doors.callback(reminding.cancel)
+            if settings.tls_log is TlsLog.SUMMARY:
+                summing = asyncio.create_task(_sum_up(flow, note), name="tls-summary")
+                doors.callback(_log_summary, flow, note)
+                doors.callback(summing.cancel)
             listening: list[UnixAddress | InetAddress] = []
             for address in settings.milter_listen:
                 listening += await _milter_door(doors, settings, address, flow)
@@ -133,6 +142,18 @@ async def _remind(flow: MailFlow) -> None:
         else:
             if told:
                 log.info("series without an end: %d organizers told", told)
+
+
+async def _sum_up(flow: MailFlow, note: Note) -> None:
+    """Log once in a while how messages came."""
+    while True:
+        await asyncio.sleep(SUMMARY_SECONDS)
+        _log_summary(flow, note)
+
+
+def _log_summary(flow: MailFlow, note: Note) -> None:
+    for line in flow.tls_summary():
+        note(mail_log, line)
 
 
 async def _milter_door(
@@ -186,6 +207,7 @@ async def _conference_address(
         socket_mode=mode,
         socket_group=group,
         xforward_peers=settings.smtp_xforward_peers,
+        filters_enforce=settings.tls_filters_enforce,
     )
     doors.push_async_callback(door.close, GRACE_SECONDS)
     return door.addresses
@@ -204,6 +226,7 @@ async def _smtp_door(
         hostname=settings.smtp_hostname,
         limits=limits,
         xforward_peers=settings.smtp_xforward_peers,
+        filters_enforce=settings.tls_filters_enforce,
     )
     doors.push_async_callback(door.close, GRACE_SECONDS)
     return door.address

@@ -72,6 +72,7 @@ def _settings(folder: Path, sink: InetAddress) -> Settings:
         "state_dir": str(folder),
         "policy.organizer_domains": ["example.org"],
         "policy.allowed_networks": ["127.0.0.0/8"],
+        "tls.exempt_networks": ["127.0.0.0/8"],
         "smtp.listen": "127.0.0.1:0",
         "smtp.next_hop": sink.netloc,
         "smtp.hostname": "localhost",

@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 from weakref import WeakValueDictionary
 
 from notes2conf_milter.announcing import Announcer
+from notes2conf_milter.core.encryption import Hop, Mode, TlsRules
 from notes2conf_milter.core.envelope import Envelope
 from notes2conf_milter.core.invitation import may_hold_calendar
 from notes2conf_milter.core.message import MessageTooComplex, header_fields
@@ -27,6 +28,7 @@ from notes2conf_milter.core.policy import PolicySettings, before_body, plainly_n
 from notes2conf_milter.core.quota import Quota
 from notes2conf_milter.core.repairs import Repairs
 from notes2conf_milter.core.skips import Skipped, may_be_skipped
+from notes2conf_milter.core.tlsrecord import TlsLog, TlsRecord
 from notes2conf_milter.core.verdict import Outcome, Reason, Verdict
 from notes2conf_milter.core.wording import WORDINGS, Wording
 from notes2conf_milter.core.work import Cancelled, Judged, WorkSettings
@@ -66,7 +68,7 @@ class FlowSettings:
     own_mail_from: From of start mails and the like, None for no-reply@ the organizer's domain. defer_without_store: invitations
     wait while the store cannot be used; else they go on without a link. meetings_per_hour: new ones of an organizer.
     attendee_links: each attendee's copy has an own link where there is a copy for each. reply: conference addresses accept.
-    repairs: what else is looked for in invitations.
+    repairs: what else is looked for in invitations. tls: what is asked of sessions; tls_log: what is logged of them.
     language: where a message says none; wordings: what is put into messages, by language.
     """
 
@@ -82,6 +84,8 @@ class FlowSettings:
     attendee_links: bool = False
     reply: bool = False
     repairs: Repairs = field(default_factory=Repairs)
+    tls: TlsRules = field(default_factory=TlsRules)
+    tls_log: TlsLog = TlsLog.EACH
     wordings: Mapping[str, Wording] = field(default_factory=WORDINGS.copy)
 
     def work(self) -> WorkSettings:
@@ -128,6 +132,7 @@ class MailFlow:
             reply=settings.reply,
             conference=settings.policy.conference_addresses,
         )
+        self._record = TlsRecord(settings.tls, settings.tls_log, settings.policy.allowed_networks)
         self._quota = Quota(settings.meetings_per_hour)
         self._busy: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
 
@@ -135,6 +140,23 @@ class MailFlow:
     def plainly_no_calendar(header: bytes) -> bool:
         """Say that `before_body` would answer NO_CALENDAR: it need not be asked. header: as it comes, in any form."""
         return plainly_no_calendar(header)
+
+    @property
+    def judges_mail(self) -> bool:
+        """Whether MAIL FROM can be refused: else it need not be asked about."""
+        return self._settings.tls.requiring
+
+    def at_mail(self, envelope: Envelope) -> Outcome | None:
+        """Answer at MAIL FROM: an Outcome with verdict REFUSE, where a rule requires TLS of the session; else None."""
+        rules = self._settings.tls
+        if not rules.requiring or envelope.hop is not Hop.SEEN:
+            return None
+        rule = rules.rule(envelope.client, envelope.sender, authenticated=envelope.authenticated)
+        if rule is None or rule.mode is not Mode.REQUIRE or (envelope.tls is not None and rule.met_by(envelope.tls)):
+            return None
+        reason = Reason.TLS_MISSING if envelope.tls is None else Reason.TLS_TOO_WEAK
+        reply = rules.reply(rule, encrypted=envelope.tls is not None)
+        return self._answer(envelope, Outcome(Verdict.REFUSE, reason, reply=reply))
 
     def before_body(self, envelope: Envelope, header: bytes) -> Outcome | None:
         """Answer at the end of the header where the body cannot matter: an Outcome with verdict PASS, else None.
@@ -174,6 +196,10 @@ class MailFlow:
     def drop_unread(self, envelope: Envelope, reason: Reason) -> Outcome:
         """Answer DROP for a message to a conference address of which the rest is not looked at (Reason.TOO_LARGE)."""
         return self._answer(envelope, Outcome(Verdict.DROP, reason))
+
+    def tls_summary(self) -> list[str]:
+        """Return the lines that sum up the sessions of messages since the last call, where these are not logged one by one."""
+        return self._record.summary()
 
     async def finish(self) -> None:
         """Wait for mails of our own that are under way in the background."""
@@ -230,6 +256,7 @@ class MailFlow:
         said = f"queue_id={envelope.queue_id or '-'} door={envelope.door.value} verdict={verdict} reason={reason}"
         if outcome.repairs:
             said += f" repairs={','.join(map(str, outcome.repairs))}"
+        said += self._record.note(envelope, outcome.verdict)
         self._note(log, said)
         return outcome
 

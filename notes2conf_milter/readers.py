@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from notes2conf_milter.address import InetAddress, UnixAddress, host_port, milter_address
+from notes2conf_milter.core.encryption import Rule, read_rule
 from notes2conf_milter.services import bigbluebutton
 from notes2conf_milter.services.jitsi import Jitsi
 from notes2conf_milter.services.rooms import Rooms, rooms
@@ -95,6 +96,11 @@ def network(value: Any) -> Network:
         return ip_network(line(value).strip(), strict=True)
     except ValueError:
         raise ValueError('a network without host bits, as "192.0.2.0/24" or "2001:db8::/32"') from None
+
+
+def tls_rule(value: Any) -> Rule:
+    """What is asked of some sessions, as core.encryption writes it."""
+    return read_rule(line(value), domain)
 
 
 def base_url(value: Any) -> str:

@@ -222,6 +222,37 @@ SETTINGS: tuple[Setting, ...] = (
         kind.optional(kind.mail_address),
         'From of start mails; "": no-reply@ the organizer\'s domain.',
     ),
+    Setting(
+        "tls.rules",
+        [],
+        kind.list_of(kind.tls_rule),
+        "What is asked of sessions, a rule for each; the first that is about a session counts.",
+    ),
+    Setting(
+        "tls.refusal",
+        "permanent",
+        kind.choice("permanent", "temporary"),
+        "How MAIL FROM is refused where a rule requires more: for good (530), or so that the client tries again (450).",
+    ),
+    Setting(
+        "tls.exempt_networks",
+        [],
+        kind.list_of(kind.network),
+        "Networks whose invitations get a link although they come without TLS.",
+        "--tls-exempt-network",
+    ),
+    Setting(
+        "tls.filters_enforce",
+        False,
+        kind.flag,
+        "The Postfix listeners before smtp.xforward_peers and conference.listen enforce TLS themselves.",
+    ),
+    Setting(
+        "tls.log",
+        "each",
+        kind.choice("each", "summary", "off"),
+        "What is logged of the encryption: with each message, summed up once in an hour, or nothing.",
+    ),
     Setting("retention.grace_seconds", 0, kind.number(0, 7 * 86400), "How long a meeting is kept after its end."),
     Setting(
         "retention.open_series_days",

@@ -14,6 +14,7 @@ MODULES = sorted(PACKAGE.rglob("*.py"))
 LAYERS = {
     "cli": 0,
     "demo": 1,
+    "tlsreport": 3,
     "trial": 1,
     "checkup": 1,
     "daemon": 2,
@@ -61,7 +62,14 @@ WORLD = {
 }
 WORLD |= {"aiosmtpd", "sqlite_utils", "uvicorn", "starlette", "threading", "urllib.request", "http.client", "logging"}
 PURE = ("core/", "milter/packets.py", "milter/session.py", "milter/terms.py", "milter/transaction.py", "smtp/client.py")
-PURE += ("services/jitsi.py", "services/link.py", "services/rooms.py", "services/service.py")
+PURE += (
+    "tlsreport/page.py",
+    "tlsreport/records.py",
+    "services/jitsi.py",
+    "services/link.py",
+    "services/rooms.py",
+    "services/service.py",
+)
 PURE += ("web/pages.py", "web/texts.py", "web/forms.py", "web/lobby.py", "web/policy.py", "web/calendar.py")
 
 

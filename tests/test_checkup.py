@@ -59,15 +59,29 @@ def test_nothing_is_said_about_a_good_house(state: Path) -> None:
         ({"milter__listen": ["inet:192.0.2.1:8891"]}, Weight.WARNING, "not loopback"),
         ({"milter__listen": ["unix:/none-such/m.sock"]}, Weight.ERROR, "/none-such"),
         ({"links": "attendee"}, Weight.WARNING, "no SMTP door"),
-        ({"smtp__xforward_peers": ["192.0.2.7/32"]}, Weight.WARNING, "smtp.peers does not serve"),
+        (
+            {"smtp__xforward_peers": ["192.0.2.7/32"], "tls__filters_enforce": True},
+            Weight.WARNING,
+            "smtp.peers does not serve",
+        ),
+        ({"smtp__xforward_peers": ["127.0.0.1/32"]}, Weight.WARNING, "set tls.filters_enforce"),
+        ({"tls__rules": ["192.0.2.10/32 require", "* require"]}, Weight.WARNING, "RFC 3207"),
         ({"conference__addresses": [MEET]}, Weight.NOTE, "without conference.listen"),
         (
-            {"conference__addresses": [MEET], "conference__listen": "unix:/none-such/l.sock"},
+            {
+                "conference__addresses": [MEET],
+                "conference__listen": "unix:/none-such/l.sock",
+                "tls__filters_enforce": True,
+            },
             Weight.ERROR,
             "conference.listen unix:/none-such/l.sock",
         ),
         (
-            {"conference__addresses": [MEET], "conference__listen": "inet:192.0.2.1:24"},
+            {
+                "conference__addresses": [MEET],
+                "conference__listen": "inet:192.0.2.1:24",
+                "tls__exempt_networks": ["192.0.0.0/16"],
+            },
             Weight.WARNING,
             "can speak LMTP",
         ),

@@ -547,3 +547,42 @@ def test_version_and_help() -> None:
     text = run("--help").stdout.decode()
     for command in ("config", "demo", "key", "mail", "purge", "rewrite", "web"):
         assert re.search(rf"^  {command} ", text, re.MULTILINE)
+
+
+# --- tls report ---
+
+RECORD = "1795816800.000000 mx x: INFO notes2conf.mail: queue_id=4X door=milter verdict=pass reason=no-calendar tls=none peer=-"
+
+
+def test_tls_report(tmp_path: Path) -> None:
+    """From a log file as text, JSON and a page; the rules are those of the settings file."""
+    log, settings, page = tmp_path / "log", tmp_path / "c.toml", tmp_path / "page.html"
+    log.write_text(f"{RECORD}\n" * 3)
+    settings.write_text('[tls]\nrules = ["example.org require"]\n')
+    options = ("tls", "report", "--file", str(log), "--since", "2026-11-01", "--config", str(settings))
+    shown = run(*options)
+    assert (
+        shown.returncode == 0
+        and "Messages: 3" in shown.stdout.decode()
+        and "example.org require" in shown.stdout.decode()
+    )
+    assert json.loads(run(*options, "--json").stdout)["messages"]["plain"] == 3
+    written = run(*options, "--html", str(page), "--language", "de")
+    assert written.returncode == 0 and written.stdout.decode() == f"wrote {page}: 3 messages\n"
+    assert '<html lang="de">' in page.read_text()
+    assert (
+        "no record of this period"
+        in run(*options[:4], "--since", "2027-01-01", "--config", str(settings)).stdout.decode()
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "words"),
+    [
+        (("--since", "soon", "--file", "x"), 78, "--since: not a time; allowed is a span"),
+        (("--file", "/none/such"), 75, "/none/such: cannot be read"),
+    ],
+)
+def test_what_tls_report_cannot_do(options: tuple[str, ...], code: int, words: str) -> None:
+    result = run("tls", "report", "--config", "/dev/null", *options)
+    assert result.returncode == code and words in result.stderr.decode()

@@ -14,9 +14,12 @@ import pytest
 
 from notes2conf_milter import daemon
 from notes2conf_milter.config import ConfigError, load
+from notes2conf_milter.smtp.reinject import Handed, hand_over
 from notes2conf_milter.store import StoreError, StoreSetupError, new_keys
 from tests.commands import Command, free_port
+from tests.smtp.nexthop import NextHop
 
+MAIL = b"Subject: x\r\n\r\nbody\r\n"
 BASE = ("--base-url", "https://conf.example.org")
 
 
@@ -226,3 +229,22 @@ def test_the_waiting_room_takes_as_many_connections_as_there_may_be_files() -> N
             [sys.executable, "-c", script.format(soft, hard)], capture_output=True, check=True, timeout=60
         )
         assert done.stdout.strip() == expected
+
+
+def test_the_last_summary_is_written_at_the_end(tmp_path: Path) -> None:
+    """What was counted since the last hour is not lost with a restart."""
+    noted: list[str] = []
+
+    async def run() -> None:
+        async with NextHop() as hop:
+            options = {"base_url": BASE[1], "state_dir": str(tmp_path), "policy.organizer_domains": ["example.org"]}
+            options |= {"smtp.listen": "127.0.0.1:0", "smtp.next_hop": hop.address.netloc, "tls.log": "summary"}
+            settings = load(Path("/dev/null"), options)
+            new_keys(settings.state_dir, daemon.now())
+            async with daemon.mail_service(settings, lambda _logger, text: noted.append(text)) as (door,):
+                done = await hand_over(door, b"a@example.net", b"b@example.org", MAIL, hostname="x.example", timeout=30)
+                assert done.result is Handed.ACCEPTED
+                assert noted == ["queue_id=- door=smtp verdict=pass reason=no-calendar"]
+
+    asyncio.run(run())
+    assert noted[1:] == ["tls-summary door=smtp tls=none peer=127.0.0.0/24 messages=1 refused=0"]

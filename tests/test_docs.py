@@ -198,6 +198,7 @@ def test_the_postfix_files_make_the_milter_door_work(tmp_path: Path) -> None:
             socket = place / "spool" / "notes2conf" / "milter.sock"
             socket.parent.mkdir()
             options = ("--config", os.devnull, "--organizer-domain", "example.org", "--allow-network", "192.0.2.10/32")
+            options += ("--tls-exempt-network", "192.0.2.10/32")
             with running(
                 *("mail", *options, "--base-url", "https://conf.example.org", "--state", str(tmp_path / "state")),
                 *("--milter", f"unix:{socket}", "--start-mail", f"127.0.0.1:{start_mail}"),
@@ -226,6 +227,7 @@ def test_the_postfix_file_for_the_smtp_door_works(tmp_path: Path) -> None:
         with Postfix(place, [Listener()], sink.address, services=lines):
             greeted(behind)
             options = ("--config", os.devnull, "--organizer-domain", "example.org", "--allow-network", "127.0.0.0/8")
+            options += ("--tls-exempt-network", "127.0.0.0/8")
             with running(
                 *("mail", *options, "--base-url", "https://conf.example.org", "--state", str(tmp_path / "state")),
                 *("--smtp", "127.0.0.1:0", "--next-hop", f"127.0.0.1:{behind}"),

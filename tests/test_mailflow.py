@@ -14,14 +14,17 @@ import pytest
 from notes2conf_milter import mailflow, ownmail
 from notes2conf_milter.core import work
 from notes2conf_milter.core.edits import ChangeHeader, apply
+from notes2conf_milter.core.encryption import Hop, Tls, TlsRules, read_rule
 from notes2conf_milter.core.envelope import Envelope
 from notes2conf_milter.core.meeting import LinkKind, Room
 from notes2conf_milter.core.policy import Trigger
 from notes2conf_milter.core.repairs import Mode, Repairs
+from notes2conf_milter.core.tlsrecord import TlsLog
 from notes2conf_milter.core.verdict import Outcome, Reason, Verdict
 from notes2conf_milter.core.waitingroom import State, View, opened, view
 from notes2conf_milter.core.wording import WORDINGS, Wording
 from notes2conf_milter.mailflow import MailFlow
+from notes2conf_milter.readers import domain
 from notes2conf_milter.smtp.reinject import Handover
 from notes2conf_milter.store import StoreError
 from tests.house import (
@@ -73,7 +76,7 @@ def test_the_log_line_says_what_was_found_to_repair(
     with caplog.at_level(logging.INFO):
         outcome = house.process(wrapped)
         house.process()
-    reasons = [line.partition(" reason=")[2] for line in caplog.messages]
+    reasons = [line.partition(" reason=")[2].partition(" tls=")[0] for line in caplog.messages]
     assert reasons == ["link-added" + said, "link-kept"]
     assert (b"multipart/related" in apply(wrapped, outcome.edits)) == (wanted.multipart_related is not Mode.ON)
 
@@ -593,3 +596,56 @@ def test_who_cannot_be_told_now_is_told_later(house: House) -> None:
     with house.vault.sql() as sql:
         sql.execute("update meeting_a set mail = x'00'")
     assert remind(house) == 0
+
+
+# --- encryption ---
+
+NEW = Tls("TLSv1.3", "TLS_AES_256_GCM_SHA384", 256)
+
+
+@pytest.mark.parametrize(
+    ("changed", "refused"),
+    [
+        ({}, Reason.TLS_MISSING),
+        ({"tls": replace(NEW, version="TLSv1.2")}, Reason.TLS_TOO_WEAK),
+        ({"tls": NEW}, None),
+        ({"client": ip_address("198.51.100.1")}, None),
+        ({"hop": Hop.UNSEEN}, None),
+        ({"hop": Hop.ENFORCED}, None),
+    ],
+)
+def test_what_is_refused_at_mail_from(
+    house: House, caplog: pytest.LogCaptureFixture, changed: dict[str, object], refused: Reason | None
+) -> None:
+    """A filter is never asked: there its Postfix enforces."""
+    house.settings = replace(house.settings, tls=TlsRules((read_rule("192.0.2.0/24 require TLSv1.3", domain),)))
+    flow = house.flow()
+    assert flow.judges_mail
+    with caplog.at_level(logging.INFO):
+        outcome = flow.at_mail(replace(INSIDE, **changed))  # type: ignore[arg-type]
+    assert (None if outcome is None else outcome.reason) is refused
+    said = [record.getMessage() for record in caplog.records]
+    assert len(said) == (refused is not None) and all(
+        "verdict=refuse" in line and "peer=192.0.2.0/24" in line for line in said
+    )
+
+
+def test_nothing_is_asked_at_mail_from_where_nothing_is_required(house: House) -> None:
+    assert not house.flow().judges_mail and house.flow().at_mail(INSIDE) is None
+
+
+def test_the_log_line_says_how_a_message_came(house: House, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO):
+        house.process(envelope=replace(INSIDE, tls=NEW))
+    said = caplog.records[-1].getMessage()
+    assert said.endswith("tls=TLSv1.3 cipher=TLS_AES_256_GCM_SHA384 bits=256 fs=yes cert=- peer=192.0.2.0/24")
+
+
+def test_a_summary_instead(house: House, caplog: pytest.LogCaptureFixture) -> None:
+    house.settings = replace(house.settings, tls_log=TlsLog.SUMMARY)
+    flow = house.flow()
+    with caplog.at_level(logging.INFO):
+        for _ in range(2):
+            asyncio.run(flow.process(INSIDE, MESSAGE))
+    assert "tls=" not in caplog.text
+    assert flow.tls_summary() == ["tls-summary door=milter tls=none peer=192.0.2.0/24 messages=2 refused=0"]

@@ -10,6 +10,8 @@ from enum import Enum
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
+from notes2conf_milter.core.encryption import Hop, Tls
+
 
 class Door(Enum):
     """The way a message came in."""
@@ -29,6 +31,7 @@ class Envelope:
     client: the address of the SMTP client; None when it is unknown (that is never an allowed client).
     authenticated: the client authenticated itself (RFC 4954).
     queue_id: Postfix's queue id, for the log; "" when there is none yet.
+    tls: how the client's session was encrypted; None when it was not, or, where `hop` is not SEEN, when nobody knows.
     """
 
     door: Door
@@ -37,6 +40,8 @@ class Envelope:
     client: IPv4Address | IPv6Address | None = None
     authenticated: bool = False
     queue_id: str = ""
+    tls: Tls | None = None
+    hop: Hop = Hop.SEEN
 
 
 @lru_cache(64)  # few servers send most of the mail

@@ -13,6 +13,7 @@ from ipaddress import IPv4Network, IPv6Network
 from notes2conf_milter.core.bodies import body_texts
 from notes2conf_milter.core.conferences import Conferences
 from notes2conf_milter.core.contentlines import Component
+from notes2conf_milter.core.encryption import Hop, within
 from notes2conf_milter.core.envelope import Door, Envelope
 from notes2conf_milter.core.invitation import Cancellation, Invitation, is_calendar, may_hold_calendar, sealed
 from notes2conf_milter.core.keyword import keyword_pattern
@@ -43,6 +44,7 @@ class PolicySettings:
     for houses whose servers rewrite envelopes. conferences: whose links count as a conference. conference_addresses: in lower
     case; who invites one asks for a conference. internal_domains: of attendees whose mail never comes by. most_attendees: of a
     meeting that gets a link. tell_organizer: whole messages are wanted that are signed or encrypted, to tell the organizer.
+    needs_tls: what comes unencrypted gets no link, but from exempt_networks.
     """
 
     organizer_domains: frozenset[str] = frozenset()
@@ -57,6 +59,8 @@ class PolicySettings:
     internal_domains: frozenset[str] = frozenset()
     most_attendees: int = 500
     tell_organizer: bool = False
+    needs_tls: bool = False
+    exempt_networks: tuple[IPv4Network | IPv6Network, ...] = ()
     keyword_found: re.Pattern[bytes] = field(init=False, compare=False)
     opt_out_found: re.Pattern[bytes] = field(init=False, compare=False)
 
@@ -142,15 +146,16 @@ def _worth_telling(envelope: Envelope, header: bytes, reason: Reason, settings: 
 def _stranger(envelope: Envelope, header: bytes, settings: PolicySettings) -> Reason | None:
     if envelope.door is Door.COMMAND:
         return None  # `rewrite` shows what would happen to the message from its organizer
-    known = envelope.client is not None and any(
-        envelope.client.version == network.version and envelope.client in network
-        for network in settings.allowed_networks
-    )
-    if not known and not (envelope.authenticated and settings.allow_authenticated):
+    if not within(envelope.client, settings.allowed_networks) and not (
+        envelope.authenticated and settings.allow_authenticated
+    ):
         return Reason.CLIENT_NOT_ALLOWED
     # Nothing is made by a bounce or an answering machine (RFC 3834), whatever its From says.
     if not envelope.sender or not any(map(settings.own_domain, senders(envelope, header, settings))):
         return Reason.SENDER_NOT_OWN
+    encrypted = envelope.tls is not None or envelope.hop is Hop.ENFORCED
+    if settings.needs_tls and not encrypted and not within(envelope.client, settings.exempt_networks):
+        return Reason.NOT_ENCRYPTED
     return None
 
 

@@ -16,6 +16,7 @@ class Verdict(Enum):
     PASS = "pass"  # goes on untouched
     REWRITE = "rewrite"  # goes on with edits (none when it already carries its link)
     FORGET = "forget"  # goes on untouched, and the meeting is forgotten
+    REFUSE = "refuse"  # 5xx or 4xx at MAIL FROM: the session is not encrypted as it must be
     DEFER = "defer"  # 451, the client keeps it and tries again
     TAKE = "take"  # addressed to the conference address, and delivered: nothing goes on
     DROP = "drop"  # the same, and nothing came of it
@@ -32,6 +33,9 @@ class Reason(Enum):
     NO_CALENDAR = "no-calendar"
     CLIENT_NOT_ALLOWED = "client-not-allowed"
     SENDER_NOT_OWN = "sender-not-own"
+    NOT_ENCRYPTED = "not-encrypted"
+    TLS_MISSING = "tls-missing"
+    TLS_TOO_WEAK = "tls-too-weak"
     SENDER_NOT_ORGANIZER = "sender-not-organizer"
     ORGANIZER_FOREIGN = "organizer-foreign"
     ORGANIZER_UNCLEAR = "organizer-unclear"
@@ -83,6 +87,9 @@ EXPLANATIONS: dict[Reason, str] = {
     Reason.NO_CALENDAR: "The message holds no calendar part.",
     Reason.CLIENT_NOT_ALLOWED: "The SMTP client is neither in an allowed network nor authenticated.",
     Reason.SENDER_NOT_OWN: "The envelope sender is not in an organizer domain.",
+    Reason.NOT_ENCRYPTED: "The message did not come by TLS, and its client is not in tls.exempt_networks.",
+    Reason.TLS_MISSING: "A rule in tls.rules requires STARTTLS of this client or sender.",
+    Reason.TLS_TOO_WEAK: "A rule in tls.rules requires a newer TLS version, or forward secrecy.",
     Reason.SENDER_NOT_ORGANIZER: "The envelope sender is not the ORGANIZER (nor its SENT-BY), and the meeting is not known.",
     Reason.ORGANIZER_FOREIGN: "The ORGANIZER is not in an organizer domain.",
     Reason.ORGANIZER_UNCLEAR: "The calendar names no ORGANIZER, several, or one without a usable mailto: address.",
@@ -133,9 +140,10 @@ EXPLANATIONS: dict[Reason, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The answer to one message: the verdict, why, and the edits and repairs (for REWRITE alone)."""
+    """The answer to one message: the verdict, why, the edits and repairs (for REWRITE alone), the reply (for REFUSE alone)."""
 
     verdict: Verdict
     reason: Reason
     edits: tuple[Edit, ...] = ()
     repairs: tuple[Repair, ...] = ()
+    reply: str = ""

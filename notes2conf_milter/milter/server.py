@@ -124,7 +124,7 @@ class _Connection(asyncio.Protocol):
     def __init__(self, server: MilterServer, flow: MailFlow, limits: Limits) -> None:
         self._server, self._flow, self._limits = server, flow, limits
         self._loop = asyncio.get_running_loop()
-        self._session = Session(limits, flow.plainly_no_calendar)
+        self._session = Session(limits, flow.plainly_no_calendar, judges_mail=flow.judges_mail)
         self._transport: asyncio.Transport
         self._tcp: socket.socket | None = None
         self._asked: Question | None = None
@@ -210,6 +210,8 @@ class _Connection(asyncio.Protocol):
 
     def _put(self, question: Question) -> bytes:
         match question.ask:
+            case Ask.MAIL:
+                return self._session.answer(question, self._flow.at_mail(question.envelope))
             case Ask.NO_CALENDAR:
                 return self._session.answer(question, self._flow.pass_unread(question.envelope, Reason.NO_CALENDAR))
             case Ask.HEADER:

@@ -13,11 +13,14 @@ While a question is open, ABORT and QUIT withdraw it; anything else waits its tu
 Fails: never with an exception; `fault` says why the session closed itself, without a word of the message.
 """
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, IntEnum
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address
 
+from notes2conf_milter.core.encryption import Tls
 from notes2conf_milter.core.envelope import Envelope, client_address
 from notes2conf_milter.core.verdict import Outcome
 from notes2conf_milter.milter import packets
@@ -44,6 +47,7 @@ class State(IntEnum):
 class Ask(Enum):
     """What a question is about."""
 
+    MAIL = "mail"  # octets is empty; the answer may be None: go on. Asked only where `judges_mail` says so
     HEADER = "header"  # octets is the header section with the empty line; the answer may be None: send the body
     MESSAGE = "message"  # octets is the whole message
     NO_CALENDAR = "no calendar"  # octets is empty: the header shows that the message is no invitation
@@ -62,16 +66,20 @@ class Question:
 class Session:
     """The state of one connection. Read `question`, `closed`, `fault`, `waiting` and `refused` after each call.
 
-    plain: says of header fields, in whatever form, that no question about them or the body is needed.
+    plain: says of header fields, in whatever form, that no question about them or the body is needed. judges_mail: MAIL is a
+    question, too.
     """
 
-    def __init__(self, limits: Limits, plain: Callable[[bytes], bool] = lambda _: False) -> None:
+    def __init__(
+        self, limits: Limits, plain: Callable[[bytes], bool] = lambda _: False, *, judges_mail: bool = False
+    ) -> None:
         self.question: Question | None = None
         self.fault = ""
         self.refused = False  # an edit was left out, because the MTA grants no such edit or it cannot be sent
         self.state = State.NEW
         self._limits = limits
         self._plain = plain
+        self._judges_mail = judges_mail
         self._decoder = packets.Decoder()
         self._packets: list[packets.Packet] = []  # those that wait for the answer to a question
         self._out: list[bytes] = []
@@ -108,7 +116,7 @@ class Session:
             return self._close(str(error))
 
     def answer(self, question: Question, outcome: Outcome | None) -> bytes:
-        """Answer a question; return what to send, edits and verdict in one piece. None means: let the body come.
+        """Answer a question; return what to send, edits and verdict in one piece. None means: let the rest come.
 
         Answers to questions that an ABORT has withdrawn are dropped.
         """
@@ -118,6 +126,9 @@ class Session:
         if outcome is None and question.ask is Ask.HEADER:
             self.state = State.BODY
             self._out.append(packets.CONTINUE)
+        elif outcome is None and question.ask is Ask.MAIL:
+            self.state = State.ENVELOPE
+            self._out.append(self._terms.replies[Command.MAIL])
         else:
             self._message = None
             self.state = State.DONE
@@ -183,7 +194,7 @@ class Session:
         """Wait for the answer; `_run` stops at this one, it is never called."""
 
     def _negotiate(self, command: int, payload: bytes) -> None:
-        self._terms, reply = agree(payload)
+        self._terms, reply = agree(payload, judges_mail=self._judges_mail)
         self._out.append(reply)
         self.state = State.READY
 
@@ -209,8 +220,11 @@ class Session:
         macros = self._mail_macros
         self._forget_message()  # Sendmail sends no ABORT after a message that it delivered
         self._message = Transaction(self._limits, packets.read_path(payload), macros)
-        self.state = State.ENVELOPE
-        self._continue(command, payload)
+        if self._judges_mail and self._terms.replies[command]:
+            self._ask(Ask.MAIL, b"")
+        else:
+            self.state = State.ENVELOPE
+            self._continue(command, payload)
 
     def _rcpt(self, command: int, payload: bytes) -> None:
         self._current.add_recipient(packets.read_path(payload))
@@ -273,7 +287,8 @@ class Session:
         message = self._current
         macros = self._client_macros | message.macros
         client = self._address(macros.get(b"{client_addr}", self._client))
-        self.question = Question(ask, message.envelope(client, _text(macros.get(b"i", b""))), octets)
+        queue_id = _text(macros.get(b"i", b""))
+        self.question = Question(ask, message.envelope(client, queue_id, _tls(macros)), octets)
         self.state = State.ASKED
 
     def _address(self, text: bytes) -> Address | None:
@@ -290,6 +305,29 @@ class Session:
 
 def _name(command: int) -> str:
     return Command(command).name if command in set(Command) else "an unknown command"
+
+
+def _tls(macros: dict[bytes, bytes]) -> Tls | None:
+    version = macros.get(b"{tls_version}", b"")
+    if not version:
+        return None
+    return _session_of(
+        version, macros.get(b"{cipher}", b""), macros.get(b"{cipher_bits}", b""), macros.get(b"{cert_subject}", b"")
+    )
+
+
+@lru_cache(256)
+def _session_of(version: bytes, cipher: bytes, bits: bytes, subject: bytes) -> Tls:
+    """Return what Postfix's macros say (MILTER_README). It gives the certificate's subject of a trusted one alone."""
+    length = int(bits) if bits.isdigit() and len(bits) < 6 else 0
+    return Tls(_word(version), _word(cipher), length, bool(subject))
+
+
+def _word(value: bytes) -> str:
+    return _ODD.sub("?", _text(value))[:60] or "?"
+
+
+_ODD = re.compile(r"[^A-Za-z0-9._-]")
 
 
 def _text(value: bytes) -> str:

@@ -28,7 +28,8 @@ _NOTHING = b"{notes2conf_none}"  # a macro that nobody sets: an empty list would
 SYMBOLS = {
     Stage.CONNECT: _NOTHING,
     Stage.HELO: _NOTHING,
-    Stage.MAIL: b"i {client_addr} {auth_authen}",  # `i` at MAIL from Sendmail, from DATA on from Postfix
+    # `i` at MAIL from Sendmail, from DATA on from Postfix
+    Stage.MAIL: b"i {client_addr} {auth_authen} {tls_version} {cipher} {cipher_bits} {cert_subject}",
     Stage.RCPT: _NOTHING,
     Stage.DATA: b"i",  # sent although DATA itself is negotiated away
     Stage.EOH: _NOTHING,  # Postfix repeats this list before each header field
@@ -82,6 +83,8 @@ class Terms:
         """
         if outcome.verdict is Verdict.DEFER:
             return TRY_LATER
+        if outcome.verdict is Verdict.REFUSE:
+            return packets.reply_code(outcome.reply)
         if outcome.verdict is not Verdict.REWRITE or not all(map(self.can_send, outcome.edits)):
             return packets.ACCEPT  # half the edits would be worse than none
         # The body first, in one run: Postfix refuses one that other edits interrupt (milter8.c, body_edit_lockout).
@@ -97,15 +100,19 @@ class Terms:
 
 
 @lru_cache(16)  # an MTA makes the same offer in each of its connections
-def agree(payload: bytes) -> tuple[Terms, bytes]:
-    """Read the MTA's offer; return what is agreed and the answer to send. Raises PacketError."""
+def agree(payload: bytes, *, judges_mail: bool = False) -> tuple[Terms, bytes]:
+    """Read the MTA's offer; return what is agreed and the answer to send. Raises PacketError.
+
+    judges_mail: MAIL gets a reply, for it may be refused.
+    """
     offer = packets.read_negotiation(payload)
     if offer.version < 2:
         raise PacketError("protocol version below 2")
     actions = int(WANTED_ACTIONS) & offer.actions
     symbols = bool(actions & Action.SET_SYMBOLS)
     # Without {client_addr} at MAIL the connect packet is the only one that names the client.
-    steps = int(WANTED_STEPS | Step.NO_CONNECT if symbols else WANTED_STEPS) & offer.steps
+    wanted = WANTED_STEPS & ~Step.NO_REPLY_MAIL if judges_mail else WANTED_STEPS
+    steps = int(wanted | Step.NO_CONNECT if symbols else wanted) & offer.steps
     replies: dict[int, bytes] = {
         command: b"" if steps & step else packets.CONTINUE for command, step in _NO_REPLY.items()
     }

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from io import BytesIO
 from ipaddress import IPv4Address, IPv6Address
 
+from notes2conf_milter.core.encryption import Tls
 from notes2conf_milter.core.envelope import Door, Envelope
 from notes2conf_milter.milter.packets import PacketError
 
@@ -91,7 +92,7 @@ class Transaction:
         """Return the whole message, and keep no second copy of it."""
         return self._octets.getvalue()  # BytesIO hands over what it has
 
-    def envelope(self, client: IPv4Address | IPv6Address | None, queue_id: str) -> Envelope:
+    def envelope(self, client: IPv4Address | IPv6Address | None, queue_id: str, tls: Tls | None = None) -> Envelope:
         """Return the envelope of the message from that client."""
         return Envelope(
             door=Door.MILTER,
@@ -100,6 +101,7 @@ class Transaction:
             client=client,
             authenticated=bool(self.macros.get(b"{auth_authen}")),  # RFC 4954: the name it authenticated as
             queue_id=queue_id,
+            tls=tls,
         )
 
     def _drop(self) -> None:

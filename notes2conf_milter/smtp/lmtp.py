@@ -156,7 +156,8 @@ class ConferenceSession(Session):
         incoming = IncomingMessage(self._reader)
         facts, self._forwarded = self._forwarded, Forwarded()
         recipients = tuple(recipient for recipient in transaction.recipients if recipient)
-        envelope = Envelope(Door.CONFERENCE, transaction.sender, recipients, facts.client, queue_id=facts.queue_id)
+        sender, queue_id = transaction.sender, facts.queue_id
+        envelope = Envelope(Door.CONFERENCE, sender, recipients, facts.client, queue_id=queue_id, hop=self._hop)
         try:
             if recipients:
                 outcome = await self._outcome(envelope, incoming)

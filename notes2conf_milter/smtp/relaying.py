@@ -122,6 +122,12 @@ class RelayingSession(Session):
         if path is None:
             await self._answer(SYNTAX)
             return
+        judges = self._setup.flow.judges_mail
+        refusal = self._setup.flow.at_mail(self._envelope(path.address)) if judges else None
+        if refusal is not None:
+            self._without_mail = NO_MAIL
+            await self._answer(refusal.reply.encode("ascii"))
+            return
         try:
             with self._clock_stopped():
                 reply = await self._route.mail(path, self._forwarded)
@@ -174,9 +180,8 @@ class RelayingSession(Session):
 
     async def _take_message(self, transaction: _Transaction) -> None:
         incoming = IncomingMessage(self._reader)
-        said, recipients = self._forwarded, tuple(transaction.recipients)
-        client = said.client if self._speaks_for_others else self._client
-        envelope = Envelope(Door.SMTP, transaction.sender, recipients, client, queue_id=said.queue_id)
+        recipients = tuple(transaction.recipients)
+        envelope = self._envelope(transaction.sender, recipients)
         self._forwarded = Forwarded()  # of one message
         relay = Relay(self._setup.flow, self._setup.limits, envelope, lambda: self._read(incoming))
         try:
@@ -189,6 +194,11 @@ class RelayingSession(Session):
             pass  # RFC 5321 §4.1.1.4: the reply comes after the final dot only
         await self._leave_transaction()
         await self._answer(reply)
+
+    def _envelope(self, sender: bytes, recipients: tuple[bytes, ...] = ()) -> Envelope:
+        said = self._forwarded
+        client = said.client if self._speaks_for_others else self._client
+        return Envelope(Door.SMTP, sender, recipients, client, queue_id=said.queue_id, hop=self._hop)
 
     async def _leave_transaction(self) -> None:
         """Forget the envelope, here and at the next hop, and what was said of its client."""

@@ -64,15 +64,17 @@ class SmtpServer:
         hostname: str,
         limits: Limits | None = None,
         xforward_peers: tuple[IPv4Network | IPv6Network, ...] = (),
+        filters_enforce: bool = False,
     ) -> None:
         """Listen on `listen` too; peers: the networks that are served; hostname: what we call ourselves to both sides.
 
-        xforward_peers: those of whom the client of a message is whom they name with XFORWARD, and nobody else.
+        xforward_peers: those of whom the client of a message is whom they name with XFORWARD, and nobody else. filters_enforce:
+        the listeners before these enforce TLS.
 
         The next hop need not be there yet. Raises OSError when the address cannot be used, ValueError when hostname is
         not ASCII.
         """
-        setup = Setup(flow, peers, hostname, limits or Limits(), xforward_peers)
+        setup = Setup(flow, peers, hostname, limits or Limits(), xforward_peers, filters_enforce)
         await self._listen(listen, setup, lambda: RelayingSession(setup, next_hop))
 
     async def start_conference(
@@ -87,12 +89,13 @@ class SmtpServer:
         socket_mode: int | None = None,
         socket_group: int | None = None,
         xforward_peers: tuple[IPv4Network | IPv6Network, ...] = (),
+        filters_enforce: bool = False,
     ) -> None:
         """Listen for LMTP (RFC 2033) on `listen` too: mail to the conference addresses, in lower case, is delivered here.
 
         socket_mode, socket_group: as for `bind_unix`. Raises as `start`.
         """
-        setup = Setup(flow, peers, hostname, limits or Limits(), xforward_peers)
+        setup = Setup(flow, peers, hostname, limits or Limits(), xforward_peers, filters_enforce)
         await self._listen(listen, setup, lambda: ConferenceSession(setup, addresses), socket_mode, socket_group)
 
     async def _listen(

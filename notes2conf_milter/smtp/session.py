@@ -16,6 +16,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
 from aiosmtpd.smtp import SMTP
 
+from notes2conf_milter.core.encryption import Hop
 from notes2conf_milter.core.envelope import client_address
 from notes2conf_milter.mailflow import MailFlow
 from notes2conf_milter.smtp.incoming import IncomingMessage, Path, read_path
@@ -39,7 +40,8 @@ _STRANGER = b"554 5.7.1 This service is not for you"
 class Setup:
     """What all sessions of one listener share. peers: who is served; whoever reaches a unix socket is, too.
 
-    xforward_peers: those of whom the client is whom they name with XFORWARD, and nobody where they name none.
+    xforward_peers: those of whom the client is whom they name with XFORWARD, and nobody where they name none. filters_enforce:
+    the listeners before these enforce TLS.
     """
 
     flow: MailFlow
@@ -47,6 +49,7 @@ class Setup:
     hostname: str
     limits: Limits
     xforward_peers: tuple[IPv4Network | IPv6Network, ...] = ()
+    filters_enforce: bool = False
     sessions: "dict[asyncio.Task[object], Session]" = field(default_factory=dict)
     closing: bool = False
 
@@ -154,6 +157,13 @@ class Session(SMTP):
         if self._client is None:
             return bool(self._writer.get_extra_info("socket").family == socket.AF_UNIX)
         return any(self._client in network for network in self._setup.xforward_peers)
+
+    @property
+    def _hop(self) -> Hop:
+        """What is known of the encryption on the way to us: XFORWARD has no word for it."""
+        if not self._speaks_for_others:
+            return Hop.SEEN
+        return Hop.ENFORCED if self._setup.filters_enforce else Hop.UNSEEN
 
     @contextmanager
     def _clock_stopped(self) -> Iterator[None]:

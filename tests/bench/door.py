@@ -93,6 +93,8 @@ def house() -> Iterator[House]:
         ours += [
             "--allow-network",
             "127.0.0.0/8",
+            "--tls-exempt-network",
+            "127.0.0.0/8",
             "--base-url",
             "https://conf.example.org",
             "--state",

@@ -36,6 +36,8 @@ async def service(state: Path, start_mail: str) -> AsyncIterator[tuple[UnixAddre
         "example.org",
         "--allow-network",
         "192.0.2.0/24",
+        "--tls-exempt-network",
+        "192.0.2.0/24",
         "--base-url",
         "https://conf.example.org",
     ]

@@ -5,6 +5,7 @@ from ipaddress import ip_address, ip_network
 
 import pytest
 
+from notes2conf_milter.core.encryption import Hop, Tls
 from notes2conf_milter.core.envelope import Door, Envelope
 from notes2conf_milter.core.joinlink import own_join_link
 from notes2conf_milter.core.message import header_fields
@@ -42,6 +43,32 @@ MULTIPART = b"From: Anna <anna@example.org>\r\nContent-Type: multipart/mixed; bo
 def test_who_is_known_by_the_envelope(envelope: Envelope, reason: Reason | None) -> None:
     """Law 9: client and sender, before the body crosses."""
     assert before_body(envelope, MULTIPART, SETTINGS) is reason
+
+
+TLS = Tls("TLSv1.3", "TLS_AES_256_GCM_SHA384", 256)
+
+
+@pytest.mark.parametrize(
+    ("envelope", "reason"),
+    [
+        (INSIDE, Reason.NOT_ENCRYPTED),
+        (replace(INSIDE, tls=TLS), None),
+        (replace(INSIDE, client=ip_address("192.0.2.200")), None),
+        (replace(INSIDE, hop=Hop.ENFORCED), None),
+        (replace(INSIDE, hop=Hop.UNSEEN), Reason.NOT_ENCRYPTED),
+        (replace(INSIDE, client=ip_address("2001:db8::1")), Reason.NOT_ENCRYPTED),
+        (replace(INSIDE, client=ip_address("203.0.113.1"), authenticated=True), Reason.NOT_ENCRYPTED),
+        (replace(INSIDE, client=ip_address("203.0.113.1"), authenticated=True, tls=TLS), None),
+        (replace(INSIDE, client=ip_address("198.51.100.1"), tls=TLS), Reason.CLIENT_NOT_ALLOWED),
+        (replace(INSIDE, sender=b"anna@example.com"), Reason.SENDER_NOT_OWN),
+        (Envelope(Door.COMMAND, b""), None),
+    ],
+)
+def test_a_link_needs_an_encrypted_way(envelope: Envelope, reason: Reason | None) -> None:
+    """TLS, an exempt network, or a filter whose listeners enforce it. To be exempt makes nobody an allowed client."""
+    exempt = (ip_network("192.0.2.128/25"), ip_network("198.51.100.0/24"))
+    settings = replace(SETTINGS, needs_tls=True, exempt_networks=exempt)
+    assert before_body(envelope, MULTIPART, settings) is reason
 
 
 @pytest.mark.parametrize(

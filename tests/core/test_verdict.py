@@ -13,7 +13,7 @@ def test_every_reason_has_its_sentence() -> None:
 def test_words_are_words() -> None:
     """They stand in logs as key=word."""
     assert all(reason.value.replace("-", "").isalpha() and reason.value.islower() for reason in Reason)
-    assert {verdict.value for verdict in Verdict} == {"pass", "rewrite", "forget", "defer", "take", "drop"}
+    assert {verdict.value for verdict in Verdict} == {"pass", "rewrite", "forget", "defer", "take", "drop", "refuse"}
 
 
 def test_an_outcome_changes_nothing_unless_told() -> None:

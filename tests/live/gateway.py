@@ -48,7 +48,8 @@ NOT_YET = re.compile(r"connect to Milter service \S+: (No such file or directory
 
 _POLL = 0.02
 _ANSWER = re.compile(
-    r"^INFO notes2conf\.mail: queue_id=(\S+) door=(\S+) verdict=(\S+) reason=(\S+)(?: repairs=\S+)?$", re.MULTILINE
+    r"^INFO notes2conf\.mail: queue_id=(\S+) door=(\S+) verdict=(\S+) reason=(\S+)(?: repairs=\S+)?(?: tls=.*)?$",
+    re.MULTILINE,
 )
 _NOTES_UID = b"7C41D0B35E2F98A6C1258DA50042B1F3"  # of the golden message that `invitation` starts from
 
@@ -153,14 +154,21 @@ def mail(
     milter: Sequence[str] = (),
     start_mail: int | None = None,
     allow: Sequence[str] = ("192.0.2.0/24",),
+    exempt: Sequence[str] | None = None,
     more: Sequence[str] = (),
     log_name: str = "mail",
     command: Sequence[str] = (str(COMMAND),),
 ) -> Service:
-    """Return the mail service, not started yet. start_mail: the port on loopback that takes start mails."""
+    """Return the mail service, not started yet.
+
+    start_mail: the port on loopback that takes start mails. exempt: from which invitations get a link without TLS, as most
+    tests send them; None: from where `allow` lets them come.
+    """
     arguments = ["mail", "--organizer-domain", "example.org", "--base-url", base_url, "--state", str(state)]
     arguments += [word for address in milter for word in ("--milter", address)]
     arguments += [word for network in allow for word in ("--allow-network", network)]
+    exempt = allow if exempt is None else exempt
+    arguments += [word for network in exempt for word in ("--tls-exempt-network", network)]
     arguments += [] if start_mail is None else ["--start-mail", f"127.0.0.1:{start_mail}"]
     return Service(state.with_name(f"{state.name}.{log_name}.log"), [*arguments, *more], command)
 

@@ -56,6 +56,7 @@ class House:
             self.relay,
         ]
         command += ["--state", str(self.state), "--organizer-domain", "example.org", "--allow-network", "192.0.2.0/24"]
+        command += ["--tls-exempt-network", "192.0.2.0/24"]
         with self.log.open("ab") as log:
             process = subprocess.Popen([*command, "--base-url", BASE_URL], stdout=log, stderr=log)
         try:

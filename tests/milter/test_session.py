@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from notes2conf_milter.core.edits import ReplaceBody
+from notes2conf_milter.core.encryption import Tls
 from notes2conf_milter.core.verdict import Outcome, Reason, Verdict
 from notes2conf_milter.milter import packets
 from notes2conf_milter.milter.packets import Command
@@ -296,3 +297,86 @@ def test_giving_up_defers_what_waits_for_a_verdict() -> None:
     session.receive(say("E"))
     assert session.question is not None
     assert session.answer(session.question, None) == TRY_LATER  # only the header can be answered with: go on
+
+
+REFUSED = Outcome(Verdict.REFUSE, Reason.TLS_MISSING, reply="530 5.7.0 Must issue a STARTTLS command first")
+SECURE = say(
+    "D", b"M{tls_version}\0TLSv1.2\0{cipher}\0ECDHE-RSA-AES128-SHA\0{cipher_bits}\x00128\0{cert_subject}\0mail1\0"
+)
+
+
+def judging(offer: tuple[int, int, int] = POSTFIX) -> Session:
+    """A session in which MAIL FROM may be refused."""
+    session = Session(Limits(), judges_mail=True)
+    session.receive(say("O", struct.pack("!III", *offer)))
+    return session
+
+
+@pytest.mark.parametrize("offer", [POSTFIX, OLD])
+def test_mail_from_may_be_refused(offer: tuple[int, int, int]) -> None:
+    """The reply goes out, and the next MAIL is asked about anew; nothing of the refused one is left."""
+    session = judging(offer)
+    session.receive(SECURE + say("M", b"<a@x>\0"))
+    question = session.question
+    assert question is not None and (question.ask, question.octets, question.envelope.sender) == (Ask.MAIL, b"", b"a@x")
+    assert question.envelope.tls == Tls("TLSv1.2", "ECDHE-RSA-AES128-SHA", 128, trusted=True)
+    assert session.answer(question, REFUSED) == packets.reply_code(REFUSED.reply)
+    session.receive(say("A") + say("M", b"<b@x>\0"))
+    question = session.question
+    assert question is not None and (question.envelope.sender, question.envelope.tls) == (b"b@x", None)
+    assert session.answer(question, None) == packets.CONTINUE
+    assert session.state is State.ENVELOPE
+    session.receive(say("R", b"<c@x>\0") + FIELD + say("N"))
+    assert session.question is not None and session.question.ask is Ask.HEADER
+
+
+def test_what_comes_behind_mail_from_waits_for_its_answer() -> None:
+    """Postfix waits for the reply; a peer that does not gets its answers in order."""
+    session = judging()
+    session.receive(ENVELOPE + FIELD + say("N"))
+    assert session.question is not None and session.question.ask is Ask.MAIL and session.waiting
+    assert session.answer(session.question, None) == packets.CONTINUE
+    assert session.question is not None and session.question.ask is Ask.HEADER
+    assert session.question.envelope.recipients == (b"b@x",)
+
+
+def test_an_abort_withdraws_the_question_about_mail_from() -> None:
+    session = judging()
+    session.receive(say("M", b"<a@x>\0"))
+    question = session.question
+    assert question is not None
+    session.receive(say("A"))
+    assert session.answer(question, REFUSED) == b"" and session.state is State.READY
+
+
+@pytest.mark.parametrize(
+    ("macros", "tls"),
+    [
+        (b"", None),
+        (b"{tls_version}\0\0", None),
+        (b"{tls_version}\0TLSv1.3\0", Tls("TLSv1.3", "?", 0)),
+        (
+            b"{tls_version}\0TLSv1.3\0{cipher}\0A B=C\n\0{cipher_bits}\0-1\0{cert_subject}\0\0",
+            Tls("TLSv1.3", "A?B?C?", 0),
+        ),
+        (
+            b"{tls_version}\0TLSv1.3\0{cipher}\0" + b"x" * 99 + b"\0{cipher_bits}\x00256\0",
+            Tls("TLSv1.3", "x" * 60, 256),
+        ),
+    ],
+)
+def test_what_the_macros_say_of_tls(macros: bytes, tls: Tls | None) -> None:
+    """Whatever they hold, it can stand in a log line."""
+    session = new()
+    session.receive(say("D", b"M" + macros) + ENVELOPE + FIELD + say("N"))
+    assert session.question is not None and session.question.envelope.tls == tls
+
+
+def test_tls_of_an_mta_that_says_it_at_helo() -> None:
+    """The default lists of macros have it there; the next client begins without it."""
+    session = new()
+    session.receive(say("D", SECURE[5:].replace(b"M{", b"H{", 1)) + ENVELOPE + FIELD + say("N"))
+    assert session.question is not None and session.question.envelope.tls is not None
+    session.answer(session.question, PASS)
+    session.receive(say("K") + ENVELOPE + FIELD + say("N"))
+    assert session.question is not None and session.question.envelope.tls is None

@@ -17,6 +17,8 @@ DEFER = Outcome(Verdict.DEFER, Reason.STORE_UNAVAILABLE)
 class Flow(MailFlow):
     """Answers what the test says, and remembers what it was asked."""
 
+    judges_mail = False
+
     def __init__(
         self,
         outcome: Outcome | Exception | Callable[[bytes], Outcome] = PASS,

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from notes2conf_milter.address import InetAddress, UnixAddress
+from notes2conf_milter.core.encryption import Hop
 from notes2conf_milter.core.envelope import Door, Envelope
 from notes2conf_milter.core.verdict import Outcome, Reason, Verdict
 from notes2conf_milter.smtp.server import LOOPBACK, Limits, SmtpServer
@@ -89,7 +90,7 @@ def test_a_delivery_with_its_clients_facts() -> None:
     assert [reply[:3] for reply in replies] == [b"220", b"250", b"250", b"250", b"250", b"354", b"250"]
     ((envelope, octets),) = flow.asked
     assert envelope == Envelope(
-        Door.CONFERENCE, b"anna@example.org", (MEET,), ip_address("192.0.2.10"), queue_id="4Xy9"
+        Door.CONFERENCE, b"anna@example.org", (MEET,), ip_address("192.0.2.10"), queue_id="4Xy9", hop=Hop.UNSEEN
     )
     assert octets == MESSAGE
 

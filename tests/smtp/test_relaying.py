@@ -7,6 +7,8 @@ from ipaddress import ip_network
 import pytest
 
 from notes2conf_milter.address import InetAddress
+from notes2conf_milter.core.envelope import Envelope
+from notes2conf_milter.core.verdict import Outcome, Reason, Verdict
 from notes2conf_milter.smtp.server import Limits, SmtpServer
 from tests.smtp.door import DEFER, Flow, connected, door, dotted
 from tests.smtp.nexthop import KEYWORDS, VANISH, NextHop, Wait
@@ -55,6 +57,36 @@ def test_the_next_hops_replies_are_ours(code: bytes) -> None:
     if not code.startswith(b"2"):
         assert talk({"DATA": code}, EHLO, FROM, TO, b"DATA", TEXT)[0][-1] == code
     assert talk({"DOT": code}, EHLO, FROM, TO, b"DATA", TEXT)[0][-1] == code
+
+
+class Asking(Flow):
+    """Requires TLS of everybody, and remembers the envelopes at MAIL FROM."""
+
+    judges_mail = True
+
+    def at_mail(self, envelope: Envelope) -> Outcome | None:
+        self.headers.append(envelope.sender)
+        reply = "530 5.7.0 Must issue a STARTTLS command first"
+        refused = envelope.sender != b"ok@example.org"
+        return Outcome(Verdict.REFUSE, Reason.TLS_MISSING, reply=reply) if refused else None
+
+
+def test_mail_from_may_be_refused_before_the_next_hop_hears_of_it() -> None:
+    """RFC 3207 §4; the session goes on, and the next sender is asked about anew."""
+
+    async def run() -> None:
+        flow = Asking()
+        async with NextHop() as hop, door(hop.address, flow) as client:
+            await client.reply()
+            await client.ask(EHLO)
+            assert await client.ask(FROM) == b"530 5.7.0 Must issue a STARTTLS command first"
+            assert (await client.ask(TO)).startswith(b"503") and (await client.ask(b"DATA")).startswith(b"503")
+            assert b"MAIL" not in hop.commands
+            replies = [await client.ask(one) for one in (b"MAIL FROM:<ok@example.org>", TO, b"DATA", TEXT)]
+            assert [reply[:3] for reply in replies] == [b"250", b"250", b"354", b"250"]
+            assert flow.headers[:2] == [b"a@example.org", b"ok@example.org"]
+
+    asyncio.run(run())
 
 
 def test_each_recipient_has_its_own_answer() -> None:

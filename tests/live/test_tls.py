@@ -1,0 +1,185 @@
+"""TLS behind a real Postfix: what a rule refuses at MAIL FROM, what gets a link, and what the log says of each session."""
+
+import re
+import smtplib
+import ssl
+import subprocess
+import warnings
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.live import gateway
+from tests.live.gateway import ANNA, BOB, HOUSE, OUTSIDE, WITHOUT_MILTERS, Meeting, Service, invitation
+from tests.live.postfix import Listener, Postfix, directory
+from tests.live.sink import Sink
+
+BASE_URL = "https://conf.example.org"
+RULES = (
+    '["192.0.2.77/32 off", "192.0.2.0/25 require TLSv1.2 forward-secrecy", "strict.example require TLSv1.3", "* log"]'
+)
+CARD = {"ADDR": "192.0.2.200"}  # of the house, named by no rule
+SAID = re.compile(r"verdict=(\S+) reason=(\S+)(?: repairs=\S+)?(?: (tls=.*))?$", re.MULTILINE)
+NO_TLS = (530, b"5.7.0 Must issue a STARTTLS command first")
+TOO_WEAK = (550, b"5.7.0 Encryption is too weak, TLSv1.2 with forward secrecy is required")
+
+
+@dataclass
+class Site:
+    """A Postfix that offers STARTTLS, whatever is wished for, and the gateway behind it."""
+
+    postfix: Postfix
+    sink: Sink
+    mail: Service
+
+    def send(
+        self, message: bytes, client: Mapping[str, str] = HOUSE, sender: str = ANNA, tls: ssl.SSLContext | None = None
+    ) -> tuple[int, bytes]:
+        """Send one message; return the reply to MAIL FROM if that is none of success, else to the final dot."""
+        with smtplib.SMTP("127.0.0.1", self.postfix.ports[0], "client.example", timeout=30) as connection:
+            connection.ehlo()
+            if tls is not None:
+                connection.starttls(context=tls)
+                connection.ehlo()
+            attributes = " ".join(f"{name}={value}" for name, value in client.items())
+            assert connection.docmd("XCLIENT", attributes)[0] == 220
+            connection.ehlo()
+            reply = connection.mail(sender)
+            if reply[0] != 250:
+                return reply
+            assert connection.rcpt(BOB)[0] == 250
+            return connection.data(message)
+
+    def said(self, since: int = 0) -> list[tuple[str, str, str]]:
+        """Verdict, reason and session of each message in the log."""
+        return SAID.findall(self.mail.log())[since:]
+
+
+def context(version: ssl.TLSVersion, ciphers: str = "ALL:@SECLEVEL=0") -> ssl.SSLContext:
+    """A client that speaks one version alone, and asks for nobody's certificate."""
+    made = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    made.check_hostname, made.verify_mode = False, ssl.CERT_NONE
+    made.set_ciphers(ciphers)
+    with warnings.catch_warnings(action="ignore", category=DeprecationWarning):  # 1.0 and 1.1 are what is to be refused
+        made.minimum_version = made.maximum_version = version
+    return made
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    settings = tmp_path_factory.mktemp("tls") / "notes2conf.toml"
+    settings.write_text(f'[tls]\nrules = {RULES}\nexempt_networks = ["192.0.2.201/32", "192.0.2.77/32"]\n')
+    with directory() as place, Sink() as sink:
+        certificate(place)
+        options = {
+            "smtpd_milters": f"unix:{place}/milter",
+            "smtpd_tls_security_level": "may",
+            "smtpd_tls_cert_file": f"{place}/cert.pem",
+            "smtpd_tls_key_file": f"{place}/key.pem",
+            "smtpd_tls_protocols": ">=TLSv1",
+            "smtpd_tls_ciphers": "low",
+            "tls_low_cipherlist": "ALL:@SECLEVEL=0",
+        }
+        postfix = Postfix(place, [Listener(options=options), Listener(options=WITHOUT_MILTERS)], sink.address)
+        mail = gateway.mail(
+            place / "state",
+            base_url=BASE_URL,
+            milter=[f"unix:{place}/milter"],
+            start_mail=postfix.ports[1],
+            exempt=(),
+            more=("--config", str(settings)),
+        )
+        with mail, postfix:
+            yield Site(postfix, sink, mail)
+            assert postfix.warnings() == []
+
+
+def certificate(place: Path) -> None:
+    """An RSA key, with which a session can be without forward secrecy."""
+    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=mx.example.org"]
+    files = ["-keyout", str(place / "key.pem"), "-out", str(place / "cert.pem")]
+    subprocess.run([*command, *files], check=True, capture_output=True)
+
+
+@pytest.mark.parametrize(
+    ("tls", "reply"),
+    [
+        (None, NO_TLS),
+        (context(ssl.TLSVersion.TLSv1), TOO_WEAK),
+        (context(ssl.TLSVersion.TLSv1_1), TOO_WEAK),
+        (context(ssl.TLSVersion.TLSv1_2, "AES128-SHA:@SECLEVEL=0"), TOO_WEAK),
+        (context(ssl.TLSVersion.TLSv1_2, "ECDHE-RSA-AES128-GCM-SHA256"), None),
+        (context(ssl.TLSVersion.TLSv1_3), None),
+    ],
+    ids=["none", "1.0", "1.1", "1.2-static", "1.2", "1.3"],
+)
+def test_what_a_rule_requires(site: Site, tls: ssl.SSLContext | None, reply: tuple[int, bytes] | None) -> None:
+    """Refused at MAIL FROM, and nothing of the message comes; else the invitation gets its link."""
+    site.sink.clear()
+    before = len(site.said())
+    answer = site.send(invitation(Meeting.new()), tls=tls)
+    ((verdict, reason, session),) = site.said(before)
+    assert session.endswith(" peer=192.0.2.0/25")
+    if reply is None:
+        assert answer[0] == 250 and (verdict, reason) == ("rewrite", "link-added") and " fs=yes " in session
+        site.sink.wait_for(2)
+        return
+    assert answer == reply and verdict == "refuse"
+    assert reason == ("tls-missing" if tls is None else "tls-too-weak")
+    assert site.sink.messages == []
+    assert session.startswith("tls=none" if tls is None else "tls=TLSv1")
+
+
+def test_a_sender_domain(site: Site) -> None:
+    tls12, tls13 = (context(version) for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3))
+    plain = b"Subject: x\r\n\r\nbody\r\n"
+    assert site.send(plain, OUTSIDE, "bert@strict.example") == NO_TLS
+    assert site.send(plain, OUTSIDE, "bert@strict.example", tls12)[0] == 550
+    assert site.send(plain, OUTSIDE, "bert@strict.example", tls13)[0] == 250
+    assert site.send(plain, OUTSIDE, "bert@else.example")[0] == 250, "a public MX takes what comes"
+    verdicts = [
+        (verdict, session.partition(" ")[0], session.rpartition(" ")[2]) for verdict, _, session in site.said()[-4:]
+    ]
+    assert verdicts == [
+        ("refuse", "tls=none", "peer=strict.example"),
+        ("refuse", "tls=TLSv1.2", "peer=strict.example"),
+        ("pass", "tls=TLSv1.3", "peer=strict.example"),
+        ("pass", "tls=none", "peer=198.51.100.0/24"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("address", "tls", "answer"),
+    [
+        ("192.0.2.200", None, ("pass", "not-encrypted", "tls=none peer=192.0.2.0/24")),
+        ("192.0.2.201", None, ("rewrite", "link-added", "tls=none peer=192.0.2.0/24")),
+        ("192.0.2.77", None, ("rewrite", "link-added", "")),
+        ("198.51.100.7", context(ssl.TLSVersion.TLSv1_3), ("pass", "client-not-allowed", None)),
+    ],
+    ids=["plain", "exempt", "exempt-and-not-logged", "outside"],
+)
+def test_a_link_needs_an_encrypted_way(
+    site: Site, address: str, tls: ssl.SSLContext | None, answer: tuple[str, str, str | None]
+) -> None:
+    """Without one the invitation goes on as it came. TLS makes nobody an own organizer."""
+    before = len(site.said())
+    assert site.send(invitation(Meeting.new()), {"ADDR": address}, tls=tls)[0] == 250
+    ((verdict, reason, session),) = site.said(before)
+    assert (verdict, reason) == answer[:2] and (answer[2] is None or session == answer[2])
+
+
+def test_one_session_after_the_other(site: Site) -> None:
+    """What was known of a session does not outlive it: of the same client, or the same smtpd."""
+    tls = context(ssl.TLSVersion.TLSv1_3)
+    for _ in range(3):
+        assert site.send(invitation(Meeting.new()), CARD, tls=tls)[0] == 250
+        assert site.said()[-1][:2] == ("rewrite", "link-added")
+        assert site.send(invitation(Meeting.new()), CARD)[0] == 250
+        assert site.said()[-1][:2] == ("pass", "not-encrypted")
+
+
+def test_the_log_names_no_address(site: Site) -> None:
+    log = site.mail.log()
+    assert not [word for word in ("192.0.2.200", "198.51.100.7", "@example", "client.example") if word in log]
