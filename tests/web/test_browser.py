@@ -118,6 +118,11 @@ def scene(house: House) -> Iterator[Scene]:
         assert faults == [], "nothing is against the policy of the pages"
 
 
+def refresh(browser: Browser) -> None:
+    """Do what a page without script offers to who does not like to wait until it comes back by itself."""
+    browser.click("noscript a")
+
+
 # --- from the invitation to the conference ---
 
 
@@ -198,6 +203,32 @@ def test_one_by_one(scene: Scene) -> None:
     dora.see(IN)
     eva.see(IN)
     assert len(scene.conference.visits) == 3
+
+
+@pytest.mark.parametrize("script", [True, False], ids=["script", "no-script"])
+def test_who_is_turned_away_is_offered_nothing_to_stop(scene: Scene, script: bool) -> None:
+    links = scene.house.add(page())
+    press(scene.house, links.start, "open", admission="ask")
+    guest = scene.guest(links, script=script)
+    guest.see("Stop waiting")
+    if script:
+        guest.page.focus("button[value=leave]")
+    press(scene.house, links.start, "", away=guest.url().rpartition("/")[2])
+    if not script:
+        refresh(guest)
+    guest.see("Not let in")
+    assert not guest.sees("Stop waiting")
+    if script:
+        assert guest.run("return document.activeElement.id") == "live", "the focus goes to what is said, not to the top"
+
+
+def test_who_waited_for_what_is_over_is_offered_nothing_to_stop(scene: Scene) -> None:
+    links = scene.house.add(page())
+    guest = scene.guest(links)
+    guest.see("Stop waiting")
+    scene.house.forget(links)
+    guest.see("The conference is over", SOON)
+    assert not guest.sees("Stop waiting")
 
 
 def test_pause_holds_new_guests_up(scene: Scene) -> None:

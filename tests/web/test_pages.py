@@ -55,8 +55,8 @@ def join(
 
 def waits(state: str = "closed", url: str = "", language: str = "en", **given: object) -> str:
     found = shown(page(), state=state)
-    status = PAGES.status(found.view, guest(**given), url, language)
-    return PAGES.wait(found, FORM, status, f"{GUEST}/events", url, language).decode()
+    one = guest(**given)
+    return PAGES.wait(found, FORM, one, PAGES.status(found.view, one, url, language), url, language).decode()
 
 
 def start(
@@ -182,6 +182,7 @@ def test_a_guest_who_waits() -> None:
     assert '<noscript><meta http-equiv="refresh" content="20"></noscript>' in text
     asked, away = waits("open"), waits("open", turned_away=MONDAY)
     assert "as soon as you are let in" in asked and "Not let in" in away
+    assert "Stop waiting" in asked and "Stop waiting" not in away, "who was turned away has nothing to stop"
     for one in (text, asked, away):
         assert 'class="button"' not in one and "data-go" not in one
 
