@@ -61,6 +61,7 @@ class Running:
 
 class Browser:
     """One visitor. size: CSS pixels; dark: the reader wishes dark colours; script: JavaScript; zone: the clock on the wall.
+    trusting: takes a certificate that nobody vouches for.
 
     faults: what the console complained of, and scripts that failed. page: Playwright's, for what has no word here.
     """
@@ -72,13 +73,16 @@ class Browser:
         dark: bool = False,
         script: bool = True,
         zone: str = "Europe/Berlin",
+        trusting: bool = False,
     ) -> None:
+        self._script = script
         self._context = _shared.enter().new_context(
             locale=language,
             viewport={"width": size[0], "height": size[1]},
             color_scheme="dark" if dark else "light",
             java_script_enabled=script,
             timezone_id=zone,
+            ignore_https_errors=trusting,
         )
         self._context.set_default_timeout(PATIENCE)
         self.page: Page = self._context.new_page()
@@ -99,6 +103,11 @@ class Browser:
                 raise
             self.page.wait_for_load_state()
             self.page.reload()
+
+    def look_again(self) -> None:
+        """Do what a page offers to who has no script and does not like to wait until it comes back by itself."""
+        if not self._script:
+            self.page.click("noscript a")
 
     def url(self) -> str:
         """Return the address of the page."""
