@@ -105,8 +105,11 @@ class Browser:
             self.page.reload()
 
     def look_again(self) -> None:
-        """Do what a page offers to who has no script and does not like to wait until it comes back by itself."""
-        if not self._script:
+        """Do what a page offers to who has no script and does not like to wait until it comes back by itself.
+
+        With a script there is nothing to do; nor when the page came back in this very moment, and goes on to somewhere else.
+        """
+        if not self._script and self.page.locator("noscript a").count():
             self.page.click("noscript a")
 
     def url(self) -> str:

@@ -238,7 +238,7 @@ def test_a_service_that_does_not_answer(house: House, pasted: Pasted) -> None:
     links = house.add(page())
     pasted.failing = True
     answer = press(house, links.start, service="link", link=PASTED)
-    assert answer.status == 422 and "did not answer" in answer.text
+    assert answer.status == 422 and "did not open a conference" in answer.text
 
 
 def test_the_end_of_the_last(house: House) -> None:
