@@ -151,6 +151,11 @@ class Browser:
         """Press one key, by its name: "Tab", "Enter", "Space", "a"."""
         self.page.keyboard.press(key)
 
+    def turn(self, size: tuple[int, int], dark: bool) -> None:
+        """Look at the same page in another window, or with another wish for its colours."""
+        self.page.set_viewport_size({"width": size[0], "height": size[1]})
+        self.page.emulate_media(color_scheme="dark" if dark else "light")
+
     def screenshot(self, path: Path, whole: bool = False) -> None:
         """Write what the window shows as a PNG file; whole: down to the end of the page."""
         self.page.screenshot(path=path, full_page=whole)
