@@ -109,13 +109,13 @@ class Pages:
             )
         return self._part("status.html", language, headline=said[0], hint=said[1], url=url, tone=tone)
 
-    def wait(self, shown: Shown, form: Form, status: str, events: str, url: str, language: str) -> bytes:
-        """Return the page of a guest. status: its changing part; events: the path of its news; url: the way in, else ""."""
+    def wait(self, shown: Shown, form: Form, guest: Guest, status: str, url: str, language: str) -> bytes:
+        """Return the page of a guest. status: its changing part; url: the way in, else ""."""
         more = {
             "status": Markup(status),
             "form": form,
-            "events": "" if url else events,
-            "going": bool(url),
+            "events": "" if url else f"{guest.id}/events",
+            "waits": not url and guest.turned_away != shown.view.occurrence.start,
             "onward": url,
         }
         return self._meeting("wait.html", shown, language, refresh=_ONWARD if url else _WAIT_REFRESH, **more)
@@ -181,7 +181,7 @@ class Pages:
         """Return the page that leads the organizer to the conference."""
         texts = TEXTS[language]
         status = self._part("status.html", language, headline=texts.go, hint=texts.go_hint, url=url, tone="open")
-        values = {"status": Markup(status), "form": Form(), "events": "", "going": True, "onward": url}
+        values = {"status": Markup(status), "form": Form(), "events": "", "waits": False, "onward": url}
         return self._meeting("wait.html", shown, language, refresh=_ONWARD, **values)
 
     def confirm(self, shown: Shown, form: Form, language: str) -> bytes:

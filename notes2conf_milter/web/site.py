@@ -181,7 +181,7 @@ class Site:
         url = self._guests_way(hall, guest)
         status = self._pages.status(view, guest, url, guest.language)
         blank = blank_form(token, view.occurrence.start)
-        return _page(self._pages.wait(shown, blank, status, f"{guest.id}/events", url, guest.language))
+        return _page(self._pages.wait(shown, blank, guest, status, url, guest.language))
 
     async def guest_events(self, request: Request) -> ASGIApp:
         """Answer GET /j/TOKEN/GUEST/events."""

@@ -192,8 +192,10 @@ _WORDS = {
         "Zu dieser Besprechung ist nichts mehr gespeichert. Sie können diese Seite schließen.",
     ),
     "failed": (
-        "The conference service did not answer. Please try again, or choose another one.",
-        "Der Konferenzdienst hat nicht geantwortet. Bitte versuchen Sie es noch einmal, oder wählen Sie einen anderen.",
+        "The conference service did not open a conference. Please try again. If that does not help, choose another service or "
+        "ask your administrator.",
+        "Der Konferenzdienst hat keine Konferenz eröffnet. Bitte versuchen Sie es noch einmal. Hilft das nicht, wählen Sie "
+        "einen anderen Dienst, oder fragen Sie Ihre Administration.",
     ),
 }
 

@@ -1,15 +1,9 @@
 """BigBlueButton, against a stand-in that checks what a server would check."""
 
 import asyncio
-import contextlib
 import gzip
-import hashlib
 import logging
-import threading
-import time
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 from hypothesis import given
@@ -18,9 +12,11 @@ from hypothesis import strategies as st
 from notes2conf_milter.services import bigbluebutton
 from notes2conf_milter.services.bigbluebutton import BigBlueButton, checksum, fields, server_url
 from notes2conf_milter.services.service import Conference, ServiceError, Visitor
+from tests.services.bigbluebutton_server import SECRET, SUCCESS, BigBlueButtonServer
 
-SECRET = "639259d4-9dd8-4b25-bf01-95f9567eaf4b"
 ROOM = "abcdefghijklmnopqrstuvwxyz234567"
+EXAMPLE = "name=Test+Meeting&meetingID=abc123&attendeePW=111222&moderatorPW=333444"
+EXAMPLES_CHECKSUM = "1fcbb0c4fc1f039f73aa6d697d2db9ba7f803f17"
 PIECES = [
     b"<response>",
     b"</response>",
@@ -43,101 +39,48 @@ PIECES += [
     b"\xef\xbb\xbf",
     b"\x00",
 ]
-SUCCESS = b"<response><returncode>SUCCESS</returncode>%s</response>"
-
-
-class Server:
-    """A server with meetings. answer: sent instead of its own; headers: with it. asked: every path that was asked for."""
-
-    def __init__(self) -> None:
-        self.meetings: dict[str, int] = {}
-        self.callbacks: dict[str, str] = {}
-        self.calls: list[tuple[str, dict[str, str]]] = []
-        self.answer: tuple[int, bytes] | None = None
-        self.headers: dict[str, str] = {}
-        self.asked: list[str] = []
-        self.pause = 0.0
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
-        self.url = f"http://127.0.0.1:{self.server.server_address[1]}/bigbluebutton"
-
-    def respond(self, path: str) -> tuple[int, bytes]:
-        parts = urlsplit(path)
-        call = parts.path.removeprefix("/bigbluebutton/api/")
-        query, _, mark = parts.query.rpartition("&checksum=")
-        if hashlib.sha256(f"{call}{query}{SECRET}".encode()).hexdigest() != mark:
-            return 200, b"<response><returncode>FAILED</returncode><messageKey>checksumError</messageKey></response>"
-        given = dict(parse_qsl(query, strict_parsing=True))
-        self.calls.append((call, given))
-        if self.answer is not None:
-            return self.answer
-        meeting = given["meetingID"]
-        match call:
-            case "create":
-                self.meetings.setdefault(meeting, 0)
-                self.callbacks[meeting] = given.get("meta_endCallbackUrl", "")
-                return 200, SUCCESS % b"<meetingID>x</meetingID>"
-            case "join":
-                if (
-                    meeting not in self.meetings
-                    or given["role"] not in ("MODERATOR", "VIEWER")
-                    or not given["fullName"]
-                ):
-                    return 200, b"<response><returncode>FAILED</returncode></response>"
-                self.meetings[meeting] += 1
-                return 302, b""
-            case "isMeetingRunning":
-                return 200, SUCCESS % (b"<running>%s</running>" % (b"true" if self.meetings.get(meeting) else b"false"))
-            case "getMeetingInfo":
-                if meeting not in self.meetings:
-                    return 200, b"<response><returncode>FAILED</returncode><messageKey>notFound</messageKey></response>"
-                return 200, SUCCESS % b"<endTime>0</endTime><hasBeenForciblyEnded>false</hasBeenForciblyEnded>"
-            case "end":
-                if self.meetings.pop(meeting, None) is None:
-                    return 200, b"<response><returncode>FAILED</returncode><messageKey>notFound</messageKey></response>"
-                return 200, SUCCESS % b""
-        return 404, b""
-
-    def _handler(self) -> type[BaseHTTPRequestHandler]:
-        outer = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                time.sleep(outer.pause)
-                outer.asked.append(self.path)
-                status, body = outer.respond(self.path)
-                self.send_response(status)
-                if status == 302:
-                    self.send_header("Location", f"{outer.url}/elsewhere")
-                for name, value in outer.headers.items():
-                    self.send_header(name, value)
-                self.end_headers()
-                with contextlib.suppress(ConnectionError):  # the service has given up
-                    self.wfile.write(body)
-
-            def log_message(self, format: str, *args: object) -> None:
-                pass
-
-        return Handler
 
 
 @pytest.fixture
-def server() -> Iterator[Server]:
-    found = Server()
-    thread = threading.Thread(target=found.server.serve_forever, daemon=True)
-    thread.start()
-    yield found
-    found.server.shutdown()
-    found.server.server_close()
-    thread.join(10)
+def server() -> Iterator[BigBlueButtonServer]:
+    with BigBlueButtonServer().serving() as found:
+        yield found
 
 
 def test_the_documentations_own_example() -> None:
     """BigBlueButton's documentation, "API security model"."""
-    query = "name=Test+Meeting&meetingID=abc123&attendeePW=111222&moderatorPW=333444"
-    assert checksum("create", query, SECRET, "sha1") == "1fcbb0c4fc1f039f73aa6d697d2db9ba7f803f17"
+    assert checksum("create", EXAMPLE, SECRET, "sha1") == EXAMPLES_CHECKSUM
 
 
-def test_from_its_opening_to_its_end(server: Server) -> None:
+def test_the_stand_in_takes_the_documentations_own_call() -> None:
+    server = BigBlueButtonServer()
+    assert (
+        SUCCESS.partition(b"%s")[0]
+        in server.respond(f"/bigbluebutton/api/create?{EXAMPLE}&checksum={EXAMPLES_CHECKSUM}")[1]
+    )
+    assert server.meetings == {"abc123": 0}
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        f"create?{EXAMPLE}",
+        f"create?{EXAMPLE}&checksum=",
+        f"create?{EXAMPLE}&checksum={EXAMPLES_CHECKSUM[:-1]}8",
+        f"create?{EXAMPLE.replace('abc123', 'abc124')}&checksum={EXAMPLES_CHECKSUM}",
+        f"end?{EXAMPLE}&checksum={EXAMPLES_CHECKSUM}",
+        f"join?{EXAMPLE}&checksum={'0' * 64}",
+    ],
+    ids=["none", "empty", "checksum", "query", "call", "sha-256"],
+)
+def test_the_stand_in_refuses_whatever_else(call: str) -> None:
+    """One character makes the difference."""
+    server = BigBlueButtonServer()
+    assert b"<messageKey>checksumError</messageKey>" in server.respond(f"/bigbluebutton/api/{call}")[1]
+    assert (server.meetings, server.calls) == ({}, [])
+
+
+def test_from_its_opening_to_its_end(server: BigBlueButtonServer) -> None:
     """The organizer moderates, guests do not; nothing of the meeting is told."""
     service = BigBlueButton(server.url, SECRET)
     conference = asyncio.run(service.open(ROOM, "anna@example.org", "", "de"))
@@ -172,19 +115,19 @@ def test_from_its_opening_to_its_end(server: Server) -> None:
         (b"", False),
     ],
 )
-def test_what_a_server_says_of_a_meeting(server: Server, told: bytes, over: bool) -> None:
+def test_what_a_server_says_of_a_meeting(server: BigBlueButtonServer, told: bytes, over: bool) -> None:
     """One that nobody is in has not ended for that: it waits for its first guest, or has a break."""
     server.answer = (200, SUCCESS % told)
     assert asyncio.run(BigBlueButton(server.url, SECRET).over(Conference("bigbluebutton", ROOM, ""))) is over
 
 
-def test_a_server_that_is_away_has_not_said_that_it_is_over(server: Server) -> None:
+def test_a_server_that_is_away_has_not_said_that_it_is_over(server: BigBlueButtonServer) -> None:
     server.answer = (500, b"")
     with pytest.raises(ServiceError):
         asyncio.run(BigBlueButton(server.url, SECRET).over(Conference("bigbluebutton", ROOM, "")))
 
 
-def test_who_may_be_called_at_the_end_is_told_at_the_creation(server: Server) -> None:
+def test_who_may_be_called_at_the_end_is_told_at_the_creation(server: BigBlueButtonServer) -> None:
     asyncio.run(BigBlueButton(server.url, SECRET).open(ROOM, "", "", "en", "https://conf.example.org/c/x"))
     assert server.callbacks == {ROOM: "https://conf.example.org/c/x"}
 
@@ -216,7 +159,7 @@ def test_who_may_be_called_at_the_end_is_told_at_the_creation(server: Server) ->
         "empty",
     ],
 )
-def test_what_is_no_success(server: Server, answer: tuple[int, bytes]) -> None:
+def test_what_is_no_success(server: BigBlueButtonServer, answer: tuple[int, bytes]) -> None:
     """A failure that can be tried again; its text holds no address, no secret, no checksum."""
     server.answer = answer
     service = BigBlueButton(server.url, SECRET)
@@ -227,7 +170,7 @@ def test_what_is_no_success(server: Server, answer: tuple[int, bytes]) -> None:
     assert not any(word in said for word in ("127.0.0.1", SECRET, ROOM, "checksum=", "anna"))
 
 
-def test_a_few_octets_do_not_unfold(server: Server) -> None:
+def test_a_few_octets_do_not_unfold(server: BigBlueButtonServer) -> None:
     """Compression is not asked for, and not undone."""
     server.answer = (200, gzip.compress(SUCCESS % b""))
     server.headers = {"Content-Encoding": "gzip"}
@@ -235,7 +178,7 @@ def test_a_few_octets_do_not_unfold(server: Server) -> None:
         asyncio.run(BigBlueButton(server.url, SECRET).open(ROOM, "", "", "en"))
 
 
-def test_what_a_log_says(server: Server, caplog: pytest.LogCaptureFixture) -> None:
+def test_what_a_log_says(server: BigBlueButtonServer, caplog: pytest.LogCaptureFixture) -> None:
     """At no level is there a meeting's id, a checksum or a URL; a failure is there with the server's reason."""
     caplog.set_level(logging.DEBUG)
     asyncio.run(BigBlueButton(server.url, SECRET).open(ROOM, "anna@example.org", "", "en"))
@@ -272,7 +215,7 @@ def test_whatever_a_server_answers(body: bytes) -> None:
     assert all(isinstance(text, str) for text in found.values())
 
 
-def test_an_end_that_came_before(server: Server) -> None:
+def test_an_end_that_came_before(server: BigBlueButtonServer) -> None:
     server.answer = (
         200,
         b"<response><returncode>FAILED</returncode><messageKey>meetingForciblyEnded</messageKey></response>",
@@ -280,7 +223,9 @@ def test_an_end_that_came_before(server: Server) -> None:
     asyncio.run(BigBlueButton(server.url, SECRET).end(Conference("bigbluebutton", ROOM, server.url)))
 
 
-def test_another_secret_and_a_server_that_is_not_there(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_another_secret_and_a_server_that_is_not_there(
+    server: BigBlueButtonServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with pytest.raises(ServiceError):
         asyncio.run(BigBlueButton(server.url, "wrong").open(ROOM, "", "", "en"))
     with pytest.raises(ServiceError):

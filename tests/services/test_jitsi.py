@@ -1,5 +1,8 @@
-"""Room URLs of a Jitsi server: only safe servers, only random names."""
+"""Rooms of a Jitsi server: only safe servers, only random names; tokens, and what a server makes of them."""
 
+import base64
+import json
+import re
 from typing import Any
 
 import jwt
@@ -8,6 +11,7 @@ import pytest
 from notes2conf_milter.core.joinlink import token_from
 from notes2conf_milter.services.jitsi import TOKEN_SECONDS, Jitsi, room_url
 from notes2conf_milter.services.service import Conference, Visitor
+from tests.services.jitsi_server import Entry, JitsiServer, Refused
 
 ROOM = token_from(bytes(range(20)))
 
@@ -120,3 +124,77 @@ def test_the_organizer_moderates_and_guests_do_not() -> None:
 def test_without_a_secret_there_is_no_token() -> None:
     assert Jitsi("https://meet.example.org").way_in(CONFERENCE, Visitor(True, "en"), NOW) == CONFERENCE.url
     assert SECRET not in repr(Jitsi("https://meet.example.org", "app", SECRET))
+
+
+# --- what a server makes of it ---
+
+
+def server(app: str = "app", secret: str = SECRET, domain: str = "meet.example.org", now: int = NOW) -> JitsiServer:
+    return JitsiServer(lambda: now, app, secret, domain)
+
+
+def path(visitor: Visitor, service: Jitsi | None = None, now: int = NOW, room: str = "r" * 32) -> str:
+    """Return what a browser asks the server for."""
+    service = service or Jitsi("https://meet.example.org", "app", SECRET)
+    url = service.way_in(Conference("jitsi", room, service.room_url(room)), visitor, now)
+    return url.removeprefix("https://meet.example.org")
+
+
+@pytest.mark.parametrize("tenant", ["", "/Sales"])
+def test_a_server_lets_the_organizer_moderate_and_guests_in(tenant: str) -> None:
+    """By either module; at its own address, or at a tenant's."""
+    found, service = server(), Jitsi(f"https://meet.example.org{tenant}", "app", SECRET)
+    assert found.enter(path(Visitor(True, "en"), service)) == Entry("r" * 32, "owner", True, "")
+    assert found.enter(path(Visitor(False, "de", "Bert"), service)) == Entry("r" * 32, "member", False, "Bert")
+
+
+def altered(text: str, **claims: object) -> str:
+    """Return a path whose token claims something else, under the old signature."""
+    head, _, token = text.partition("?jwt=")
+    first, second, third = token.split(".")
+    body = json.loads(base64.urlsafe_b64decode(second + "==")) | claims
+    return f"{head}?jwt={first}.{base64.urlsafe_b64encode(json.dumps(body).encode()).decode().rstrip('=')}.{third}"
+
+
+GUESTS = path(Visitor(False, "en"))
+UNSIGNED = jwt.encode(claims(Visitor(True, "en"), "https://meet.example.org"), None, algorithm="none")
+
+
+@pytest.mark.parametrize(
+    ("asked", "at", "why"),
+    [
+        (GUESTS.partition("?")[0], server(), "token required"),
+        (f"{GUESTS.partition('?')[0]}?jwt={UNSIGNED}", server(), "Invalid or incorrect alg"),
+        (altered(GUESTS, moderator=True), server(), "Invalid signature"),
+        (altered(GUESTS, context={"user": {"affiliation": "owner"}}), server(), "Invalid signature"),
+        (GUESTS[:-3], server(), "Invalid signature"),
+        (f"{GUESTS.partition('?')[0]}?jwt=x", server(), "Invalid token"),
+        (GUESTS, server(secret="another"), "Invalid signature"),
+        (GUESTS, server("another"), "invalid 'iss' claim"),
+        (GUESTS, server(now=NOW + TOKEN_SECONDS), "Not acceptable by exp"),
+        (GUESTS, server(now=NOW - 121), "Not acceptable by nbf"),
+        (GUESTS.replace("r" * 32, "s" * 32), server(), "Room and token mismatched"),
+        (GUESTS, server(domain="meet.example.net"), "Room and token mismatched"),
+        (f"/sales{GUESTS}", server(), "Room and token mismatched"),
+    ],
+    ids=[
+        "none",
+        "unsigned",
+        "role",
+        "owner",
+        "cut",
+        "no-token",
+        "secret",
+        "app",
+        "late",
+        "early",
+        "room",
+        "domain",
+        "tenant",
+    ],
+)
+def test_what_a_server_refuses(asked: str, at: JitsiServer, why: str) -> None:
+    """Or the test that it lets somebody in would say nothing."""
+    with pytest.raises(Refused, match=f"^{re.escape(why)}$"):
+        at.enter(asked)
+    assert at.entries == []

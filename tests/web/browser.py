@@ -61,6 +61,7 @@ class Running:
 
 class Browser:
     """One visitor. size: CSS pixels; dark: the reader wishes dark colours; script: JavaScript; zone: the clock on the wall.
+    trusting: takes a certificate that nobody vouches for.
 
     faults: what the console complained of, and scripts that failed. page: Playwright's, for what has no word here.
     """
@@ -72,13 +73,16 @@ class Browser:
         dark: bool = False,
         script: bool = True,
         zone: str = "Europe/Berlin",
+        trusting: bool = False,
     ) -> None:
+        self._script = script
         self._context = _shared.enter().new_context(
             locale=language,
             viewport={"width": size[0], "height": size[1]},
             color_scheme="dark" if dark else "light",
             java_script_enabled=script,
             timezone_id=zone,
+            ignore_https_errors=trusting,
         )
         self._context.set_default_timeout(PATIENCE)
         self.page: Page = self._context.new_page()
@@ -99,6 +103,14 @@ class Browser:
                 raise
             self.page.wait_for_load_state()
             self.page.reload()
+
+    def look_again(self) -> None:
+        """Do what a page offers to who has no script and does not like to wait until it comes back by itself.
+
+        With a script there is nothing to do; nor when the page came back in this very moment, and goes on to somewhere else.
+        """
+        if not self._script and self.page.locator("noscript a").count():
+            self.page.click("noscript a")
 
     def url(self) -> str:
         """Return the address of the page."""
@@ -138,6 +150,11 @@ class Browser:
     def press(self, key: str) -> None:
         """Press one key, by its name: "Tab", "Enter", "Space", "a"."""
         self.page.keyboard.press(key)
+
+    def turn(self, size: tuple[int, int], dark: bool) -> None:
+        """Look at the same page in another window, or with another wish for its colours."""
+        self.page.set_viewport_size({"width": size[0], "height": size[1]})
+        self.page.emulate_media(color_scheme="dark" if dark else "light")
 
     def screenshot(self, path: Path, whole: bool = False) -> None:
         """Write what the window shows as a PNG file; whole: down to the end of the page."""

@@ -144,6 +144,17 @@ class House:
         self._uids[links] = uid, 0
         return links
 
+    def add_own(self, page: Page, *attendees: Person) -> tuple[Links, list[str]]:
+        """What mail does with an invitation when each attendee gets an own link; also return their tokens."""
+        uid = f"meeting-{len(self._uids)}"
+        told = news(page, attendees, Revision(0, "20260401T100000Z"), page.times[-1].end + DAY)
+        claim = self.mail.claim(ORGANIZER, uid, told, self.clock())
+        assert isinstance(claim, Claim)
+        tokens, _ = self.mail.own_links(claim, [one.address for one in attendees], self.clock())
+        links = Links(claim.join_token, claim.start_token)
+        self._uids[links] = uid, 0
+        return links, [tokens[one.address] or "" for one in attendees]
+
     def update(self, links: Links, page: Page) -> None:
         """What mail does with an update."""
         uid, sequence = self._uids[links]

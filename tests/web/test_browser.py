@@ -3,10 +3,9 @@
 import re
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from tests.invitations import invitation
 from tests.store.vault import Vault
 from tests.web.browser import AVAILABLE, Browser, Running
 from tests.web.house import DAY, HOUR, MONDAY, Clock, House, Links, ask, page, press, serving
+from tests.web.scene import Scene, staged
 
 ROOM = re.compile(r"/[a-z2-7]{32}")
 RIGHTMOST = "return Math.max(...[...document.querySelectorAll('main *')].map(e => e.getBoundingClientRect().right))"
@@ -77,45 +77,18 @@ def stand_in() -> Iterator[StandIn]:
         thread.join(10)
 
 
-@dataclass
-class Scene:
-    """A conference server, the waiting room in front of it, and a way to get visitors."""
-
-    house: House
-    conference: StandIn
-    base: str
-    visitors: Callable[..., Browser]
-
-    def guest(self, links: Links, name: str = "", **given: object) -> Browser:
-        """Return a guest who waits."""
-        browser = self.visitors(**given)
-        browser.open(f"{self.base}/j/{links.join}")
-        if name:
-            browser.fill("#name", name)
-        browser.click("button[value=wait]")
-        return browser
-
-    def host(self, links: Links, **given: object) -> Browser:
-        """Return an organizer at the start page."""
-        browser = self.visitors(**given)
-        browser.open(f"{self.base}/s/{links.start}")
-        return browser
+@pytest.fixture
+def conference() -> Iterator[StandIn]:
+    """Return a conference server."""
+    with stand_in() as found:
+        yield found
 
 
 @pytest.fixture
-def scene(house: House) -> Iterator[Scene]:
-    """Return a scene; whatever its pages did, no console complained."""
-    visitors: list[Browser] = []
-    with stand_in() as conference, house.serving(None, conference.jitsi) as address, ExitStack() as closing:
-
-        def visitor(**given: object) -> Browser:
-            browser = closing.enter_context(Browser(**given))  # type: ignore[arg-type]
-            visitors.append(browser)
-            return browser
-
-        yield Scene(house, conference, f"http://{address.netloc}", visitor)
-        faults = [fault for one in visitors for fault in one.faults if "ERR_CONNECTION_REFUSED" not in fault]
-        assert faults == [], "nothing is against the policy of the pages"
+def scene(house: House, conference: StandIn) -> Iterator[Scene]:
+    """Return a scene before that server."""
+    with staged(house, conference.jitsi) as found:
+        yield found
 
 
 # --- from the invitation to the conference ---
@@ -177,27 +150,64 @@ def test_from_the_invitation_to_the_conference(tmp_path: Path, script: bool) -> 
         store.close()
 
 
-def test_one_by_one(scene: Scene) -> None:
+@pytest.mark.parametrize("script", [True, False], ids=["script", "no-script"])
+def test_one_by_one(scene: Scene, conference: StandIn, script: bool) -> None:
     links = scene.house.add(page())
-    bert, clara = scene.guest(links, "Bert Brandt"), scene.guest(links, "Clara Curtz")
-    host = scene.host(links)
+    bert, clara = (scene.guest(links, name, script=script) for name in ("Bert Brandt", "Clara Curtz"))
+    host = scene.host(links, script=script)
     host.click("input[value=ask]")
     host.click("button[value=open]")
+    host.see("You let guests in one by one")
     for guest in (bert, clara):
+        guest.look_again()
         guest.see("The organizer knows that you are here")
     host.click("li:has-text('Bert') button[name=admit]")
+    bert.look_again()
     bert.see(IN)
+    clara.look_again()
     assert clara.sees("The organizer knows that you are here")
     host.click("li:has-text('Clara') button[name=away]")
+    clara.look_again()
     clara.see("Not let in")
     host.see("Nobody is waiting")
-    dora, eva = scene.guest(links, "Dora Dehn"), scene.guest(links, "Eva Ernst")
+    clara.reload()
+    assert clara.sees("Not let in")
+    dora, eva = (scene.guest(links, name, script=script) for name in ("Dora Dehn", "Eva Ernst"))
+    host.look_again()
     host.see("Dora Dehn")
     host.see("Eva Ernst")
+    assert not host.sees("Clara Curtz")
     host.click("button[value=all]")
-    dora.see(IN)
-    eva.see(IN)
-    assert len(scene.conference.visits) == 3
+    for guest in (dora, eva):
+        guest.look_again()
+        guest.see(IN)
+    host.see("Nobody is waiting")
+    assert len(conference.visits) == 3
+
+
+@pytest.mark.parametrize("script", [True, False], ids=["script", "no-script"])
+def test_who_is_turned_away_is_offered_nothing_to_stop(scene: Scene, script: bool) -> None:
+    links = scene.house.add(page())
+    press(scene.house, links.start, "open", admission="ask")
+    guest = scene.guest(links, script=script)
+    guest.see("Stop waiting")
+    if script:
+        guest.page.focus("button[value=leave]")
+    press(scene.house, links.start, "", away=guest.url().rpartition("/")[2])
+    guest.look_again()
+    guest.see("Not let in")
+    assert not guest.sees("Stop waiting")
+    if script:
+        assert guest.run("return document.activeElement.id") == "live", "the focus goes to what is said, not to the top"
+
+
+def test_who_waited_for_what_is_over_is_offered_nothing_to_stop(scene: Scene) -> None:
+    links = scene.house.add(page())
+    guest = scene.guest(links)
+    guest.see("Stop waiting")
+    scene.house.forget(links)
+    guest.see("The conference is over", SOON)
+    assert not guest.sees("Stop waiting")
 
 
 def test_pause_holds_new_guests_up(scene: Scene) -> None:
@@ -211,24 +221,52 @@ def test_pause_holds_new_guests_up(scene: Scene) -> None:
     guest.see(IN)
 
 
-def test_the_next_date_of_a_series_starts_closed_behind_the_same_link(scene: Scene) -> None:
+@pytest.mark.parametrize("script", [True, False], ids=["script", "no-script"])
+def test_the_next_date_of_a_series_starts_closed_behind_the_same_link(
+    scene: Scene, conference: StandIn, script: bool
+) -> None:
     times = tuple(Occurrence(at, at + HOUR, "Europe/Berlin", 7200) for at in (MONDAY, MONDAY + 7 * DAY))
     links = scene.house.add(page(times=times))
-    guest, host = scene.guest(links), scene.host(links)
+    guest, host = scene.guest(links, script=script), scene.host(links, script=script)
     host.see("Monday, 4 May 2026")
     host.click("button[value=open]")
+    guest.look_again()
     guest.see(IN)
+    host.click("button[value=pause]")
+    late = scene.guest(links, script=script)
+    late.see("There is a pause for new guests")
     host.click("button[value=end]")
     host.see("Monday, 11 May 2026")
     host.see("Not open yet")
+    late.look_again()
+    late.see("Monday, 11 May 2026")
+    late.see("It begins at the time above")
+    late.click("button[value=leave]")
     scene.house.clock.now = MONDAY + 7 * DAY
-    again = scene.guest(links)
+    again = scene.guest(links, script=script)
+    again.see("Monday, 11 May 2026")
     again.see("You are waiting")
     host.reload()
     host.click("button[value=open]")
+    again.look_again()
     again.see(IN)
-    (first, _), (second, _) = scene.conference.visits
+    (first, _), (second, _) = conference.visits
     assert first != second, "each date has a room of its own"
+
+
+@pytest.mark.parametrize("script", [True, False], ids=["script", "no-script"])
+def test_a_date_that_passed_makes_way_for_the_next(scene: Scene, script: bool) -> None:
+    """Nobody opened it, nobody ended it; who looks again, by the same link, sees the next one."""
+    times = tuple(Occurrence(at, at + HOUR, "Europe/Berlin", 7200) for at in (MONDAY, MONDAY + 7 * DAY))
+    links = scene.house.add(page(times=times))
+    guest, host = (scene.visitors(script=script) for _ in range(2))
+    for date in ("Monday, 4 May 2026", "Monday, 11 May 2026"):
+        for browser, path in ((guest, f"/j/{links.join}"), (host, f"/s/{links.start}")):
+            browser.open(scene.base + path)
+            browser.see(date)
+            browser.see("One of a series. The same link leads to every date.")
+        scene.house.clock.now += HOUR
+    guest.see("Still some time to go")
 
 
 # --- what mail brings while guests wait ---

@@ -1,7 +1,6 @@
 """A conference that ends at its service: the service's hint, and what becomes of the waiting room."""
 
 import asyncio
-import threading
 import time
 from collections.abc import Callable, Iterator
 from urllib.parse import urlsplit
@@ -12,7 +11,8 @@ from notes2conf_milter.services.bigbluebutton import BigBlueButton
 from notes2conf_milter.web import hints
 from notes2conf_milter.web.hints import Hints
 from notes2conf_milter.web.visits import Acted, Outcome
-from tests.services.test_bigbluebutton import SECRET, Server
+from tests.services.bigbluebutton_server import SECRET
+from tests.services.bigbluebutton_server import BigBlueButtonServer as Server
 from tests.web.house import DAY, JITSI, Answer, Clock, House, ask, enter, guests_way, page, press, wait, way_in
 
 BBB = "bigbluebutton"
@@ -20,13 +20,8 @@ BBB = "bigbluebutton"
 
 @pytest.fixture
 def server() -> Iterator[Server]:
-    found = Server()
-    thread = threading.Thread(target=found.server.serve_forever, daemon=True)
-    thread.start()
-    yield found
-    found.server.shutdown()
-    found.server.server_close()
-    thread.join(10)
+    with Server().serving() as found:
+        yield found
 
 
 @pytest.fixture

@@ -55,8 +55,8 @@ def join(
 
 def waits(state: str = "closed", url: str = "", language: str = "en", **given: object) -> str:
     found = shown(page(), state=state)
-    status = PAGES.status(found.view, guest(**given), url, language)
-    return PAGES.wait(found, FORM, status, f"{GUEST}/events", url, language).decode()
+    one = guest(**given)
+    return PAGES.wait(found, FORM, one, PAGES.status(found.view, one, url, language), url, language).decode()
 
 
 def start(
@@ -66,12 +66,13 @@ def start(
     ask: bool = False,
     guests: tuple[Guest, ...] = (),
     problem: str = "",
+    chosen: str = "",
     services: tuple[Service, ...] = (JITSI, LINK),
 ) -> str:
     found = shown(meeting, state=state, kind=LinkKind.START)
     admission = Admission.ASK if ask else Admission.OPEN
     waiting = PAGES.waiting(found.view, guests, FORM, admission, language)
-    return PAGES.start(found, FORM, services, waiting, admission, "Jitsi Meet", language, problem).decode()
+    return PAGES.start(found, FORM, services, waiting, admission, "Jitsi Meet", language, problem, chosen).decode()
 
 
 class Outline(HTMLParser):
@@ -182,6 +183,7 @@ def test_a_guest_who_waits() -> None:
     assert '<noscript><meta http-equiv="refresh" content="20"></noscript>' in text
     asked, away = waits("open"), waits("open", turned_away=MONDAY)
     assert "as soon as you are let in" in asked and "Not let in" in away
+    assert "Stop waiting" in asked and "Stop waiting" not in away, "who was turned away has nothing to stop"
     for one in (text, asked, away):
         assert 'class="button"' not in one and "data-go" not in one
 
@@ -196,6 +198,24 @@ def test_a_guest_who_goes_in() -> None:
 
 def test_a_way_in_is_escaped() -> None:
     assert 'href="https://x.example.org/?a=1&amp;b=%22&#34;"' in waits("open", 'https://x.example.org/?a=1&b=%22"')
+
+
+@pytest.mark.parametrize("state", ["closed", "open"])
+def test_where_something_is_wrong(state: str) -> None:
+    """The field is there to be seen, what was chosen is chosen, and the field knows what is said about it."""
+    text = start(page(), state, problem="Not this one.", chosen="link")
+    assert '<p class="problem" id="problem" role="alert">Not this one.</p>' in text
+    assert 'value="link" checked>' in text and 'value="jitsi" checked>' not in text
+    assert re.search(
+        r'<input id="(other-)?link-link" .* aria-describedby="problem \1?hint-link" aria-invalid="true">', text
+    )
+    assert ('<details class="aside" open>' in text) == (state == "open")
+    assert '<details class="aside">' in start(page(), "open")
+
+
+def test_a_service_that_failed_says_nothing_about_a_link() -> None:
+    text = start(page(), problem="It did not open.", chosen="jitsi")
+    assert "aria-invalid" not in text and 'aria-describedby="hint-link"' in text
 
 
 def test_the_start_page() -> None:
@@ -228,7 +248,7 @@ def test_who_waits_and_who_is_let_in() -> None:
 
 
 def test_what_is_wrong_with_a_link_is_said() -> None:
-    assert '<p class="problem" role="alert">Paste it</p>' in start(page(), problem="Paste it")
+    assert '<p class="problem" id="problem" role="alert">Paste it</p>' in start(page(), problem="Paste it")
 
 
 def test_the_visitors_own_time() -> None:

@@ -64,11 +64,14 @@
     live.replaceChildren(before.content);
     const again = focused && document.getElementById(focused);
     if (again) again.focus();
-    else if (inside) { // what had it is gone: not back to the top of the page
-      live.tabIndex = -1;
-      live.focus({ preventScroll: true });
-    }
+    else if (inside) focusOn(live);
     go(live);
+  }
+
+  // For when what had the focus is gone: not back to the top of the page.
+  function focusOn(live) {
+    live.tabIndex = -1;
+    live.focus({ preventScroll: true });
   }
 
   // Leads to the conference once it is open.
@@ -76,6 +79,11 @@
     const open = live.querySelector("[data-go]");
     const status = live.querySelector("[data-title]");
     if (status && live.getAttribute("aria-atomic")) document.title = status.dataset.title + " – " + document.title.split(" – ").pop();
+    const leave = document.getElementById("leave"); // a guest who goes in, was turned away or came to the end stops nothing
+    if (leave && status && !status.classList.contains("wait")) {
+      if (leave.contains(document.activeElement)) focusOn(live);
+      leave.hidden = true;
+    }
     if (open) setTimeout(() => location.assign(open.dataset.go), 1500);
   }
 })();
