@@ -21,6 +21,7 @@ from notes2conf_milter.store import EpochFile, StoreSetupError, load_mail_key
 from notes2conf_milter.web.certificate import CertificateError
 
 POSTCONF_SECONDS = 10
+_LOOPBACK = (IPv4Network("127.0.0.0/8"), IPv6Network("::1/128"))
 
 
 class Weight(Enum):
@@ -91,22 +92,34 @@ def _certificate(settings: Settings) -> list[Finding]:
 
 def _keys(settings: Settings) -> list[Finding]:
     found = []
-    try:
-        load_mail_key(settings.keys_mail)
-    except StoreSetupError as error:
-        found.append(Finding(Weight.ERROR, f"{error} (make keys with: notes2conf-milter key new)"))
-    try:
-        EpochFile(settings.keys_epoch).check()
-    except StoreSetupError as error:
-        found.append(Finding(Weight.ERROR, f"{error} (make keys with: notes2conf-milter key new)"))
+    for path, check_key in (
+        (settings.keys_mail, lambda: load_mail_key(settings.keys_mail)),
+        (settings.keys_epoch, EpochFile(settings.keys_epoch).check),
+    ):
+        try:
+            check_key()
+        except StoreSetupError as error:
+            hint = " (make keys with: notes2conf-milter key new)" if _missing(path) else ""
+            found.append(Finding(Weight.ERROR, f"{error}{hint}"))
     if settings.state_dir.is_dir() and settings.state_dir.stat().st_mode & 0o007:
         found.append(Finding(Weight.WARNING, f"{settings.state_dir}: open to every user of this machine; chmod o= it"))
     return found
 
 
+def _missing(path: Path) -> bool:
+    try:
+        return not path.exists()
+    except PermissionError:  # a folder on the way is closed to us
+        return False
+
+
 def _advice(settings: Settings) -> list[Finding]:
     found = []
-    loopback = [str(net) for net in settings.policy.allowed_networks if net.network_address.is_loopback]
+    everybody = [str(net) for net in settings.policy.allowed_networks if net.prefixlen == 0]
+    if everybody:
+        text = f"policy.allowed_networks has {', '.join(everybody)}: whoever reaches this Postfix can send as an own organizer"
+        found.append(Finding(Weight.WARNING, text))
+    loopback = [str(net) for net in settings.policy.allowed_networks if net.prefixlen and _with_loopback(net)]
     if loopback:
         found.append(
             Finding(
@@ -172,6 +185,10 @@ def _doors(settings: Settings) -> list[Finding]:
         text = "conference.addresses without conference.listen: invited there alone, nobody gets a conference"
         found.append(Finding(Weight.NOTE, text))
     return found
+
+
+def _with_loopback(net: IPv4Network | IPv6Network) -> bool:
+    return any(_within(one, net) or _within(net, one) for one in _LOOPBACK)
 
 
 def _within(one: IPv4Network | IPv6Network, other: IPv4Network | IPv6Network) -> bool:

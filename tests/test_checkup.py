@@ -54,6 +54,9 @@ def test_nothing_is_said_about_a_good_house(state: Path) -> None:
         ({"services__jitsi_app_id": "x"}, Weight.ERROR, "services.jitsi_secret"),
         ({"web__logo": "/none-such/logo.png"}, Weight.ERROR, "/none-such/logo.png"),
         ({"policy__allowed_networks": ["127.0.0.0/8"]}, Weight.WARNING, "127.0.0.0/8"),
+        ({"policy__allowed_networks": ["64.0.0.0/2"]}, Weight.WARNING, "64.0.0.0/2: what this machine re-injects"),
+        ({"policy__allowed_networks": ["0.0.0.0/0"]}, Weight.WARNING, "0.0.0.0/0: whoever reaches this Postfix"),
+        ({"policy__allowed_networks": ["::/0"]}, Weight.WARNING, "::/0: whoever reaches this Postfix"),
         ({"policy__sender": "from"}, Weight.WARNING, "policy.sender"),
         ({"base_url": "http://127.0.0.1:8080"}, Weight.WARNING, "http://"),
         ({"milter__listen": ["inet:192.0.2.1:8891"]}, Weight.WARNING, "not loopback"),
@@ -99,6 +102,14 @@ def test_missing_keys_are_named_with_the_command_that_makes_them(tmp_path: Path)
     findings = checkup.check(settings(tmp_path))
     assert [finding.weight for finding in findings] == [Weight.ERROR, Weight.ERROR]
     assert all("key new" in finding.text for finding in findings)
+
+
+def test_a_key_that_is_there_but_cannot_be_used_is_not_to_be_made_anew(state: Path) -> None:
+    """`key new` would refuse: what is said is what is wrong with the file."""
+    (state / "mail-key").chmod(0o644)
+    findings = checkup.check(settings(state))
+    assert [finding.weight for finding in findings] == [Weight.ERROR]
+    assert "0600" in findings[0].text and "key new" not in findings[0].text
 
 
 def test_an_open_state_folder_is_a_warning(state: Path) -> None:
