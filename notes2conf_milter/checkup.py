@@ -6,7 +6,9 @@ Fails: never; what cannot be looked at is a finding.
 """
 
 import os
+import pwd
 import shutil
+import stat
 import subprocess
 import time
 from dataclasses import dataclass
@@ -22,6 +24,9 @@ from notes2conf_milter.store import EpochFile, StoreSetupError, load_mail_key
 from notes2conf_milter.web.certificate import CertificateError
 
 POSTCONF_SECONDS = 10
+SERVICES = ("mail", "web", "purge")
+USER = "notes2conf-{}"  # systemd/notes2conf.sysusers
+_LOOPBACK = (IPv4Network("127.0.0.0/8"), IPv6Network("::1/128"))
 
 
 class Weight(Enum):
@@ -45,6 +50,7 @@ def check(settings: Settings) -> list[Finding]:
     return [
         *_needed(settings),
         *_keys(settings),
+        *_unreadable(settings),
         *_advice(settings),
         *_languages(settings),
         *_sockets(settings),
@@ -93,22 +99,90 @@ def _certificate(settings: Settings) -> list[Finding]:
 
 def _keys(settings: Settings) -> list[Finding]:
     found = []
-    try:
-        load_mail_key(settings.keys_mail)
-    except StoreSetupError as error:
-        found.append(Finding(Weight.ERROR, f"{error} (make keys with: notes2conf-milter key new)"))
-    try:
-        EpochFile(settings.keys_epoch).check()
-    except StoreSetupError as error:
-        found.append(Finding(Weight.ERROR, f"{error} (make keys with: notes2conf-milter key new)"))
+    for path, check_key in (
+        (settings.keys_mail, lambda: load_mail_key(settings.keys_mail)),
+        (settings.keys_epoch, EpochFile(settings.keys_epoch).check),
+    ):
+        try:
+            check_key()
+        except StoreSetupError as error:
+            hint = " (make keys with: notes2conf-milter key new)" if _missing(path) else ""
+            found.append(Finding(Weight.ERROR, f"{error}{hint}"))
     if settings.state_dir.is_dir() and settings.state_dir.stat().st_mode & 0o007:
         found.append(Finding(Weight.WARNING, f"{settings.state_dir}: open to every user of this machine; chmod o= it"))
     return found
 
 
+def _unreadable(settings: Settings) -> list[Finding]:
+    """Say which files root can read here and the users of the services could not; of other users root alone can tell."""
+    if os.geteuid() != 0:
+        return []
+    every = {"the settings file": Path(settings.source), "keys.epoch": settings.keys_epoch}
+    every |= {"text.templates": settings.text_templates} if settings.text_templates is not None else {}
+    of_web = {
+        "web.tls_certificate": settings.web_tls_certificate,
+        "web.tls_key": settings.web_tls_key,
+        "web.logo": settings.web_logo,
+        "services.jitsi_secret": settings.services.jitsi_secret,
+        "services.bigbluebutton_secret": settings.services.bigbluebutton_secret,
+        "services.personal_rooms": settings.services.personal_rooms,
+    }
+    closed: dict[tuple[str, Path], list[str]] = {}
+    for service in SERVICES:
+        try:
+            user = pwd.getpwnam(USER.format(service))
+        except KeyError:
+            continue  # the services run as somebody else here
+        groups = os.getgrouplist(user.pw_name, user.pw_gid)
+        for key, path in (every | (of_web if service == "web" else {})).items():
+            if path is not None and path.exists() and not may_read(path, user.pw_uid, groups):
+                closed.setdefault((key, path), []).append(user.pw_name)
+    return [
+        Finding(Weight.WARNING, f"{key} {path}: cannot be read by {', '.join(users)}")
+        for (key, path), users in closed.items()
+    ]
+
+
+def may_read(path: Path, uid: int, groups: list[int]) -> bool:
+    """Say whether a user may read a file, or list a folder, by modes and owners; True where an ACL decides.
+
+    uid: not root's. groups: the ids of all the user's groups. Raises OSError.
+    """
+    real = path.resolve(strict=True)
+    wanted = stat.S_IROTH | (stat.S_IXOTH if real.is_dir() else 0)
+    # A link is followed where it leads, but the folders that it stands in are gone through as well.
+    folders = dict.fromkeys((*path.absolute().parents, *real.parents))
+    return all(_lets(folder, stat.S_IXOTH, uid, groups) for folder in folders) and _lets(real, wanted, uid, groups)
+
+
+def _lets(path: Path, wanted: int, uid: int, groups: list[int]) -> bool:
+    """Say whether the mode of a path grants `wanted` (bits for others) to a user: the first class that fits decides."""
+    found = path.stat()
+    shift = 6 if found.st_uid == uid else 3 if found.st_gid in groups else 0
+    return found.st_mode >> shift & wanted == wanted or _has_acl(path)
+
+
+def _has_acl(path: Path) -> bool:
+    try:
+        return "system.posix_acl_access" in os.listxattr(path)
+    except OSError:  # a file system without
+        return False
+
+
+def _missing(path: Path) -> bool:
+    try:
+        return not path.exists()
+    except PermissionError:  # a folder on the way is closed to us
+        return False
+
+
 def _advice(settings: Settings) -> list[Finding]:
     found = []
-    loopback = [str(net) for net in settings.policy.allowed_networks if net.network_address.is_loopback]
+    everybody = [str(net) for net in settings.policy.allowed_networks if net.prefixlen == 0]
+    if everybody:
+        text = f"policy.allowed_networks has {', '.join(everybody)}: whoever reaches this Postfix can send as an own organizer"
+        found.append(Finding(Weight.WARNING, text))
+    loopback = [str(net) for net in settings.policy.allowed_networks if net.prefixlen and _with_loopback(net)]
     if loopback:
         found.append(
             Finding(
@@ -199,6 +273,10 @@ def _encryption(settings: Settings) -> list[Finding]:
         if open_to or not settings.policy.allowed_networks:
             found.append(Finding(Weight.WARNING, text))
     return found
+
+
+def _with_loopback(net: IPv4Network | IPv6Network) -> bool:
+    return any(_within(one, net) or _within(net, one) for one in _LOOPBACK)
 
 
 def _within(one: IPv4Network | IPv6Network, other: IPv4Network | IPv6Network) -> bool:

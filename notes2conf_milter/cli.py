@@ -133,10 +133,10 @@ def main() -> None:
     """A video conference in every calendar invitation, in the mail flow behind Postfix."""
 
 
-@main.command()
+@main.command(short_help="Run the mail service: the doors.")
 @setting_options(*_MAIL_KEYS)
 def mail(config_file: Path | None, **given: Any) -> None:
-    """Run the mail service: the milter door and the SMTP door."""
+    """Run the mail service: the milter door, the SMTP door and the conference address."""
     with failures():
         settings = read_settings(config_file, given)
         journal = set_up_logging(settings.log_level)
@@ -153,7 +153,7 @@ def make_keys_where_new(settings: Settings) -> None:
         click.echo(f"notes2conf-milter: made new keys in {settings.state_dir}", err=True)
 
 
-@main.command()
+@main.command(short_help="Run the waiting room.")
 @setting_options(*_WEB_KEYS)
 def web(config_file: Path | None, **given: Any) -> None:
     """Run the waiting room: the pages behind join and start links."""
@@ -163,7 +163,7 @@ def web(config_file: Path | None, **given: Any) -> None:
         daemon.run(daemon.run_web(settings))
 
 
-@main.command(name="purge")
+@main.command(name="purge", short_help="Delete every meeting that is over.")
 @setting_options("state_dir")
 def purge_command(config_file: Path | None, **given: Any) -> None:
     """Delete every meeting that is over, renew the epoch secret once a day, and say how many were deleted."""
@@ -183,7 +183,7 @@ def purge_command(config_file: Path | None, **given: Any) -> None:
             raise SystemExit(EX_TEMPFAIL)
 
 
-@main.command(name="demo")
+@main.command(name="demo", short_help="Show the whole way on loopback, until Ctrl-C.")
 def demo_command() -> None:
     """Start everything on loopback, send a Notes invitation through the door, show what happened; Ctrl-C ends it."""
     with failures():
@@ -196,7 +196,7 @@ def key() -> None:
     """The keys that seal the store."""
 
 
-@key.command()
+@key.command(short_help="Make the mail key and the epoch secret.")
 @setting_options("state_dir")
 def new(config_file: Path | None, **given: Any) -> None:
     """Make the mail key and the epoch secret; existing ones are never overwritten."""
@@ -216,7 +216,7 @@ def config() -> None:
     """The settings."""
 
 
-@config.command(name="check")
+@config.command(name="check", short_help="Say what is wrong, and what can be seen of Postfix.")
 @setting_options(*dict.fromkeys((*_MAIL_KEYS, *_WEB_KEYS)))
 def config_check(config_file: Path | None, **given: Any) -> None:
     """Check the settings, the keys and what can be seen of Postfix; exit code 78 when something is wrong."""
@@ -283,7 +283,7 @@ def tls_report(
             click.echo(f"wrote {html}: {counted.whole.messages} messages")
 
 
-@main.command()
+@main.command(short_help="Show what a door would do with a message.")
 @click.argument("message", type=click.File("rb"), default="-", metavar="[FILE]")
 @click.option("--explain", is_flag=True, help="Say why, as one JSON object in the last line of standard error.")
 @click.option(

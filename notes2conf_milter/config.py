@@ -173,10 +173,25 @@ def _flat(table: dict[str, Any], source: str) -> dict[str, Any]:
         flat |= {f"{name}.{key}": inner for key, inner in value.items()} if section else {name: value}
     for key in flat:
         if key not in _BY_KEY:
-            near = difflib.get_close_matches(key, _BY_KEY, 1)
-            hint = f"; did you mean {near[0]}?" if near else f"; known are {', '.join(_BY_KEY)}"
-            raise ConfigError(source, key, "no such setting" + hint)
+            raise ConfigError(source, key, "no such setting" + _hint(key))
     return flat
+
+
+def _hint(key: str) -> str:
+    """Return what may have been meant by a key that no setting has, as the end of a sentence."""
+    by_name: dict[str, list[str]] = {}
+    for known in _BY_KEY:
+        by_name.setdefault(known.rpartition(".")[2], []).append(known)
+    # First by the name alone: a line at the end of a file belongs to whichever section comes last there.
+    alike = difflib.get_close_matches(key.rpartition(".")[2], by_name, 1, 0.8)
+    near = (
+        difflib.get_close_matches(key, by_name[alike[0]], 1, 0) if alike else difflib.get_close_matches(key, _BY_KEY, 1)
+    )
+    if not near:
+        return f"; known are {', '.join(_BY_KEY)}"
+    return f"; did you mean {near[0]}?" + (
+        " It stands before the first [section]." if "." in key and "." not in near[0] else ""
+    )
 
 
 def _settings(values: dict[str, Any], source: str) -> Settings:

@@ -13,7 +13,7 @@ import resource
 import signal
 import socket
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -166,7 +166,8 @@ async def _milter_door(
         processing=settings.limits_processing_seconds,
     )
     mode, group = socket_access(settings)
-    await door.start(address, flow, limits=limits, socket_mode=mode, socket_group=group)
+    with _naming("milter.listen", address):
+        await door.start(address, flow, limits=limits, socket_mode=mode, socket_group=group)
     doors.push_async_callback(door.close, GRACE_SECONDS)
     return door.addresses
 
@@ -197,18 +198,19 @@ async def _conference_address(
 ) -> list[UnixAddress | InetAddress]:
     door = SmtpServer()
     mode, group = socket_access(settings)
-    await door.start_conference(
-        listen,
-        flow,
-        settings.policy.conference_addresses,
-        peers=settings.smtp_peers,
-        hostname=settings.smtp_hostname,
-        limits=_smtp_limits(settings),
-        socket_mode=mode,
-        socket_group=group,
-        xforward_peers=settings.smtp_xforward_peers,
-        filters_enforce=settings.tls_filters_enforce,
-    )
+    with _naming("conference.listen", listen):
+        await door.start_conference(
+            listen,
+            flow,
+            settings.policy.conference_addresses,
+            peers=settings.smtp_peers,
+            hostname=settings.smtp_hostname,
+            limits=_smtp_limits(settings),
+            socket_mode=mode,
+            socket_group=group,
+            xforward_peers=settings.smtp_xforward_peers,
+            filters_enforce=settings.tls_filters_enforce,
+        )
     doors.push_async_callback(door.close, GRACE_SECONDS)
     return door.addresses
 
@@ -218,16 +220,17 @@ async def _smtp_door(
 ) -> InetAddress:
     door = SmtpServer()
     limits = _smtp_limits(settings)
-    await door.start(
-        listen,
-        next_hop,
-        flow,
-        peers=settings.smtp_peers,
-        hostname=settings.smtp_hostname,
-        limits=limits,
-        xforward_peers=settings.smtp_xforward_peers,
-        filters_enforce=settings.tls_filters_enforce,
-    )
+    with _naming("smtp.listen", listen.netloc):
+        await door.start(
+            listen,
+            next_hop,
+            flow,
+            peers=settings.smtp_peers,
+            hostname=settings.smtp_hostname,
+            limits=limits,
+            xforward_peers=settings.smtp_xforward_peers,
+            filters_enforce=settings.tls_filters_enforce,
+        )
     doors.push_async_callback(door.close, GRACE_SECONDS)
     return door.address
 
@@ -256,11 +259,24 @@ async def web_service(settings: Settings) -> AsyncIterator[InetAddress]:
     certificate = load_certificate(settings)
     app = create_app(web_settings, open_links(settings), services, now)
     server = WebServer()
-    await server.start(settings.web_listen, app, web_settings, certificate)
+    with _naming("web.listen", settings.web_listen.netloc):
+        await server.start(settings.web_listen, app, web_settings, certificate)
     try:
         yield server.address
     finally:
         await server.close(GRACE_SECONDS)
+
+
+@contextlib.contextmanager
+def _naming(key: str, address: object) -> Iterator[None]:
+    """Let an OSError inside the block say which setting it is about, in place of the path or the system's own words."""
+    try:
+        yield
+    except socket.gaierror as error:
+        raise OSError(error.errno, error.strerror, f"{key} {address}") from error
+    except OSError as error:
+        why = os.strerror(error.errno) if error.errno is not None else str(error)
+        raise OSError(error.errno, why, f"{key} {address}") from error
 
 
 def load_certificate(settings: Settings) -> Certificate | None:

@@ -1,5 +1,7 @@
 """`config check`: what it finds, each in a sentence that says what to do."""
 
+import pwd
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -54,6 +56,9 @@ def test_nothing_is_said_about_a_good_house(state: Path) -> None:
         ({"services__jitsi_app_id": "x"}, Weight.ERROR, "services.jitsi_secret"),
         ({"web__logo": "/none-such/logo.png"}, Weight.ERROR, "/none-such/logo.png"),
         ({"policy__allowed_networks": ["127.0.0.0/8"]}, Weight.WARNING, "127.0.0.0/8"),
+        ({"policy__allowed_networks": ["64.0.0.0/2"]}, Weight.WARNING, "64.0.0.0/2: what this machine re-injects"),
+        ({"policy__allowed_networks": ["0.0.0.0/0"]}, Weight.WARNING, "0.0.0.0/0: whoever reaches this Postfix"),
+        ({"policy__allowed_networks": ["::/0"]}, Weight.WARNING, "::/0: whoever reaches this Postfix"),
         ({"policy__sender": "from"}, Weight.WARNING, "policy.sender"),
         ({"base_url": "http://127.0.0.1:8080"}, Weight.WARNING, "http://"),
         ({"milter__listen": ["inet:192.0.2.1:8891"]}, Weight.WARNING, "not loopback"),
@@ -113,6 +118,59 @@ def test_missing_keys_are_named_with_the_command_that_makes_them(tmp_path: Path)
     findings = checkup.check(settings(tmp_path))
     assert [finding.weight for finding in findings] == [Weight.ERROR, Weight.ERROR]
     assert all("key new" in finding.text for finding in findings)
+
+
+def test_a_key_that_is_there_but_cannot_be_used_is_not_to_be_made_anew(state: Path) -> None:
+    """`key new` would refuse: what is said is what is wrong with the file."""
+    (state / "mail-key").chmod(0o644)
+    findings = checkup.check(settings(state))
+    assert [finding.weight for finding in findings] == [Weight.ERROR]
+    assert "0600" in findings[0].text and "key new" not in findings[0].text
+
+
+def test_what_the_services_cannot_read_is_named(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Root reads everything: that the service would stop at the file shows before it is started."""
+    logo, rooms = state / "logo.svg", state / "rooms.toml"
+    for path in (logo, rooms):
+        path.write_text("")
+        path.chmod(0o640)
+    chosen = settings(state, web__logo=str(logo), services__personal_rooms=str(rooms))
+    assert checkup.check(chosen) == []  # no such users here, or not root
+    monkeypatch.setattr(checkup.os, "geteuid", lambda: 0)
+    monkeypatch.setattr(checkup.os, "getgrouplist", lambda user, group: [group])
+    stranger = pwd.struct_passwd(("notes2conf-web", "x", 60_000, 60_000, "", "/", ""))
+    monkeypatch.setattr(checkup.pwd, "getpwnam", {"notes2conf-web": stranger}.__getitem__)
+    findings = checkup.check(chosen)
+    assert {finding.weight for finding in findings} == {Weight.WARNING}
+    assert [finding.text for finding in findings] == [
+        f"keys.epoch {state}/epoch: cannot be read by notes2conf-web",
+        f"web.logo {logo}: cannot be read by notes2conf-web",
+        f"services.personal_rooms {rooms}: cannot be read by notes2conf-web",
+    ]
+
+
+def test_who_may_read_a_file() -> None:
+    """Owner, group, others: the first that fits decides, and every folder on the way must let through."""
+    with tempfile.TemporaryDirectory() as inner, tempfile.TemporaryDirectory() as outer:
+        folder, path, link = Path(inner), Path(inner) / "secret", Path(outer) / "link"
+        path.write_text("x")
+        link.symlink_to(path)
+        for one in (inner, outer):
+            Path(one).chmod(0o711)
+        own, group = path.stat().st_uid, path.stat().st_gid
+        stranger = own + 1
+        path.chmod(0o400)
+        assert checkup.may_read(path, own, [])
+        assert not checkup.may_read(path, stranger, [group])
+        path.chmod(0o040)
+        assert not checkup.may_read(path, own, [group])
+        assert checkup.may_read(path, stranger, [group])
+        assert not checkup.may_read(path, stranger, [group + 1])
+        path.chmod(0o004)
+        assert checkup.may_read(path, stranger, []) and checkup.may_read(link, stranger, [])
+        assert not checkup.may_read(folder, stranger, [])  # 0711: gone through, not listed
+        folder.chmod(0o700)
+        assert not checkup.may_read(path, stranger, []) and not checkup.may_read(link, stranger, [])
 
 
 def test_an_open_state_folder_is_a_warning(state: Path) -> None:

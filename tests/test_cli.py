@@ -504,15 +504,42 @@ def test_a_service_tells_systemd_when_it_is_ready_and_when_it_stops(tmp_path: Pa
             assert notified.recv(100) == b"STOPPING=1"
 
 
-def test_a_port_that_is_taken_stops_the_start(tmp_path: Path) -> None:
-    """One line and exit code 75 (it may be free at the next try), no traceback."""
+@pytest.mark.parametrize(
+    ("command", "option", "form", "key"),
+    [
+        ("mail", "--milter", "inet:{}", "milter.listen"),
+        ("mail", "--smtp", "{}", "smtp.listen"),
+        ("web", "--listen", "{}", "web.listen"),
+    ],
+)
+def test_a_port_that_is_taken_stops_the_start(tmp_path: Path, command: str, option: str, form: str, key: str) -> None:
+    """One line that names the setting, and exit code 75 (it may be free at the next try), no traceback."""
     new_keys(tmp_path, int(time.time()))
+    more = {"--smtp": ("--next-hop", "127.0.0.1:9")}.get(option, ())
+    own = OWN if command == "mail" else ("--base-url", "https://conf.example.org")
     with socket.create_server(("127.0.0.1", 0)) as taken:
-        door = f"inet:127.0.0.1:{taken.getsockname()[1]}"
-        result = run("mail", *OWN, "--config", os.devnull, "--milter", door, "--state", str(tmp_path))
+        address = form.format(f"127.0.0.1:{taken.getsockname()[1]}")
+        arguments = (*own, "--config", os.devnull, option, address, *more, "--state", str(tmp_path))
+        result = run(command, *arguments)
     assert result.returncode == 75
-    assert b"address already in use" in result.stderr
-    assert b"Traceback" not in result.stderr
+    assert result.stderr.decode() == f"notes2conf-milter: {key} {address}: Address already in use\n"
+
+
+def test_an_address_that_is_not_this_machines_stops_the_start(tmp_path: Path) -> None:
+    """It may come up later: exit code 75; the setting that may have to be changed is named."""
+    new_keys(tmp_path, int(time.time()))
+    address = "192.0.2.200:8080"  # TEST-NET-1 (RFC 5737)
+    own = ("--base-url", "https://conf.example.org", "--config", os.devnull, "--state", str(tmp_path))
+    result = run("web", *own, "--listen", address)
+    assert result.stderr.decode() == f"notes2conf-milter: web.listen {address}: Cannot assign requested address\n"
+    assert result.returncode == 75
+
+
+def test_help_cuts_no_sentence_off() -> None:
+    """On a terminal of 80 columns the list of commands says of each what it does, to the end."""
+    for group in ((), ("key",), ("config",)):
+        _, commands, listed = run(*group, "--help").stdout.decode().partition("Commands:\n")
+        assert commands and "..." not in listed
 
 
 # --- demo ---

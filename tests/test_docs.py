@@ -126,8 +126,17 @@ def test_the_guides_say_the_same_commands() -> None:
     """German and English differ in words, and in the language that they set."""
     english, german = (code(GUIDES[language].read_text("utf-8")) for language in ("en", "de"))
     german = [block.replace('language = "de"\n', "") for block in german]
-    german = [block.replace("IHRE-ADRESSE", "YOUR-ADDRESS").replace("IHR-DOMINO", "YOUR-DOMINO") for block in german]
+    for own, other in (("IHRE-ADRESSE", "YOUR-ADDRESS"), ("IHR-DOMINO", "YOUR-DOMINO"), ("IHR-NAME", "YOUR-NAME")):
+        german = [block.replace(own, other) for block in german]
     assert german == english
+
+
+def test_the_guides_to_services_say_the_same_commands() -> None:
+    """And have as many rows, and as many things to do for whoever adds one."""
+    english, german = ((ROOT / "docs" / name).read_text("utf-8") for name in ("services.md", "services.de.md"))
+    assert code(english) == code(german) != []
+    for sign in (r"^\|", r"^\d\. ", r"`over`", r"`way_in`"):
+        assert len(re.findall(sign, english, re.MULTILINE)) == len(re.findall(sign, german, re.MULTILINE)), sign
 
 
 def test_the_readme_says_the_commands_of_the_guide() -> None:

@@ -98,6 +98,29 @@ def test_systemd_finds_nothing_to_complain_about(installed: Path, name: str) -> 
     assert set(unit(f"notes2conf-{name}")) <= {"Unit", "Service", "Timer", "Install"}
 
 
+@pytest.mark.parametrize("name", ["bigbluebutton", "tls"])
+def test_systemd_understands_what_may_be_added_to_the_waiting_room(installed: Path, name: str) -> None:
+    """The files for notes2conf-web.service.d: switches that systemd knows, in the one section that they are for."""
+    folder = installed / "notes2conf-web.service.d"
+    folder.mkdir()
+    (installed / f"notes2conf-web-{name}.conf").rename(folder / f"{name}.conf")
+    done = analyze("verify", "--man=no", str(installed / "notes2conf-web.service"))
+    if done is not None:
+        assert (done.returncode, [line for line in done.stderr.splitlines() if "notes2conf" in line]) == (0, [])
+    assert set(unit(f"notes2conf-web-{name}.conf")) == {"Service"}
+
+
+def test_tls_without_a_proxy_gains_the_port_and_the_visitors_alone() -> None:
+    """One capability, where it counts, and packets from everywhere; what else the unit forbids stays forbidden."""
+    power = ["CAP_NET_BIND_SERVICE"]
+    assert unit("notes2conf-web-tls.conf")["Service"] == {
+        "CapabilityBoundingSet": power,
+        "AmbientCapabilities": power,
+        "PrivateUsers": ["no"],
+        "IPAddressDeny": [""],
+    }
+
+
 @pytest.mark.parametrize("name", SERVICES)
 def test_exposure_is_low(installed: Path, name: str) -> None:
     """Each service has the rights it needs: systemd's own measure stays below 2.0 (of 10)."""

@@ -14,7 +14,9 @@ import functools
 import hashlib
 import ipaddress
 import logging
+import os
 import re
+import socket
 import ssl
 from dataclasses import dataclass, field
 from urllib.parse import urlencode, urlsplit
@@ -125,10 +127,34 @@ async def _fetched(url: str) -> bytes:
                 if len(body) > _LONGEST:
                     raise ServiceError("too long an answer")
     except (httpx.HTTPError, httpx.InvalidURL, TimeoutError) as error:
-        raise ServiceError(type(error).__name__) from None
+        raise ServiceError(_why(error)) from None
     if response.status_code != 200:
         raise ServiceError(f"HTTP status {response.status_code}")
     return body
+
+
+def _why(error: Exception) -> str:
+    """Return the kind of a failure and, where there is one, the system's reason.
+
+    The HTTP library's own texts are left out: they may hold a URL.
+    """
+    kind = type(error).__name__
+    cause: BaseException | None = error
+    for _ in range(10):  # the library's errors stand around the system's
+        match cause:
+            case ssl.SSLCertVerificationError():
+                return f"{kind}: {cause.verify_message.partition(',')[0]}"  # behind the comma: for which name
+            case ssl.SSLError():
+                return f"{kind}: {cause.reason}"
+            case socket.gaierror():
+                return f"{kind}: {cause.strerror}"
+            case OSError(errno=int(number)):
+                return f"{kind}: {os.strerror(number)}"
+            case BaseExceptionGroup():
+                cause = cause.exceptions[0]
+            case BaseException():
+                cause = cause.__cause__ or cause.__context__
+    return kind
 
 
 @functools.cache

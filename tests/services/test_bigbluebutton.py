@@ -1,9 +1,16 @@
 """BigBlueButton, against a stand-in that checks what a server would check."""
 
 import asyncio
+import errno
 import gzip
 import logging
+import socket
+import ssl
+import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from unittest import mock
 
 import pytest
 from hypothesis import given
@@ -13,6 +20,7 @@ from notes2conf_milter.services import bigbluebutton
 from notes2conf_milter.services.bigbluebutton import BigBlueButton, checksum, fields, server_url
 from notes2conf_milter.services.service import Conference, ServiceError, Visitor
 from tests.services.bigbluebutton_server import SECRET, SUCCESS, BigBlueButtonServer
+from tests.web.test_nginx import certificate
 
 ROOM = "abcdefghijklmnopqrstuvwxyz234567"
 EXAMPLE = "name=Test+Meeting&meetingID=abc123&attendeePW=111222&moderatorPW=333444"
@@ -234,6 +242,53 @@ def test_another_secret_and_a_server_that_is_not_there(
     server.pause = 0.5
     with pytest.raises(ServiceError):
         asyncio.run(BigBlueButton(server.url, SECRET).open(ROOM, "", "", "en"))
+
+
+def reasons(url: str, caplog: pytest.LogCaptureFixture) -> list[str]:
+    """Return what the log says when a meeting cannot be created on a server."""
+    caplog.clear()
+    with pytest.raises(ServiceError):
+        asyncio.run(BigBlueButton(url, SECRET).open(ROOM, "", "", "en"))
+    assert not any(word in caplog.text for word in (ROOM, "checksum=", SECRET, "/api/"))
+    return [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+
+
+def test_the_log_says_why_a_server_cannot_be_reached(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Nobody there, an unknown name, what the unit forbids, a certificate that nobody vouches for."""
+    assert reasons("http://127.0.0.1:1/bigbluebutton", caplog) == [
+        "BigBlueButton, create: ConnectError: Connection refused"
+    ]
+    unknown = socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+    with monkeypatch.context() as patch:
+        patch.setattr(socket, "getaddrinfo", mock.Mock(side_effect=unknown))
+        assert reasons("http://bbb.invalid/bigbluebutton", caplog) == [
+            "BigBlueButton, create: ConnectError: Name or service not known"
+        ]
+    with monkeypatch.context() as patch:
+        patch.setattr(
+            asyncio.BaseEventLoop, "create_connection", mock.AsyncMock(side_effect=PermissionError(errno.EPERM, "x"))
+        )
+        assert reasons("http://127.0.0.1:1/bigbluebutton", caplog) == [
+            "BigBlueButton, create: ConnectError: Operation not permitted"
+        ]
+    certificate(tmp_path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "fullchain.pem", tmp_path / "privkey.pem")
+    secured = ThreadingHTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler)
+    # The handshake is the handler's matter: its failure is no failure of the test's own thread.
+    secured.socket = context.wrap_socket(secured.socket, server_side=True, do_handshake_on_connect=False)
+    monkeypatch.setattr(secured, "handle_error", lambda *_: None)
+    thread = threading.Thread(target=secured.serve_forever, daemon=True)
+    thread.start()
+    try:
+        said = reasons(f"https://127.0.0.1:{secured.server_address[1]}/bigbluebutton", caplog)
+    finally:
+        secured.shutdown()
+        secured.server_close()
+        thread.join()
+    assert said == ["BigBlueButton, create: ConnectError: self-signed certificate"]
 
 
 def test_the_secret_is_not_shown() -> None:

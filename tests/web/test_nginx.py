@@ -57,6 +57,7 @@ class Nginx:
         text = text.replace("listen 443 ssl", f"listen 127.0.0.1:{self.tls} ssl").replace(
             "127.0.0.1:8080", backend.netloc
         )
+        text = text.replace("root /var/www/html;", f"root {self.folder}/html;")
         text = text.replace("/etc/letsencrypt/live/conf.example.org", str(self.folder))
         return text.replace("/var/log/nginx", str(self.folder))
 
@@ -104,6 +105,24 @@ def test_the_pages_through_nginx(house: House, nginx: Nginx) -> None:
     answer = connection.getresponse()
     assert (answer.status, answer.headers["location"]) == (301, f"https://conf.example.org/j/{links.join}")
     connection.close()
+
+
+def test_a_certificate_can_be_renewed_through_nginx(nginx: Nginx) -> None:
+    """What certbot puts down for the authority is served on plain HTTP, and nothing else is."""
+    folder = nginx.folder / "html" / ".well-known" / "acme-challenge"
+    folder.mkdir(parents=True)
+    (folder / "challenge").write_text("answer")
+    (nginx.folder / "html" / "index.html").write_text("not for anybody")
+    for folder in (nginx.folder, *nginx.folder.parents[:2]):
+        folder.chmod(0o755)  # nginx started by root reads as another user
+    found = {}
+    for path in ("/.well-known/acme-challenge/challenge", "/.well-known/acme-challenge/none", "/index.html"):
+        connection = HTTPConnection("127.0.0.1", nginx.plain, timeout=10)
+        connection.request("GET", path, headers={"Host": "conf.example.org"})
+        answer = connection.getresponse()
+        found[path.rpartition("/")[2]] = (answer.status, answer.read() if answer.status == 200 else b"")
+        connection.close()
+    assert found == {"challenge": (200, b"answer"), "none": (404, b""), "index.html": (301, b"")}
 
 
 def test_news_are_not_collected(house: House, nginx: Nginx) -> None:
