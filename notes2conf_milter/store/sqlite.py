@@ -348,14 +348,16 @@ def _claim(meeting: int, changed: int, known: Known) -> Claim:
 def _pruned(before: Known, after: Known, news: News) -> Known:
     """Return `after` without links of the own of those whom an update dropped, and with a mark of what was said last.
 
-    A message that names one attendee alone may be for this one alone (guests who do not see each other): it drops nobody.
+    A message that names one attendee alone may be for this one alone (guests who do not see each other): it drops nobody, the
+    next one that names several does.
     """
     record = after.record
     if news.revision >= before.version.series and news.said != ("", ""):
         record = replace(record, said=news.said)
-    were = {one.address.lower() for one in before.record.attendees} | people.missing(before.version)
-    dropped = were - {one.address.lower() for one in record.attendees} - people.missing(after.version)
-    if dropped and len(others(after.page, news.attendees)) > 1:
+    here = {one.address.lower() for one in record.attendees} | people.missing(after.version)
+    dropped = {*dict(record.attendee_tokens), *record.told} - here
+    several = len(others(after.page, news.attendees)) > 1
+    if dropped and several and not news.revision.said_before(after.version.rise):
         left = tuple(one for one in record.attendee_tokens if one[0] not in dropped)
         record = replace(record, attendee_tokens=left, told=tuple(one for one in record.told if one not in dropped))
     return after if record == after.record else replace(after, record=record)
