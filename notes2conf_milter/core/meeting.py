@@ -4,7 +4,7 @@ Plain values only. Which process may read which: `Page` and `Room` open with a l
 `MailRecord` and `Version` with the mail key alone.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 
@@ -134,12 +134,19 @@ class Instance:
 
     times: when it takes place, instead of when the series has it; none when it was cancelled. over_at: when it is over, seconds
     since 1970 UTC. onward: all that follow are put off as it is (RFC 5545 §3.2.13), and the message did not say until when.
+    within: the SEQUENCE of the message about the whole that told of it, 0 where a message about it alone did.
     """
 
     revision: Revision
     times: tuple[Occurrence, ...] = ()
     over_at: int = 0
     onward: bool = False
+    within: int = 0
+
+    @property
+    def beside(self) -> Revision:
+        """Its revision beside those of the whole: in one message neither is older, whatever the SEQUENCE of each."""
+        return replace(self.revision, sequence=max(self.revision.sequence, self.within))
 
 
 @dataclass(frozen=True, slots=True)

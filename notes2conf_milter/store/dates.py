@@ -40,6 +40,8 @@ def after_series(
     that the series has itself, and an instance was moved to besides.
     """
     version = replace(version, risen=_risen(version, revision))
+    # What the message says of an instance is as new as the message.
+    apart = tuple((start, _as_new(one, revision)) for start, one in apart)
     if revision < version.series:
         page, version = after_instances(page, version, apart)
         return replace(page, times=_shown(version)), version
@@ -50,13 +52,10 @@ def after_series(
         since = min(since, version.since) if version.own else since
     version = replace(version, series=revision, own=_bounded(own), complete=complete, since=since)
     told = {start for start, _ in apart}
-    standing = tuple(
-        one for one in version.instances if one[0] not in told or not one[1].revision.said_before(revision)
-    )
+    standing = tuple(one for one in version.instances if one[0] not in told or not one[1].beside.said_before(revision))
     cuts = tuple(one for one in version.cuts if not one[1].said_before(revision))
     partly = tuple(one for one in version.partly if not ((one[1] or one[0] in told) and one[2].said_before(revision)))
-    # What the message says of an instance is as new as the message, and its end is that of all.
-    apart = tuple((at, replace(one, revision=_as_new(one.revision, revision), onward=False)) for at, one in apart)
+    apart = tuple((start, replace(one, onward=False)) for start, one in apart)  # the message says the end of all itself
     version = _with(replace(version, instances=standing, cuts=cuts, partly=partly), apart)
     return replace(news, times=_shown(version)), version
 
@@ -137,14 +136,20 @@ def known_to_the_last(version: Version, listed: Iterable[Occurrence], *, complet
 
 
 def _risen(version: Version, revision: Revision) -> str:
-    """Return the earliest DTSTAMP of the series' SEQUENCE, with that of a message about the whole."""
-    if version.series == Revision() or revision.sequence > version.series.sequence:
+    """Return the earliest DTSTAMP of the series' SEQUENCE, with that of a message about the whole.
+
+    "" when dates of it were told before the whole was: nobody knows whether it rose since, so their SEQUENCE decides.
+    """
+    if version.series == Revision():
+        return "" if version.instances else revision.dtstamp
+    if revision.sequence > version.series.sequence:
         return revision.dtstamp
     return min(version.risen, revision.dtstamp) if revision.sequence == version.series.sequence else version.risen
 
 
-def _as_new(one: Revision, whole: Revision) -> Revision:
-    return replace(one, dtstamp=max(one.dtstamp, whole.dtstamp))
+def _as_new(one: Instance, whole: Revision) -> Instance:
+    revision = replace(one.revision, dtstamp=max(one.revision.dtstamp, whole.dtstamp))
+    return replace(one, revision=revision, within=whole.sequence)
 
 
 def _spoken_for(version: Version, start: int, instance: Revision) -> bool:
@@ -165,7 +170,7 @@ def _counting(version: Version) -> dict[int, Instance]:
 
 
 def _counts(version: Version, start: int, one: Instance) -> bool:
-    return not _spoken_for(version, start, one.revision) and not _cut(version, start, one)
+    return not _spoken_for(version, start, one.beside) and not _cut(version, start, one)
 
 
 def _replaces(version: Version, start: int, one: Instance, known: Instance) -> bool:
@@ -179,7 +184,7 @@ def _replaces(version: Version, start: int, one: Instance, known: Instance) -> b
 
 def _cut(version: Version, start: int, one: Instance) -> bool:
     """Say whether an instance was cancelled since, with all that follow some date."""
-    return any(start >= at and not revision.said_before(one.revision) for at, revision in version.cuts)
+    return any(start >= at and not revision.said_before(one.beside) for at, revision in version.cuts)
 
 
 def _with(version: Version, apart: Apart) -> Version:

@@ -179,7 +179,7 @@ def to_label(plain: bytes) -> str:
 
 def _from_version(version: Version) -> list[Any]:
     instances = [
-        [start, *_revision(one.revision), one.over_at, one.onward, *_from_times(one.times)]
+        [start, *_revision(one.revision), one.over_at, one.onward, one.within, *_from_times(one.times)]
         for start, one in version.instances
     ]
     people = [
@@ -221,8 +221,8 @@ def _to_revision(values: list[Any] | None) -> Revision | None:
     return None if values is None else Revision(*values)
 
 
-def _to_instance(sequence: int, dtstamp: str, over_at: int, onward: bool, *times: Any) -> Instance:
-    return Instance(Revision(sequence, dtstamp), _to_times(*times), over_at, onward)
+def _to_instance(sequence: int, dtstamp: str, over_at: int, onward: bool, within: int, *times: Any) -> Instance:
+    return Instance(Revision(sequence, dtstamp), _to_times(*times), over_at, onward, within)
 
 
 def _list(value: object) -> list[Any]:
