@@ -123,9 +123,10 @@ def end(version: Version) -> int:
 def _put_off(version: Version, counting: dict[int, Instance], last: int) -> Iterator[int]:
     """Yield by how many seconds dates up to one that starts at `last` are later than the series has them, 0 among them."""
     yield 0
+    ends = {time.start: time.end for time in version.own}
     for start, one in counting.items():
         if one.onward and one.times and start < last:
-            there = next((time.end for time in version.own if time.start == start), None)
+            there = ends.get(start)
             yield one.times[0].start - start if there is None else one.times[0].end - there
 
 
