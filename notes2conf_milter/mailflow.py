@@ -377,8 +377,10 @@ class MailFlow:
     def _claim(self, found: Judged) -> Claim | Reason:
         """Return the meeting's links, committed, or the Reason why the message gets none. In the store's thread."""
         decision, organizer, now = found.decision, found.page.organizer.address, self._clock()
-        expires_at = found.over_at + self._settings.grace_seconds
-        if expires_at <= now:  # it was not when it was read
+        news = self._news(found)
+        if decision.claim is Reason.MEETING_OVER or news.expires_at <= now:  # the latter: it was not when it was read
+            if decision.update:
+                self._store.note_over(organizer, found.uid, news, now)
             return Reason.MEETING_OVER
         claim: Claim | Refusal | None
         full = decision.claim is None and not self._quota.allows(organizer, now)
@@ -387,16 +389,30 @@ class MailFlow:
             # Until the organizer has the start link, the row may yet go: nobody else gets its join link.
             claim = known if known is not None and known.start_mail_sent else None
         else:
-            grace = self._settings.grace_seconds
-            dates = tuple((at, replace(one, over_at=one.over_at + grace)) for at, one in found.dates)
-            said = (found.page, found.attendees, found.revision, expires_at, found.whole, dates, found.lag + grace)
-            news = News(*said, found.complete, found.said, found.endless)
             claim = self._store.claim(organizer, found.uid, news, now, only_known=decision.claim is not None or full)
         if claim is Refusal.CANCELLED:
             return Reason.CANCELLED_BEFORE
         if claim is not None and claim.new:
             self._quota.count(organizer, now)
         return claim or decision.claim or (Reason.TOO_MANY_MEETINGS if full else Reason.MEETING_OVER)
+
+    def _news(self, found: Judged) -> News:
+        grace = self._settings.grace_seconds
+        return News(
+            found.page,
+            found.attendees,
+            found.revision,
+            found.over_at + grace,
+            found.whole,
+            tuple((at, replace(one, over_at=one.over_at + grace)) for at, one in found.dates),
+            found.lag + grace,
+            found.complete,
+            found.said,
+            found.endless,
+            found.since,
+            found.shared,
+            found.kept + grace,
+        )
 
     async def _announce(self, found: Judged, claim: Claim) -> Outcome | None:
         """Write to organizer and internal attendees what is due; return the Outcome when that fails."""

@@ -4,7 +4,7 @@ Plain values only. Which process may read which: `Page` and `Room` open with a l
 `MailRecord` and `Version` with the mail key alone.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 
@@ -133,12 +133,20 @@ class Instance:
     """What messages about one instance of a series said last (RFC 5545 §3.8.4.4).
 
     times: when it takes place, instead of when the series has it; none when it was cancelled. over_at: when it is over, seconds
-    since 1970 UTC.
+    since 1970 UTC. onward: all that follow are put off as it is (RFC 5545 §3.2.13), and the message did not say until when.
+    within: the SEQUENCE of the message about the whole that told of it, 0 where a message about it alone did.
     """
 
     revision: Revision
     times: tuple[Occurrence, ...] = ()
     over_at: int = 0
+    onward: bool = False
+    within: int = 0
+
+    @property
+    def beside(self) -> Revision:
+        """Its revision beside those of the whole: in one message neither is older, whatever the SEQUENCE of each."""
+        return replace(self.revision, sequence=max(self.revision.sequence, self.within))
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,8 +167,9 @@ class Version:
     midnight UTC. people: who was invited or uninvited by what. own: when the series takes place by itself, bounded. over_at:
     when it is over, as it says itself; lag: seconds that it is over after its last occurrence has ended (floating times,
     grace); complete: its occurrences are all known, so that the end follows from them; endless: it says no end, so over_at is
-    until when it is kept. cuts: starts from which on it was cancelled, and by which revision. partly: dates that were
-    cancelled for some and stay for others, each alone or (True) with all that follow, by which revision and for whom.
+    until when it is kept. since: when that was read, seconds since 1970 UTC; what was over then is not listed. cuts: starts
+    from which on it was cancelled, and by which revision. partly: dates that were cancelled for some and stay for others, each
+    alone or (True) with all that follow, by which revision and for whom.
     """
 
     series: Revision
@@ -174,6 +183,7 @@ class Version:
     partly: tuple[tuple[int, bool, Revision, tuple[str, ...]], ...] = ()
     risen: str = ""
     endless: bool = False
+    since: int = 0
 
     @property
     def newest(self) -> Revision:

@@ -9,7 +9,7 @@ Nobody's meeting is over early: in doubt the later end counts. Floating times an
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime, time, timedelta
 from itertools import islice
 
@@ -50,13 +50,15 @@ class Apart:
     """An instance of which a message speaks apart.
 
     original: the start that the series has for it, seconds since 1970 UTC; a date is midnight UTC. time: when it takes place
-    instead, None when it is cancelled. over_at: when it is over, seconds since 1970 UTC. event: the VEVENT.
+    instead, None when it is cancelled. over_at: when it is over, seconds since 1970 UTC. event: the VEVENT. onward: all that
+    follow are put off as it is (RANGE=THISANDFUTURE).
     """
 
     original: int
     time: Occurrence | None
     over_at: int
     event: Component
+    onward: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +73,8 @@ class Schedule:
     exact: False where over_at is a bound (no end, a cap, a rule not expanded). partial: the message holds only instances
     (RECURRENCE-ID), so that times and over_at are theirs and not the series'. apart: those instances, moved or cancelled. lag:
     seconds from the end of the last occurrence that is listed until it is over wherever it is read. complete: all that come are
-    listed. endless: over_at is no end of its own, but how long it is kept.
+    listed. endless: over_at is no end of its own, but how long it is kept. shared: starts that the series has itself, and an
+    instance was moved to besides.
     """
 
     times: tuple[Occurrence, ...]
@@ -83,6 +86,7 @@ class Schedule:
     lag: int = 0
     complete: bool = True
     endless: bool = False
+    shared: tuple[int, ...] = ()
 
     @property
     def replaced(self) -> tuple[int, ...]:
@@ -176,10 +180,13 @@ def schedule(
         if not _cancelled(event):
             _gather_series(event, start, zones, gathered, gone)
     gathered.open_end |= len(starts) > MAX_MASTERS
+    own = set(gathered.taking)
     for instance in instances:
         _gather_instance(instance, gathered)
     recurring = any(event.first(name) for event in events for name in (b"RRULE", b"RDATE", b"RECURRENCE-ID"))
-    return _schedule(gathered, recurring, partial=first is None, apart=[_apart(one) for one in instances])
+    apart = [_apart(one) for one in instances]
+    shared = tuple(sorted({one.time.start for one in apart if one.time is not None} & own))
+    return replace(_schedule(gathered, recurring, partial=first is None, apart=apart), shared=shared)
 
 
 def _schedule(found: _Gathered, recurring: bool, *, partial: bool, apart: list[Apart]) -> Schedule:
@@ -248,7 +255,7 @@ def _apart(instance: _Instance) -> Apart:
     if instance.cancelled or start is None:
         return Apart(original, None, original, instance.event)
     shown = _occurrence(start, instance.length)
-    return Apart(original, shown, shown.end + late(start), instance.event)
+    return Apart(original, shown, shown.end + late(start), instance.event, instance.onward)
 
 
 def _instances(events: Iterable[Component], zones: Zones, master: Moment | None) -> list[_Instance]:
@@ -266,8 +273,11 @@ def _instances(events: Iterable[Component], zones: Zones, master: Moment | None)
             continue
         if start is None and not _cancelled(event):
             continue
-        if master is not None:
-            original = _like(master, original)
+        like = master
+        if master is None and start is not None and start.all_day and original.local.time() == time():
+            like = start  # Exchange: of a series of whole days; the message is about this one alone
+        if like is not None:
+            original = _like(like, original)
         length = _ONE_HOUR if start is None else _length(event, start, zones)[0]
         onward = line.params().get(b"RANGE", b"").upper() == b"THISANDFUTURE"  # RFC 5545 §3.2.13
         found[original.seconds()] = _Instance(original, start, length, onward, _cancelled(event), event)

@@ -87,7 +87,8 @@ def _within(address: str, domains: frozenset[str]) -> bool:
 class Decision:
     """The invitation may carry a link. claim: None when a new meeting may be claimed, else why only a known link may be given.
 
-    update: the message comes from its organizer and may change what is known of the meeting.
+    update: the message comes from its organizer and may change what is known of the meeting. What is over gets no link at all
+    (MEETING_OVER), and its organizer's message may say that what is known is over.
     """
 
     claim: Reason | None
@@ -192,9 +193,10 @@ def decide(
         return Reason.ORGANIZER_FOREIGN
     if invitation.organizer.address.lower() in settings.conference_addresses:
         return Reason.ORGANIZER_UNCLEAR  # nobody reads the start mail there
+    own = _from_organizer(envelope, message, invitation, settings)
     if over_at <= now:
-        return Reason.MEETING_OVER
-    if not _from_organizer(envelope, message, invitation, settings):
+        return Decision(Reason.MEETING_OVER, update=True) if own else Reason.MEETING_OVER
+    if not own:
         return Decision(Reason.SENDER_NOT_ORGANIZER, update=False)
     asked = _asks_for_conference(envelope, invitation, settings)
     return Decision(_unwanted(message, invitation, settings, own_link, asked=asked), update=True)

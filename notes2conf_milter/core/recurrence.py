@@ -10,7 +10,7 @@ is paid for from a `Budget`, whatever the rule.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from enum import Enum
 from itertools import islice
 
@@ -187,7 +187,7 @@ class _Expansion:
                     return
                 if time.year > LAST_YEAR:
                     return
-                if time >= since and time >= self.start:
+                if time >= since and time >= self.start and _in_weeks(self.rule, time.date()):
                     self.budget.spend(1)
                     yield time
         except Spent:
@@ -224,6 +224,8 @@ def _dateutil(rule: Rule, start: datetime, since: datetime, budget: Budget) -> r
                 weekdays = ((0, start.weekday()),)
     if rule.weeknumbers and not weekdays:
         weekdays = ((0, start.weekday()),)
+    # Of weeks that lie in two years dateutil 2.9 numbers some wrongly: they are all taken, and `_in_weeks` sorts them out.
+    weeknumbers = {*rule.weeknumbers, 1, -1} if rule.weeknumbers else None
     return rrule.rrule(
         freq,  # type: ignore[arg-type]
         dtstart=_period(freq, interval, rule.wkst, start, since),
@@ -232,13 +234,23 @@ def _dateutil(rule: Rule, start: datetime, since: datetime, budget: Budget) -> r
         bymonth=months or None,
         bymonthday=monthdays or None,
         byyearday=rule.yeardays or None,
-        byweekno=rule.weeknumbers or None,
+        byweekno=weeknumbers,
         byweekday=[rrule.weekday(day, ordinal) if ordinal else rrule.weekday(day) for ordinal, day in weekdays] or None,
         bysetpos=rule.positions or None,
         byhour=rule.hours or start.hour,
         byminute=rule.minutes or start.minute,
         bysecond=rule.seconds or start.second,
     )
+
+
+def _in_weeks(rule: Rule, day: date) -> bool:
+    """Say whether a day is in one of the rule's weeks; a week is of the year that has four of its days (RFC 5545 §3.3.10)."""
+    if not rule.weeknumbers:
+        return True
+    fourth = day - timedelta(days=(day.weekday() - rule.wkst) % 7) + timedelta(days=3)
+    number = (fourth.timetuple().tm_yday - 1) // 7 + 1
+    after = (date(fourth.year, 12, 31) - fourth).days // 7  # weeks of that year that follow
+    return number in rule.weeknumbers or -after - 1 in rule.weeknumbers
 
 
 def _period(freq: int, interval: int, wkst: int, start: datetime, since: datetime) -> datetime:

@@ -34,6 +34,7 @@ _SUBJECT = re.compile(rb"(?im)^Subject[ \t]*:(.*(?:\n[ \t].*)*\n?)")
 _BLANKS = re.compile(rb"\s+")
 _CHANCE = 8  # octets that inserted text may have in common with what it stands before or behind
 _CHANCE_OF_BLOCKS = 2_000  # the same, where a block or link of ours was there before; more where a block is longer
+_LINE_END = "\r\n"
 _TRIES = 50  # how many places are tried for a body
 
 
@@ -80,7 +81,15 @@ def _encoding(part: Message) -> str:
 
 
 def _read(message: bytes) -> Message:
-    return email.message_from_string(message.decode("latin-1"), policy=email.policy.compat32)  # one character an octet
+    """Return a message as the standard library reads it, one character an octet.
+
+    Where no delimiter closes a multipart it takes the last line end for a delimiter's: so it gets one to take.
+    """
+    found = email.message_from_string(message.decode("latin-1") + _LINE_END, policy=email.policy.compat32)
+    alone = found.get_payload()
+    if isinstance(alone, str):
+        found.set_payload(alone.removesuffix(_LINE_END))
+    return found
 
 
 def _mime_alone(message: bytes, start: int) -> bytes:

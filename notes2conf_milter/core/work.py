@@ -62,7 +62,8 @@ class Judged:
     whole: it is about the whole meeting, not about some dates alone. dates: those of which it speaks apart, by the start that
     the series has for each. lag, complete, endless: as in `Schedule`. apart: attendees whose invitations never come by.
     language: of what is put into it, and of mails about it. carried: the tokens of join links of ours in the calendar
-    of what somebody else passes on.
+    of what somebody else passes on. shared: as in `Schedule`. since: when it was read; what was over then is not listed. kept:
+    until when a series without an end is kept after this message, seconds since 1970 UTC.
     """
 
     decision: Decision
@@ -80,6 +81,9 @@ class Judged:
     apart: tuple[Person, ...] = ()
     endless: bool = False
     carried: tuple[str, ...] = ()
+    shared: tuple[int, ...] = ()
+    since: int = 0
+    kept: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +138,8 @@ def judge(
     )
     if isinstance(decision, Reason):
         return decision
+    if decision.claim is Reason.MEETING_OVER and not times.times:
+        return Reason.MEETING_OVER  # it says of no date when it is
     return invitation, Judged(
         decision,
         _text(invitation.uid),
@@ -150,6 +156,9 @@ def judge(
         guests_apart(envelope, invitation, settings.policy),
         times.endless,
         () if decision.update else _carried(invitation, own_link),
+        times.shared,
+        now,
+        now + settings.series_seconds,
     )
 
 
@@ -186,7 +195,7 @@ def _cancelled(
 
 
 def _instance(one: Apart) -> Instance:
-    return Instance(revision_of(one.event), () if one.time is None else (one.time,), one.over_at)
+    return Instance(revision_of(one.event), () if one.time is None else (one.time,), one.over_at, one.onward)
 
 
 def _text(octets: bytes) -> str:

@@ -35,9 +35,9 @@ def after_cancel(known: Known, addresses: frozenset[str], revision: Revision) ->
     """
     version = people.withdrawn(known.version, addresses, revision)
     invited = people.present(version, known.record.attendees)
-    changed = invited != known.record.attendees
+    before = others(known.page, known.record.attendees) | people.missing(known.version)
     left = others(known.page, invited) | people.missing(version)
-    if not left and (changed or revision >= known.version.series):
+    if not left and (before or max(revision, *_withdrawals(known)) >= known.version.series):
         return None
     page, version = dates.settled(known.page, people.trimmed(version, invited), left)
     after = replace(known, page=page, record=replace(known.record, attendees=invited), version=version)
@@ -72,12 +72,19 @@ def _ending(known: Known) -> Known:
 def buried(known: Known, revision: Revision, *, dates: bool) -> Revision:
     """Return the revision by which a meeting is gone. dates: it was one of its dates that went last.
 
-    The SEQUENCE of a date may have run ahead of the series'; what comes later by its DTSTAMP may make the meeting live again.
+    It is the newest that is known: what deletes the meeting may have been sent before other messages and come after them. The
+    SEQUENCE of a date may have run ahead of the series'; what comes later by its DTSTAMP may make the meeting live again.
     """
     series = known.version.series
-    if dates and series.dtstamp and series.said_before(revision):
-        return replace(revision, sequence=min(revision.sequence, series.sequence))
-    return revision
+    if dates:
+        if series.dtstamp and series.said_before(revision):
+            revision = replace(revision, sequence=min(revision.sequence, series.sequence))
+        return max(revision, series)
+    return max(revision, series, *_withdrawals(known))
+
+
+def _withdrawals(known: Known) -> list[Revision]:
+    return [Revision(), *(one.withdrawn for one in known.version.people if one.withdrawn is not None)]
 
 
 def revives(news: Revision, cancelled: Revision) -> bool:

@@ -25,7 +25,7 @@ from sqlite_utils import Database
 from notes2conf_milter.store import tables
 from notes2conf_milter.store.errors import StoreError, StoreSetupError
 
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 BUSY_SECONDS = 5.0
 _MODE = 0o660  # the three services share a group; whoever comes first, whatever the umask, must not lock the others out
 _WAL_TRIES = 40

@@ -10,10 +10,11 @@ SEQUENCE rose, for all; one that only tells something else about the whole leave
 speaks for is kept and does not count: when a message that was sent before the newest one comes late, it may count again.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from operator import itemgetter
 
+from notes2conf_milter.core.instants import LATEST
 from notes2conf_milter.core.meeting import Instance, Occurrence, Page, Revision, Version
 
 MAX_TIMES = 1000
@@ -23,29 +24,38 @@ Apart = tuple[tuple[int, Instance], ...]
 
 
 def after_series(
-    page: Page, version: Version, news: Page, revision: Revision, apart: Apart, *, complete: bool = True
+    page: Page,
+    version: Version,
+    news: Page,
+    revision: Revision,
+    apart: Apart,
+    *,
+    complete: bool = True,
+    since: int = 0,
+    shared: tuple[int, ...] = (),
 ) -> tuple[Page, Version]:
     """Return page and version after a message about the whole.
 
-    apart: the instances that it has besides. complete: the dates that it lists are all there are.
+    apart: the instances that it has besides. complete: the dates that it lists are all that come after `since`. shared: starts
+    that the series has itself, and an instance was moved to besides.
     """
     version = replace(version, risen=_risen(version, revision))
+    # What the message says of an instance is as new as the message.
+    apart = tuple((start, _as_new(one, revision)) for start, one in apart)
     if revision < version.series:
         page, version = after_instances(page, version, apart)
         return replace(page, times=_shown(version)), version
-    own = set(news.times) - {time for _, one in apart for time in one.times}
+    own = set(news.times) - {time for _, one in apart for time in one.times if time.start not in shared}
     if revision == version.series:
         # The same message for other recipients (Notes: one for each destination domain): what it does not name stays.
         own |= set(version.own)
-    version = replace(version, series=revision, own=_bounded(own), complete=complete)
+        since = min(since, version.since) if version.own else since
+    version = replace(version, series=revision, own=_bounded(own), complete=complete, since=since)
     told = {start for start, _ in apart}
-    standing = tuple(
-        one for one in version.instances if one[0] not in told or not one[1].revision.said_before(revision)
-    )
+    standing = tuple(one for one in version.instances if one[0] not in told or not one[1].beside.said_before(revision))
     cuts = tuple(one for one in version.cuts if not one[1].said_before(revision))
     partly = tuple(one for one in version.partly if not ((one[1] or one[0] in told) and one[2].said_before(revision)))
-    # What the message says of an instance is as new as the message.
-    apart = tuple((start, replace(one, revision=_as_new(one.revision, revision))) for start, one in apart)
+    apart = tuple((start, replace(one, onward=False)) for start, one in apart)  # the message says the end of all itself
     version = _with(replace(version, instances=standing, cuts=cuts, partly=partly), apart)
     return replace(news, times=_shown(version)), version
 
@@ -100,13 +110,24 @@ def _without_from(version: Version, start: int, revision: Revision) -> Version:
 
 def end(version: Version) -> int:
     """Return when all is over, seconds since 1970 UTC; 0 when nothing is left of it. In doubt the later end counts."""
-    own = _staying(version)
-    ends = [one.over_at for one in _counting(version).values() if one.times]
+    counting = _counting(version)
+    own = max(_staying(version), key=lambda time: time.end, default=None)
+    ends = [one.over_at for one in counting.values() if one.times]
     if not version.complete:
-        ends.append(version.over_at)
-    elif own:
-        ends.append(max(time.end for time in own) + version.lag)
+        ends.append(version.over_at + max(_put_off(version, counting, LATEST)))
+    elif own is not None:
+        ends.append(own.end + version.lag + max(_put_off(version, counting, own.start)))
     return max(ends, default=0)
+
+
+def _put_off(version: Version, counting: dict[int, Instance], last: int) -> Iterator[int]:
+    """Yield by how many seconds dates up to one that starts at `last` are later than the series has them, 0 among them."""
+    yield 0
+    ends = {time.start: time.end for time in version.own}
+    for start, one in counting.items():
+        if one.onward and one.times and start < last:
+            there = ends.get(start)
+            yield one.times[0].start - start if there is None else one.times[0].end - there
 
 
 def known_to_the_last(version: Version, listed: Iterable[Occurrence], *, complete: bool) -> bool:
@@ -116,14 +137,20 @@ def known_to_the_last(version: Version, listed: Iterable[Occurrence], *, complet
 
 
 def _risen(version: Version, revision: Revision) -> str:
-    """Return the earliest DTSTAMP of the series' SEQUENCE, with that of a message about the whole."""
-    if version.series == Revision() or revision.sequence > version.series.sequence:
+    """Return the earliest DTSTAMP of the series' SEQUENCE, with that of a message about the whole.
+
+    "" when dates of it were told before the whole was: nobody knows whether it rose since, so their SEQUENCE decides.
+    """
+    if version.series == Revision():
+        return "" if version.instances else revision.dtstamp
+    if revision.sequence > version.series.sequence:
         return revision.dtstamp
     return min(version.risen, revision.dtstamp) if revision.sequence == version.series.sequence else version.risen
 
 
-def _as_new(one: Revision, whole: Revision) -> Revision:
-    return replace(one, dtstamp=max(one.dtstamp, whole.dtstamp))
+def _as_new(one: Instance, whole: Revision) -> Instance:
+    revision = replace(one.revision, dtstamp=max(one.revision.dtstamp, whole.dtstamp))
+    return replace(one, revision=revision, within=whole.sequence)
 
 
 def _spoken_for(version: Version, start: int, instance: Revision) -> bool:
@@ -132,8 +159,9 @@ def _spoken_for(version: Version, start: int, instance: Revision) -> bool:
 
 
 def _lists(version: Version, start: int) -> bool:
-    """Say whether the series has a date, or may have it: a long one may not have listed what is before or behind."""
-    known = version.complete or (bool(version.own) and version.own[0].start <= start <= version.own[-1].start)
+    """Say whether the series has a date, or may have it: what was over is not listed, nor all that comes of a long one."""
+    between = bool(version.own) and version.own[0].start <= start <= version.own[-1].start
+    known = between or (version.complete and start >= version.since)
     return not known or any(time.start == start for time in version.own)
 
 
@@ -143,7 +171,7 @@ def _counting(version: Version) -> dict[int, Instance]:
 
 
 def _counts(version: Version, start: int, one: Instance) -> bool:
-    return not _spoken_for(version, start, one.revision) and not _cut(version, start, one)
+    return not _spoken_for(version, start, one.beside) and not _cut(version, start, one)
 
 
 def _replaces(version: Version, start: int, one: Instance, known: Instance) -> bool:
@@ -157,7 +185,7 @@ def _replaces(version: Version, start: int, one: Instance, known: Instance) -> b
 
 def _cut(version: Version, start: int, one: Instance) -> bool:
     """Say whether an instance was cancelled since, with all that follow some date."""
-    return any(start >= at and not revision.said_before(one.revision) for at, revision in version.cuts)
+    return any(start >= at and not revision.said_before(one.beside) for at, revision in version.cuts)
 
 
 def _with(version: Version, apart: Apart) -> Version:

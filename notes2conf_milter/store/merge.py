@@ -34,7 +34,9 @@ class News:
 
     page: its times are those of the instances, too. expires_at: when all that it speaks of is over, seconds since 1970 UTC.
     whole: it speaks of the whole, not of some dates alone. instances: dates of which it speaks apart, as in `Version`. lag,
-    complete, endless: as in `Version`. said: marks of the message, and of what its event says.
+    complete, endless, since: as in `Version`. said: marks of the message, and of what its event says. shared: starts that the
+    series has itself, and an instance was moved to besides. kept: until when a series without an end is kept after this
+    message.
     """
 
     page: Page
@@ -47,6 +49,9 @@ class News:
     complete: bool = True
     said: tuple[str, str] = ("", "")
     endless: bool = False
+    since: int = 0
+    shared: tuple[int, ...] = ()
+    kept: int = 0
 
 
 def others(page: Page, attendees: tuple[Person, ...]) -> set[str]:
@@ -70,7 +75,14 @@ def merged(known: Known, news: News) -> Known:
     version, seen = known.version, known.version.series
     if news.whole:
         page, version = dates.after_series(
-            known.page, version, news.page, news.revision, news.instances, complete=news.complete
+            known.page,
+            version,
+            news.page,
+            news.revision,
+            news.instances,
+            complete=news.complete,
+            since=news.since,
+            shared=news.shared,
         )
         complete = dates.known_to_the_last(version, news.page.times, complete=news.complete)
         if news.revision > seen:
@@ -85,6 +97,8 @@ def merged(known: Known, news: News) -> Known:
             )
     else:
         page, version = dates.after_instances(known.page, version, news.instances)
+        if version.endless:
+            version = replace(version, over_at=max(version.over_at, news.kept))
     version = people.invited(version, news.attendees, news.revision)
     attendees = people.present(version, (*known.record.attendees, *news.attendees))
     version = people.trimmed(version, attendees)

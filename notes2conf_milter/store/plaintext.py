@@ -179,7 +179,8 @@ def to_label(plain: bytes) -> str:
 
 def _from_version(version: Version) -> list[Any]:
     instances = [
-        [start, *_revision(one.revision), one.over_at, *_from_times(one.times)] for start, one in version.instances
+        [start, *_revision(one.revision), one.over_at, one.onward, one.within, *_from_times(one.times)]
+        for start, one in version.instances
     ]
     people = [
         [one.address, one.invited and _revision(one.invited), one.withdrawn and _revision(one.withdrawn)]
@@ -188,11 +189,14 @@ def _from_version(version: Version) -> list[Any]:
     cuts = [[start, _revision(revision)] for start, revision in version.cuts]
     partly = [[start, on, _revision(revision), names] for start, on, revision, names in version.partly]
     ends = [*_from_times(version.own), version.over_at, version.lag, version.complete, version.risen, version.endless]
+    ends.append(version.since)
     return [*_revision(version.series), instances, people, ends, cuts, partly]
 
 
 def _to_version(values: object) -> Version:
-    sequence, dtstamp, instances, people, (*own, over_at, lag, complete, risen, endless), cuts, partly = _list(values)
+    sequence, dtstamp, instances, people, (*own, over_at, lag, complete, risen, endless, since), cuts, partly = _list(
+        values
+    )
     return Version(
         Revision(sequence, dtstamp),
         tuple((start, _to_instance(*one)) for start, *one in _list(instances)),
@@ -205,6 +209,7 @@ def _to_version(values: object) -> Version:
         tuple((start, on, Revision(*revision), tuple(_list(names))) for start, on, revision, names in _list(partly)),
         risen,
         endless,
+        since,
     )
 
 
@@ -216,8 +221,8 @@ def _to_revision(values: list[Any] | None) -> Revision | None:
     return None if values is None else Revision(*values)
 
 
-def _to_instance(sequence: int, dtstamp: str, over_at: int, *times: Any) -> Instance:
-    return Instance(Revision(sequence, dtstamp), _to_times(*times), over_at)
+def _to_instance(sequence: int, dtstamp: str, over_at: int, onward: bool, within: int, *times: Any) -> Instance:
+    return Instance(Revision(sequence, dtstamp), _to_times(*times), over_at, onward, within)
 
 
 def _list(value: object) -> list[Any]:

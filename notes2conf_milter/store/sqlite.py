@@ -17,6 +17,7 @@ from pathlib import Path
 
 from notes2conf_milter.core.joinlink import TOKEN_OCTETS, token_from
 from notes2conf_milter.core.meeting import LinkKind, MailRecord, Occurrence, Page, Revision
+from notes2conf_milter.store import dates as known_dates
 from notes2conf_milter.store import people
 from notes2conf_milter.store.cancel import Cancelling, after_cancel, after_cancelled_dates, buried, revives
 from notes2conf_milter.store.database import BUSY_SECONDS, failures, open_database, writing
@@ -24,6 +25,7 @@ from notes2conf_milter.store.epoch import EpochFile
 from notes2conf_milter.store.keys import MailKey
 from notes2conf_milter.store.merge import Known, News, first, merged, others
 from notes2conf_milter.store.moved import moved
+from notes2conf_milter.store.rows import expiry
 from notes2conf_milter.store.sealing import Purpose, derive, uid_hash
 from notes2conf_milter.store.shelf import BY_ID, BY_UID, Link, Opened, Shelf, Tombstone
 
@@ -134,13 +136,35 @@ class MeetingStore:
             before = opened.known
             after = _pruned(before, _alive(_noted(before, merged(before, news), now), news, now), news)
             if after is not before:
-                left = dict(after.record.attendee_tokens).values()
-                dead = [token for _, token in before.record.attendee_tokens if token not in left]
-                self._shelf.drop_links(opened.row.id, dead)
-                self._shelf.rewrite(opened, after)
+                self._rewrite(opened, after)
             (message, event), (seen, known_event) = news.said, before.record.said
             unchanged = event != "" and event == known_event and message != seen
             return replace(_claim(opened.row.id, opened.row.changed, after), unchanged=unchanged)
+
+    def note_over(self, organizer: str, uid: str, news: News, now: int) -> None:
+        """Take from a message of its organizer that a meeting, or a date of it, is over; durable before it returns.
+
+        When nothing else is left of the meeting it is deleted as if it had been cancelled, unless the organizer extended it. An
+        unknown meeting stays unknown. now: seconds since 1970 UTC. Raises StoreError.
+        """
+        with writing(self._db):
+            opened = self._shelf.open(BY_UID, uid_hash(self._uid_key, organizer, uid), now)
+            if not isinstance(opened, Opened) or known_dates.end(opened.known.version) <= now:
+                return  # nothing that lives by its dates; what lives in doubt lives on
+            before = opened.known
+            after = _pruned(before, merged(before, news), news)
+            if after is before:
+                return
+            if expiry(after.expires_at, opened.room) <= now:
+                self._shelf.bury(opened, buried(before, news.revision, dates=not news.whole), now)
+                return
+            self._rewrite(opened, after)
+
+    def _rewrite(self, opened: Opened, after: Known) -> None:
+        left = dict(after.record.attendee_tokens).values()
+        dead = [token for _, token in opened.known.record.attendee_tokens if token not in left]
+        self._shelf.drop_links(opened.row.id, dead)
+        self._shelf.rewrite(opened, after)
 
     def find(self, organizer: str, uid: str, now: int) -> Claim | None:
         """Return the links of a meeting that is known and not over.
@@ -348,14 +372,16 @@ def _claim(meeting: int, changed: int, known: Known) -> Claim:
 def _pruned(before: Known, after: Known, news: News) -> Known:
     """Return `after` without links of the own of those whom an update dropped, and with a mark of what was said last.
 
-    A message that names one attendee alone may be for this one alone (guests who do not see each other): it drops nobody.
+    A message that names one attendee alone may be for this one alone (guests who do not see each other): it drops nobody, the
+    next one that names several does.
     """
     record = after.record
     if news.revision >= before.version.series and news.said != ("", ""):
         record = replace(record, said=news.said)
-    were = {one.address.lower() for one in before.record.attendees} | people.missing(before.version)
-    dropped = were - {one.address.lower() for one in record.attendees} - people.missing(after.version)
-    if dropped and len(others(after.page, news.attendees)) > 1:
+    here = {one.address.lower() for one in record.attendees} | people.missing(after.version)
+    dropped = {*dict(record.attendee_tokens), *record.told} - here
+    several = len(others(after.page, news.attendees)) > 1
+    if dropped and several and not news.revision.said_before(after.version.rise):
         left = tuple(one for one in record.attendee_tokens if one[0] not in dropped)
         record = replace(record, attendee_tokens=left, told=tuple(one for one in record.told if one not in dropped))
     return after if record == after.record else replace(after, record=record)

@@ -186,8 +186,10 @@ def test_only_the_organizer_makes_a_meeting() -> None:
 
 
 def test_what_is_over_is_over() -> None:
-    """At its very end."""
-    assert decided(invitation(), over_at=1) is Reason.MEETING_OVER
+    """At its very end; its organizer may say so of a meeting that is known."""
+    assert decided(invitation(), over_at=1) == Decision(Reason.MEETING_OVER, update=True)
+    forwarded = replace(INSIDE, sender=b"berta@example.org")
+    assert decided(invitation(), over_at=1, envelope=forwarded) is Reason.MEETING_OVER
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """The next times and the last one, the same as a rule expanded from its start; and a bounded number of periods for any rule."""
 
 from datetime import datetime, timedelta
+from itertools import takewhile
 
 import pytest
 from dateutil import rrule as dateutil_rrule
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 
 from notes2conf_milter.core import rules
 from notes2conf_milter.core.recurrence import MAX_COUNT, Budget, Ending, Spent, Walk, walk
+from tests.bythetext import times
 
 START = datetime(2024, 1, 31, 10)
 
@@ -129,3 +131,13 @@ def test_jumps_land_where_walking_lands(rule: str, begin: int, later: int, lengt
     counted = walked(f"{rule};COUNT=7", start=start, since=start, want=7)
     if len(expected) >= 7:
         assert list(counted.times) == expected[:7]
+
+
+@pytest.mark.parametrize("numbers", ["53", "52", "1", "-1", "-2", "-52", "-53", "1,53", "20,52"])
+@pytest.mark.parametrize("wkst", ["MO", "SU", "TH", "SA"])
+def test_weeks_that_lie_in_two_years(numbers: str, wkst: str) -> None:
+    """Each day of them, for a century: dateutil numbers the first days of some years wrongly."""
+    rule = f"FREQ=YEARLY;BYWEEKNO={numbers};WKST={wkst};BYDAY=MO,TU,WE,TH,FR,SA,SU"
+    last = datetime(2126, 1, 1)
+    found = walked(rule, until=last, want=3_000)
+    assert found == Walk(tuple(takewhile(lambda time: time <= last, times(rule, START))))

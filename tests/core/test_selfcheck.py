@@ -203,3 +203,16 @@ def test_a_message_may_speak_as_the_check_does() -> None:
     long = b"".join(b"line %d\r\n" % number for number in range(20_000))
     octets = invitation(text=b"n2c/0/left/out\nSo\r\n" + long)
     assert LINK in unfolded(rewritten(octets))
+
+
+@pytest.mark.parametrize("text", [b"one\r", b"one\ntwo\r\n", b"one\r\ntwo\n", b"one\r\ntwo\r"])
+@pytest.mark.parametrize("close", [b"", b"--=_b--", b"--=_b--\r\n"])
+def test_a_text_of_several_line_ends_at_the_end_of_a_multipart(text: bytes, close: bytes) -> None:
+    """Closed or not: it gets its link, and damage behind it is seen."""
+    whole = message(part(calendar(), CALENDAR), part(text, b"text/plain; charset=us-ascii"))
+    octets = whole[: whole.rindex(text) + len(text)] + (b"\r\n" + close if close else b"")
+    result = rewritten(octets)
+    assert LINK in result[result.index(b"text/plain") :]
+    assert check(octets, result, meaning(octets)) is None
+    for hurt in (result + b"x", result + b"\r\nx", result[: result.rindex(text)] + result[result.rindex(text) + 1 :]):
+        assert check(octets, hurt, meaning(octets)) is not None

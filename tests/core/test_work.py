@@ -42,7 +42,7 @@ def test_why_a_message_passes() -> None:
     """The reader's reason, the schedule's, or the policy's."""
     assert judged(b"Subject: x\r\n\r\n") is Reason.NO_CALENDAR
     assert judged(invitation().replace(b"DTSTART:2026", b"DTSTART:abcd")) is Reason.CALENDAR_UNPARSABLE
-    assert judged(invitation(), now=AFTER) is Reason.MEETING_OVER
+    assert judged(invitation(b"STATUS:CANCELLED"), now=AFTER) is Reason.MEETING_OVER  # of no date, in an invitation
     assert (
         judged(invitation().replace(b"mailto:anna@example.org", b"mailto:eve@example.com")) is Reason.ORGANIZER_FOREIGN
     )

@@ -68,6 +68,11 @@ class Row:
     start: str | None = None
     cancelled: int | None = None  # by which SEQUENCE; then only this and the end are known
 
+    @property
+    def by_its_dates(self) -> int:
+        """The end that follows from its dates; 0 when none is left."""
+        return max([self.own, *(end for _, end in self.instances.values())])
+
 
 @dataclass(frozen=True)
 class Message:
@@ -241,6 +246,13 @@ class Life(RuleBasedStateMachine):
         outcome = self.process(one, sender, INSIDE)
         if one.end <= self.now:
             assert (outcome.verdict, outcome.reason) == (Verdict.PASS, Reason.MEETING_OVER)
+            if before is not None and before.by_its_dates > self.now:
+                row = self._merged(before, one)
+                if row.by_its_dates > self.now:
+                    self.rows[one.uid] = row
+                else:
+                    self._over(before, one)
+            self.note_values()
             return
         tombstone = self.rows.get(one.uid)
         if tombstone is not None and tombstone.end > self.now and _older(one, tombstone):
@@ -288,9 +300,7 @@ class Life(RuleBasedStateMachine):
             row.series, row.own = one.sequence, one.end
         elif one.sequence == row.series:
             row.own = max(row.own, one.end)
-        row.end = (
-            max([row.own, *(end for _, end in row.instances.values())]) or row.end
-        )  # all off, but never seen as a whole
+        row.end = row.by_its_dates or row.end  # all off, but never seen as a whole
         if row.end <= self.now:
             row.end = one.end  # its last date was moved to the past, and this message carries the link all the same
         return row
@@ -315,16 +325,21 @@ class Life(RuleBasedStateMachine):
         if row is None or self._late(row, one, row.instances.get(instance)):
             assert (outcome.verdict, outcome.reason) == (Verdict.PASS, Reason.METHOD_CANCEL)
             return
-        before = row.end
+        before = replace(row)
         row.instances = row.instances | {instance: (one.sequence, 0)}
-        end = max(row.own, *(end for _, end in row.instances.values()))
-        if row.series is not None or end:
-            row.end = end
+        if row.series is not None or row.by_its_dates:
+            row.end = row.by_its_dates
         if row.end > self.now:
             assert outcome.verdict is Verdict.PASS
             return
         assert (outcome.verdict, outcome.reason) == (Verdict.FORGET, Reason.MEETING_CANCELLED)
-        self.rows[one.uid] = Row(min(before, self.now + 6 * DAY), None, cancelled=one.sequence)
+        self._over(before, one)
+
+    def _over(self, before: Row, one: Message) -> None:
+        """A message deletes what is left of a meeting; that of a date counts for the whole's SEQUENCE at most."""
+        ahead = one.instance and before.series is not None
+        sequence = min(one.sequence, before.series or 0) if ahead else one.sequence
+        self.rows[one.uid] = Row(min(before.end, self.now + 6 * DAY), None, cancelled=sequence)
         self.cancelled = True
 
     @rule(one=MESSAGES, sender=st.sampled_from([ANNA] * 3 + ["carla@example.org", ""]), known=st.booleans())

@@ -53,6 +53,52 @@ def test_in_the_gap_of_an_update_that_was_split() -> None:
     assert after_cancel(dropped, only(BERT), THIRD) is None  # the copy for that domain did not name her
 
 
+def cancelled_for_one_late(vault: Vault) -> Cancelling:
+    """Clara was uninvited, Bert told of another time, then all cancelled; Clara's cancellation comes last."""
+    store = vault.mail()
+    claim(store, attendees=(BERT, CLARA))
+    store.cancel(ORGANIZER, UID, only(BERT), Revision(2, "20260504T080000Z"), NOW)
+    claim(store, attendees=(BERT,), revision=Revision(1, "20260503T080000Z"))
+    return store.cancel(ORGANIZER, UID, only(CLARA), SECOND, NOW).kind
+
+
+def test_the_cancellation_that_names_the_last_one_may_be_an_older_one(vault: Vault) -> None:
+    """What was cancelled is gone, in whatever order that was told; and no message from before brings it back."""
+    assert cancelled_for_one_late(vault) is Cancelling.MEETING
+    before = news(PAGE, (BERT,), Revision(1, "20260503T080000Z"))
+    assert vault.mail().claim(ORGANIZER, UID, before, NOW) is Refusal.CANCELLED
+    after = news(PAGE, (BERT,), Revision(3, "20260505T080000Z"))
+    assert isinstance(vault.mail().claim(ORGANIZER, UID, after, NOW), Claim)
+
+
+def test_nobody_is_left_by_an_update_that_came_after_the_cancellation() -> None:
+    """The next cancellation deletes it, also one for a colleague who was dropped by then; without one it stays in doubt."""
+    known = first(UID, news(PAGE, (BERT, CLARA)), "join", "start")
+    later = Revision(2, "20260505T080000Z")
+    half = after_cancel(known, only(CLARA, DORA), later)
+    assert half is not None
+    nobody = merged(
+        half, news(PAGE, (DORA,), Revision(1, "20260504T080000Z"), END)
+    )  # of Bert's domain, and so without him
+    assert invited(nobody) == []
+    assert after_cancel(nobody, only(BERT), SECOND) is None
+    alone = first(UID, news(PAGE, (), THIRD), "join", "start")
+    assert (
+        after_cancel(alone, only(BERT), SECOND) is not None
+    )  # late: it may be from before the organizer was left alone
+
+
+def test_a_last_date_that_was_cancelled_before_the_series_was_sent_anew(vault: Vault) -> None:
+    """The series' own message, once more, does not bring it back."""
+    store, again = vault.mail(), replace(FIRST, dtstamp="20260504T080000Z")
+    for revision in (FIRST, again):
+        claim(store, revision=revision)
+    stamp = replace(FIRST, dtstamp=SECOND.dtstamp)  # a SEQUENCE of its own, which did not rise
+    off = store.cancel(ORGANIZER, UID, only(BERT), stamp, NOW, dates=(PAGE.times[0].start,))
+    assert off.kind is Cancelling.MEETING
+    assert store.claim(ORGANIZER, UID, news(revision=again), NOW) is Refusal.CANCELLED
+
+
 def test_a_date_in_the_gap() -> None:
     """Goes when those have been named, too, whose copy is on its way."""
     gap = merged(SERIES, news(SERIES.page, (ANNA, BERT), SECOND, LAST))

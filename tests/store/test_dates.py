@@ -127,3 +127,25 @@ def test_dates_that_are_cancelled_for_some() -> None:
     assert dates.without(after[1], NOW + WEEK, SECOND, frozenset({"b"}), onward=False) == after[1]
     older = dates.after_instances(page, version, (apart(1, 8, FIRST),))
     assert older[1].partly == version.partly
+
+
+def test_dates_that_one_message_tells_with_a_sequence_behind() -> None:
+    """The master has the higher SEQUENCE, and yet it tells of them what is true now; they stay when it is sent as it was."""
+    told = apart(1, 30, Revision(0, THIRD.dtstamp))
+    together = replace(SERIES, times=(WEEKLY[0], WEEKLY[2], *told[1].times))
+    risen = Revision(1, THIRD.dtstamp)
+    page, version = dates.after_series(*known(), together, risen, (told,))
+    assert seen(page, version) == ([0, 14, 30], 30)
+    later = Revision(1, "20260504T080000Z")
+    assert seen(*dates.after_series(page, version, SERIES, later, ())) == ([0, 14, 30], 30)
+    page, version = dates.after_series(*known(), SERIES, later, ())
+    assert seen(*dates.after_series(page, version, together, risen, (told,))) == ([0, 14, 30], 30)
+
+
+def test_a_date_that_was_told_before_the_whole_was_seen() -> None:
+    """Whether all was put off between the two its SEQUENCE says."""
+    early = dates.after_instances(replace(SERIES, times=()), Version(Revision()), (apart(1, 30, SECOND),))
+    information = Revision(SECOND.sequence, THIRD.dtstamp)
+    assert seen(*dates.after_series(*early, SERIES, information, ())) == ([0, 14, 30], 30)
+    assert seen(*dates.after_series(*early, SERIES, FIRST, ())) == ([0, 14, 30], 30)
+    assert seen(*dates.after_series(*early, SERIES, THIRD, ())) == ([0, 7, 14], 14)

@@ -184,7 +184,7 @@ def histories(draw: st.DrawFn) -> tuple[Calendar, list[object]]:
     for _ in range(draw(st.integers(0, 7))):
         kind = draw(
             st.sampled_from(
-                ["move", "split", "drop", "info", *["instance"] * 3, *["off"] * 2, "cut", "uninvite", "invite"]
+                ["move", "split", "drop", "info", "keep", *["instance"] * 3, *["off"] * 2, "cut", "uninvite", "invite"]
             )
         )
         week = draw(st.integers(0, 2))
@@ -200,6 +200,8 @@ def histories(draw: st.DrawFn) -> tuple[Calendar, list[object]]:
                 calendar.request(revision, tuple(one for one in names if one.address.endswith(domain)))
                 for domain in domains
             ]
+        elif kind == "keep":  # what was changed stays changed, with the SEQUENCE that it has
+            sent.append(calendar.request(calendar.revision(rises=True), calendar.names()))
         elif kind == "info":
             names = calendar.names()
             told = draw(st.sampled_from([names, names[:1]]))  # all, or whom it is for

@@ -61,3 +61,19 @@ def test_an_own_link_outlives_an_update_that_was_split(vault: Vault) -> None:
     got = claim(store, attendees=(CLARA, dora), revision=SECOND)
     left = [store.own_link(got, one.address, NOW)[0] for one in (BERT, berta, CLARA)]
     assert left == [tokens[0], got.join_token, tokens[2]]
+
+
+def test_who_was_dropped_by_an_update_for_one_alone_has_a_dead_link_with_the_next_for_several(vault: Vault) -> None:
+    """The first might have been for that one alone; mail from before it, that comes late, still drops nobody."""
+    store, berta, emil = vault.mail(), *(Person(f"{name}@example.com") for name in ("berta", "emil"))
+    got = claim(store, attendees=(BERT, berta))
+    tokens = [store.own_link(got, one.address, NOW)[0] for one in (BERT, berta)]
+
+    def alive() -> list[bool]:
+        return [vault.web().open(token or "", (LinkKind.ATTENDEE,), NOW) is not None for token in tokens]
+
+    claim(store, attendees=(BERT,), revision=SECOND)
+    claim(store, attendees=(BERT, berta))
+    assert alive() == [True, True]
+    claim(store, attendees=(BERT, emil), revision=replace(SECOND, dtstamp="20260503T080000Z"))
+    assert alive() == [True, False]
