@@ -10,6 +10,7 @@ from tests.live import gateway
 from tests.live.gateway import ANNA, BOB, CARLA, HOUSE, OUTSIDE, Meeting, Service, invitation
 from tests.live.postfix import Listener, Postfix, directory, free_ports, send
 from tests.live.sink import Delivery, Sink
+from tests.live.tls import certificate, context, send_by_tls
 
 BASE_URL = "https://conf.example.org"
 RECIPE = Path(__file__).parents[2] / "config" / "postfix" / "attendee-links.cf"
@@ -35,16 +36,21 @@ class Site:
         self.domino, self.door, behind = free_ports(3)
         ports = {"192.0.2.5:26": self.domino, "127.0.0.1:10025": self.door, "127.0.0.1:10026": behind}
         settings = {"notes2conf-door_destination_recipient_limit": "1"}
+        certificate(place)
+        settings |= {"smtpd_tls_cert_file": f"{place}/cert.pem", "smtpd_tls_key_file": f"{place}/key.pem"}
         self.postfix = Postfix(place, [Listener()], sink.address, settings, services(ports))
         file = place / "own.toml"
-        file.write_text('links = "attendee"\n[smtp]\nxforward_peers = ["127.0.0.1/32"]\n', "utf-8")
+        file.write_text(
+            'links = "attendee"\n[smtp]\nxforward_peers = ["127.0.0.1/32"]\n[tls]\nfilters_enforce = true\n'
+        )
         more = ["--config", str(file), "--smtp", f"127.0.0.1:{self.door}", "--next-hop", f"127.0.0.1:{behind}"]
-        self.mail: Service = gateway.mail(self.state, base_url=BASE_URL, start_mail=behind, more=more)
+        self.mail: Service = gateway.mail(self.state, base_url=BASE_URL, start_mail=behind, exempt=(), more=more)
 
     def send(self, message: bytes, *recipients: str, client: dict[str, str] = HOUSE) -> dict[str, Delivery]:
         """Send from Domino to all of them at once; return what each mailbox got."""
         self.sink.clear()
-        assert send(self.domino, ANNA, list(recipients), message, client).code == 250
+        assert send(self.domino, ANNA, list(recipients), message, client).code == 530, "the recipe enforces TLS"
+        assert send_by_tls(self.domino, ANNA, recipients, message, client, context())[0] == 250
         self.postfix.wait_until_idle()
         return {recipient.decode(): one for one in self.sink.messages for recipient in one.recipients}
 

@@ -1,13 +1,9 @@
 """TLS behind a real Postfix: what a rule refuses at MAIL FROM, what gets a link, and what the log says of each session."""
 
 import re
-import smtplib
 import ssl
-import subprocess
-import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 
@@ -15,6 +11,7 @@ from tests.live import gateway
 from tests.live.gateway import ANNA, BOB, HOUSE, OUTSIDE, WITHOUT_MILTERS, Meeting, Service, invitation
 from tests.live.postfix import Listener, Postfix, directory
 from tests.live.sink import Sink
+from tests.live.tls import certificate, context, send_by_tls
 
 BASE_URL = "https://conf.example.org"
 RULES = (
@@ -38,33 +35,11 @@ class Site:
         self, message: bytes, client: Mapping[str, str] = HOUSE, sender: str = ANNA, tls: ssl.SSLContext | None = None
     ) -> tuple[int, bytes]:
         """Send one message; return the reply to MAIL FROM if that is none of success, else to the final dot."""
-        with smtplib.SMTP("127.0.0.1", self.postfix.ports[0], "client.example", timeout=30) as connection:
-            connection.ehlo()
-            if tls is not None:
-                connection.starttls(context=tls)
-                connection.ehlo()
-            attributes = " ".join(f"{name}={value}" for name, value in client.items())
-            assert connection.docmd("XCLIENT", attributes)[0] == 220
-            connection.ehlo()
-            reply = connection.mail(sender)
-            if reply[0] != 250:
-                return reply
-            assert connection.rcpt(BOB)[0] == 250
-            return connection.data(message)
+        return send_by_tls(self.postfix.ports[0], sender, [BOB], message, client, tls)
 
     def said(self, since: int = 0) -> list[tuple[str, str, str]]:
         """Verdict, reason and session of each message in the log."""
         return SAID.findall(self.mail.log())[since:]
-
-
-def context(version: ssl.TLSVersion, ciphers: str = "ALL:@SECLEVEL=0") -> ssl.SSLContext:
-    """A client that speaks one version alone, and asks for nobody's certificate."""
-    made = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    made.check_hostname, made.verify_mode = False, ssl.CERT_NONE
-    made.set_ciphers(ciphers)
-    with warnings.catch_warnings(action="ignore", category=DeprecationWarning):  # 1.0 and 1.1 are what is to be refused
-        made.minimum_version = made.maximum_version = version
-    return made
 
 
 @pytest.fixture(scope="module")
@@ -94,13 +69,6 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
         with mail, postfix:
             yield Site(postfix, sink, mail)
             assert postfix.warnings() == []
-
-
-def certificate(place: Path) -> None:
-    """An RSA key, with which a session can be without forward secrecy."""
-    command = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=mx.example.org"]
-    files = ["-keyout", str(place / "key.pem"), "-out", str(place / "cert.pem")]
-    subprocess.run([*command, *files], check=True, capture_output=True)
 
 
 @pytest.mark.parametrize(
