@@ -140,8 +140,8 @@ class Visits:
             return Acted(Outcome.DONE, shown, meeting)
         if form.do in ("open", "change"):
             opened = await self._opened(shown, form, language, ended_url)
-            if not isinstance(opened, Conference):
-                return Acted(opened, shown, meeting)
+            if not isinstance(opened, Conference):  # a service may have taken its time: how it stands now, not then
+                return Acted(opened, await ask(lambda: self.show(token, HOST_KINDS)), meeting)
             conference = opened
         if form.do == "resume":
             await self.revive(shown, language, ended_url)

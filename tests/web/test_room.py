@@ -1,5 +1,6 @@
 """The waiting room over HTTP: guests, the organizer, and what both are told as it happens."""
 
+import asyncio
 import re
 import threading
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ from types import TracebackType
 import pytest
 
 from notes2conf_milter.core.meeting import Admission, Occurrence, Person, Revision
+from notes2conf_milter.services.service import Conference, ServiceError
 from notes2conf_milter.store.sqlite import Claim
 from notes2conf_milter.web.forms import blank_form
 from notes2conf_milter.web.limits import MOST_MISSES
@@ -239,6 +241,28 @@ def test_a_service_that_does_not_answer(house: House, pasted: Pasted) -> None:
     pasted.failing = True
     answer = press(house, links.start, service="link", link=PASTED)
     assert answer.status == 422 and "did not answer" in answer.text
+
+
+def test_a_service_that_fails_late_closes_nothing(house: House, pasted: Pasted) -> None:
+    """The organizer did not wait for it and took another one: those who wait there are not told the past."""
+    links = house.add(page())
+    guest, entered, failing = wait(house, links.join), threading.Event(), threading.Event()
+
+    async def fail(*_: str) -> Conference:
+        entered.set()
+        while not failing.is_set():
+            await asyncio.sleep(0.01)
+        raise ServiceError("no answer")
+
+    pasted.open = fail  # type: ignore[method-assign]
+    first = threading.Thread(target=press, args=(house, links.start), kwargs={"service": "link"})
+    first.start()
+    assert entered.wait(5)
+    press(house, links.start, "open", admission="ask")
+    failing.set()
+    first.join()
+    with Events(house, f"{guest}/events") as events:
+        assert "as soon as you are let in" in (events.next() or ("", ""))[1]
 
 
 def test_the_end_of_the_last(house: House) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from notes2conf_milter.core.meeting import Admission, LinkKind, Occurrence, Person, Room, RoomState
 from notes2conf_milter.core.waitingroom import State
-from notes2conf_milter.services.service import Visitor, Why
+from notes2conf_milter.services.service import Conference, ServiceError, Visitor, Why
 from notes2conf_milter.store.errors import StoreError
 from notes2conf_milter.web.forms import Form, blank_form
 from notes2conf_milter.web.visits import GUEST_KINDS, HOST_KINDS, Acted, Outcome, Shown, Visits
@@ -153,6 +153,20 @@ def test_another_service_in_mid_meeting(house: House, visits: Visits, pasted: Pa
     room = host(visits, links).view.room
     assert (room.service, room.name, room.admission) == ("jitsi", ROOM, Admission.ASK)
     assert [one.url for one in pasted.ended] == [PASTED]
+
+
+def test_a_service_that_fails_late_tells_how_it_stands_then(house: House, visits: Visits, pasted: Pasted) -> None:
+    """Meanwhile the meeting was opened elsewhere: what was read before is old."""
+    links = house.add(page())
+
+    async def fail(*_: str) -> Conference:
+        house.open_elsewhere(links, MONDAY, "https://meet.example.org/x")
+        raise ServiceError("no answer")
+
+    pasted.open = fail  # type: ignore[method-assign]
+    acted = act(visits, links.start, "open", service="link", link=PASTED)
+    assert acted.result is Outcome.FAILED
+    assert acted.shown is not None and acted.shown.view.state is State.OPEN
 
 
 def test_the_end_of_one_date_is_not_the_end(house: House, visits: Visits, pasted: Pasted) -> None:
