@@ -7,6 +7,7 @@ Fails: StoreError (cannot now). Showing changes nothing, ever (law 7); only `act
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
+from functools import partial
 from typing import Protocol, TypeVar
 
 from notes2conf_milter.core import waitingroom
@@ -41,6 +42,7 @@ class Outcome(Enum):
     """What became of a wish."""
 
     DONE = "done"  # or it was so already, or the page was of another day: the page says how it stands
+    DELETED = "deleted"  # the meeting, with all that was stored of it
     GONE = "gone"
     REFUSED = "refused"  # not from our page
     CONFIRM = "confirm"  # it would end all: ask again
@@ -48,6 +50,7 @@ class Outcome(Enum):
 
 
 Result = Outcome | Why
+Written = tuple[Outcome, Shown | None, Conference | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,12 +148,12 @@ class Visits:
             conference = opened
         if form.do == "resume":
             await self.revive(shown, language, ended_url)
-        if form.do == "end" and shown.last:
-            return Acted(Outcome.CONFIRM, shown, meeting)
-        before = shown.view.room
-        result, after = await ask(lambda: self._written(shown, lambda one: self._after(one, form, conference)))
-        if form.do in ("end", "end-all", "change") and result is Outcome.DONE:
-            await self._leave(before)
+        written = partial(
+            self._written, shown, lambda one: self._after(one, form, conference), conference, asks=form.do == "end"
+        )
+        result, after, left = await ask(written)
+        if left is not None:
+            await self._leave(left)
         return Acted(result, after, meeting)
 
     async def _opened(
@@ -169,12 +172,12 @@ class Visits:
         except ServiceError:
             return Outcome.FAILED
 
-    async def _leave(self, room: Room) -> None:
-        """End the conference that was left, where the service can."""
-        service = self._services.get(room.service)
+    async def _leave(self, conference: Conference) -> None:
+        """End a conference to which nobody is led any more, where the service can."""
+        service = self._services.get(conference.service)
         if service is not None:
             try:
-                await service.end(_conference(room))
+                await service.end(conference)
             except ServiceError:
                 return  # it ends when the last one leaves
 
@@ -195,7 +198,7 @@ class Visits:
             same = (found.view.room.service, found.view.room.name) == (before.service, before.name)
             return waitingroom.closed(found.view) if same else found.view.room
 
-        result, after = await ask(lambda: self._written(shown, closed))
+        result, after, _ = await ask(lambda: self._written(shown, closed))
         return Acted(result, after, shown.meeting.meeting)
 
     async def revive(self, shown: Shown, language: str, ended_url: Callable[[], str] = str) -> None:
@@ -210,21 +213,31 @@ class Visits:
         except (ServiceError, RefusedLink):
             return  # the service will say so itself
 
-    def _written(self, shown: Shown, after: Callable[[Shown], Room | None]) -> tuple[Result, Shown | None]:
+    def _written(
+        self, shown: Shown, after: Callable[[Shown], Room | None], made: Conference | None = None, *, asks: bool = False
+    ) -> Written:
+        """Write what was wished; say what became of it, how it stands, and which conference nobody is led to any more.
+
+        made: for this wish; asks: what would end the last date is a question first.
+        """
         for _ in range(_TRIES):
-            now, start = self._clock(), shown.view.occurrence.start
+            if asks and shown.last:
+                return Outcome.CONFIRM, shown, None
+            now, before = self._clock(), shown.view
             room = after(shown)
             if room is None:
                 written = self._store.end(shown.token, shown.meeting.changed, now)
             else:
-                written = room == shown.view.room or self._store.set_room(shown.token, room, shown.meeting.changed, now)
+                written = room == before.room or self._store.set_room(shown.token, room, shown.meeting.changed, now)
             found = self.show(shown.token, HOST_KINDS)
+            if written and room is None:
+                return Outcome.DELETED, None, _conference(before.room)
             if written:
-                return Outcome.DONE, found
+                return Outcome.DONE, found, _left(before.room, room or before.room, made)
             if found is None:
-                return Outcome.GONE, None
-            if found.view.occurrence.start != start:
-                return Outcome.DONE, found
+                return Outcome.GONE, None, made
+            if found.view.occurrence.start != before.occurrence.start:
+                return Outcome.DONE, found, made
             shown = found
         raise StoreError("the meeting changed again and again")
 
@@ -259,6 +272,14 @@ class Visits:
 
 def _conference(room: Room) -> Conference:
     return Conference(room.service, room.name, room.url)
+
+
+def _left(before: Room, after: Room, made: Conference | None) -> Conference | None:
+    """Return the conference of which a room was changed, or the one that came too late to be its own."""
+    old, new = _conference(before), _conference(after)
+    if made is not None and made != new:
+        return made
+    return old if old != new else None
 
 
 def chosen_admission(form: Form) -> Admission | None:

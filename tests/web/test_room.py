@@ -243,6 +243,17 @@ def test_a_service_that_does_not_answer(house: House, pasted: Pasted) -> None:
     assert answer.status == 422 and "did not answer" in answer.text
 
 
+def test_what_is_not_deleted_is_not_said_to_be(house: House) -> None:
+    """The last known date of a series that goes on: the day is over, its links live."""
+    links = house.add(replace(SERIES, recurring=True), kept=300 * DAY)
+    house.clock.now = last = MONDAY + 7 * DAY
+    press(house, links.start, form=blank_form(links.start, last))
+    ended = press(house, links.start, "end", form=blank_form(links.start, last))
+    assert "The conference is over" in ended.text and "deleted" not in ended.text
+    house.clock.now = last + DAY
+    assert ask(house.address, f"/j/{links.join}").status == 200
+
+
 def test_a_service_that_fails_late_closes_nothing(house: House, pasted: Pasted) -> None:
     """The organizer did not wait for it and took another one: those who wait there are not told the past."""
     links = house.add(page())
