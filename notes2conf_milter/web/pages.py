@@ -60,6 +60,7 @@ class Pages:
             "house": policy.house,
             "imprint": policy.imprint_url,
             "privacy": prefix.rstrip("/") + "/privacy",
+            "hands_on_names": policy.hands_on_names,
             "deleted": {language: after_end(policy.grace, language) for language in LANGUAGES},
             "scripted": False,
             "refresh": 0,

@@ -77,6 +77,11 @@ _WORDS = {
         "Optional. Only the organizer sees it, and only while you wait; it is never stored.",
         "Freiwillig. Nur die einladende Person sieht ihn, und nur solange Sie warten; gespeichert wird er nie.",
     ),
+    "name_handed_on_hint": (
+        "Optional. The organizer sees it while you wait, and the conference service gets it when you go in; we never store it.",
+        "Freiwillig. Die einladende Person sieht ihn, solange Sie warten, und der Konferenzdienst bekommt ihn, wenn Sie "
+        "eintreten; hier gespeichert wird er nie.",
+    ),
     "wait": ("Wait here", "Hier warten"),
     "join": ("Join the conference", "An der Konferenz teilnehmen"),
     "knock": ("Ask to be let in", "Um Einlass bitten"),

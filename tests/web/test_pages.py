@@ -176,6 +176,18 @@ def test_whose_own_link_it_is() -> None:
     assert "Bert Brandt" in text and 'name="name"' not in text
 
 
+def test_where_a_name_goes() -> None:
+    """What stands beside the field is true also in a house that hands names on."""
+    pages = Pages(ASSETS, BASE, Policy(hands_on_names=True))
+    for language, kept, service in (
+        ("en", "Only the organizer", "conference service"),
+        ("de", "Nur die einladende", "Konferenzdienst"),
+    ):
+        handing = pages.join(shown(page()), FORM, Admission.OPEN, language).decode()
+        assert kept in join(page(), language=language) and kept not in handing
+        assert service in handing and service not in join(page(), language=language)
+
+
 def test_a_guest_who_waits() -> None:
     text = waits()
     assert "You are waiting" in text and f'data-events="{GUEST}/events"' in text and "Stop waiting" in text
