@@ -67,11 +67,12 @@ def start(
     guests: tuple[Guest, ...] = (),
     problem: str = "",
     services: tuple[Service, ...] = (JITSI, LINK),
+    chosen: str = "",
 ) -> str:
     found = shown(meeting, state=state, kind=LinkKind.START)
     admission = Admission.ASK if ask else Admission.OPEN
     waiting = PAGES.waiting(found.view, guests, FORM, admission, language)
-    return PAGES.start(found, FORM, services, waiting, admission, "Jitsi Meet", language, problem).decode()
+    return PAGES.start(found, FORM, services, waiting, admission, "Jitsi Meet", language, problem, chosen).decode()
 
 
 class Outline(HTMLParser):
@@ -240,7 +241,23 @@ def test_who_waits_and_who_is_let_in() -> None:
 
 
 def test_what_is_wrong_with_a_link_is_said() -> None:
-    assert '<p class="problem" role="alert">Paste it</p>' in start(page(), problem="Paste it")
+    assert '<p class="problem" id="problem" role="alert">Paste it</p>' in start(page(), problem="Paste it")
+
+
+@pytest.mark.parametrize("state", ["closed", "open"])
+def test_what_was_chosen_stays_chosen(state: str) -> None:
+    """Also when it was to be another service in mid-meeting: it is in sight, and the field says what is wrong with it."""
+    refused = Outline(start(page(), state, problem="Paste it", chosen="link")).elements
+    chosen = [had["value"] for _, had in refused if had.get("name") == "service" and "checked" in had]
+    field = next(had for _, had in refused if had.get("name") == "link")
+    assert chosen == ["link"] and field["aria-invalid"] == "true"
+    assert field["aria-describedby"].split()[0] == "problem"  # type: ignore[union-attr]
+    assert [had["id"] for _, had in refused if had.get("class") == "problem"] == ["problem"]
+    unfolded = [had for tag, had in refused if tag == "details" and had.get("class") == "aside"]
+    assert all("open" in had for had in unfolded) and len(unfolded) == (state == "open")
+    other = Outline(start(page(), state, problem="No answer", chosen="jitsi")).elements
+    assert not any("aria-invalid" in had for _, had in other), "the link is not at fault"
+    assert not any("open" in had for tag, had in Outline(start(page(), state)).elements if tag == "details")
 
 
 def test_the_visitors_own_time() -> None:
