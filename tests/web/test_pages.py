@@ -260,6 +260,13 @@ def test_what_was_chosen_stays_chosen(state: str) -> None:
     assert not any("open" in had for tag, had in Outline(start(page(), state)).elements if tag == "details")
 
 
+def test_another_service_is_another_one() -> None:
+    """The button by itself does not lead those who come next into a second room of the service that is on."""
+    for services, wanted in (((JITSI, LINK), "link"), ((LINK, JITSI), "link"), ((LINK,), "link")):
+        elements = Outline(start(page(), "open", services=services)).elements
+        assert [had["value"] for _, had in elements if had.get("name") == "service" and "checked" in had] == [wanted]
+
+
 def test_the_visitors_own_time() -> None:
     """What the script needs; not for whole days and times in nobody's zone."""
     assert f'data-start="{MONDAY}" data-end="{MONDAY + HOUR}" data-offset="7200"' in join(page())
