@@ -14,7 +14,7 @@ import segno
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from notes2conf_milter.core.meeting import Admission, Occurrence
+from notes2conf_milter.core.meeting import NOWHERE, Admission, Occurrence
 from notes2conf_milter.core.times import after_end, clock_time, when
 from notes2conf_milter.core.waitingroom import State, View
 from notes2conf_milter.services.service import Service
@@ -165,12 +165,13 @@ class Pages:
 
     def waiting(self, shown: View, guests: Sequence[Guest], form: Form, admission: Admission, language: str) -> str:
         """Return the list of those who wait, with buttons where they are let in one by one."""
+        nobodys = shown.occurrence.zone == NOWHERE  # a time of day would be UTC's, without saying so
         listed = [
             {
                 "id": one.id,
                 "name": one.label or one.name,
                 "own": bool(one.label),
-                "since": clock_time(_at(shown.occurrence, one.since), language),
+                "since": "" if nobodys else clock_time(_at(shown.occurrence, one.since), language),
             }
             for one in guests[:LISTED_GUESTS]
         ]

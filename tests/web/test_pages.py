@@ -1,6 +1,7 @@
 """The pages as HTML: what stands there, escaped, in both languages and every state."""
 
 import re
+from dataclasses import replace
 from html import escape
 from html.parser import HTMLParser
 
@@ -238,6 +239,19 @@ def test_who_waits_and_who_is_let_in() -> None:
     assert 'name="admit"' not in start(page(), "open", guests=some) + start(page(), "closed", ask=True, guests=some)
     many = tuple(guest(id=f"{number:032}") for number in range(LISTED_GUESTS + 5))
     assert "and 5 more" in start(page(), "open", guests=many)
+
+
+def test_since_when_in_whose_time() -> None:
+    """In the meeting's zone, also when its known dates are over; not at all where that is nobody's: it would be hours off."""
+    berlin = Occurrence(MONDAY, MONDAY + HOUR, "Europe/Berlin", 7200)
+    series = Page("Daily", Person("anna@example.org", "Anna"), (berlin,), recurring=True)
+    late = shown(series, MONDAY + 400 * 24 * HOUR)
+    assert not late.view.dated
+    text = PAGES.waiting(late.view, [guest(since=MONDAY)], FORM, Admission.OPEN, "en")
+    assert "since 10:00" in text
+    for nobodys in (page(times=(Occurrence(MONDAY, MONDAY + HOUR, NOWHERE),)), replace(series, times=())):
+        text = start(nobodys, guests=(guest(name="Bert"),))
+        assert "Bert" in text and "since" not in text
 
 
 def test_what_is_wrong_with_a_link_is_said() -> None:
