@@ -151,7 +151,7 @@ class Pages:
             "ended_there": ended_there,
             "hint": hint.format(service),
             "problem": problem,
-            "wanted": chosen or shown.view.room.service,
+            "wanted": chosen or ("" if on else shown.view.room.service),
             "form": form,
             "services": offered,
             "service": shown.view.room.service,
