@@ -268,6 +268,7 @@ class Site:
         acted = await self._visits.act(token, form, language, self._ask, partial(self._ended_url, token))
         self._tried(request, valid=acted.result is not Outcome.GONE)
         self._tell(acted)
+        await self._visits.leave(acted)
         match acted.result:
             case Outcome.GONE:
                 return self._notice(request, Notice.GONE)

@@ -55,11 +55,15 @@ Written = tuple[Outcome, Shown | None, Conference | None]
 
 @dataclass(frozen=True, slots=True)
 class Acted:
-    """What became of a wish, and how it stands then. meeting: whose it was, 0: nobody's; shown: None when that is gone."""
+    """What became of a wish, and how it stands then.
+
+    meeting: whose it was, 0: nobody's; shown: None when that is gone. left: a conference to which nobody is led any more.
+    """
 
     result: Result
     shown: Shown | None = None
     meeting: int = 0
+    left: Conference | None = None
 
 
 class Threads(Protocol):
@@ -131,6 +135,7 @@ class Visits:
     ) -> Acted:
         """Do what a button of the start page says; two clicks, or two browsers, lead to one room.
 
+        What it leaves is not ended yet: that may take long, and is nothing that anybody who waits should wait for.
         ended_url: makes what the service may call when the conference has ended there; "" for nothing.
         """
         shown = await ask(lambda: self.show(token, HOST_KINDS))
@@ -152,9 +157,7 @@ class Visits:
             self._written, shown, lambda one: self._after(one, form, conference), conference, asks=form.do == "end"
         )
         result, after, left = await ask(written)
-        if left is not None:
-            await self._leave(left)
-        return Acted(result, after, meeting)
+        return Acted(result, after, meeting, left)
 
     async def _opened(
         self, shown: Shown, form: Form, language: str, ended_url: Callable[[], str]
@@ -172,10 +175,11 @@ class Visits:
         except ServiceError:
             return Outcome.FAILED
 
-    async def _leave(self, conference: Conference) -> None:
-        """End a conference to which nobody is led any more, where the service can."""
-        service = self._services.get(conference.service)
-        if service is not None:
+    async def leave(self, acted: Acted) -> None:
+        """End the conference to which nobody is led any more, where the service can."""
+        conference = acted.left
+        service = None if conference is None else self._services.get(conference.service)
+        if conference is not None and service is not None:
             try:
                 await service.end(conference)
             except ServiceError:

@@ -3,6 +3,7 @@
 import asyncio
 import re
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import replace
 from http.client import HTTPConnection
@@ -18,6 +19,7 @@ from notes2conf_milter.web.forms import blank_form
 from notes2conf_milter.web.limits import MOST_MISSES
 from notes2conf_milter.web.lobby import PATIENCE
 from notes2conf_milter.web.server import WebSettings
+from notes2conf_milter.web.watch import INTERVAL
 from tests.store.vault import news
 from tests.web.house import (
     DAY,
@@ -241,6 +243,31 @@ def test_a_service_that_does_not_answer(house: House, pasted: Pasted) -> None:
     pasted.failing = True
     answer = press(house, links.start, service="link", link=PASTED)
     assert answer.status == 422 and "did not answer" in answer.text
+
+
+@pytest.mark.parametrize("do", ["change", "end-all"])
+def test_those_who_wait_are_told_before_the_old_conference_has_ended(house: House, pasted: Pasted, do: str) -> None:
+    """The service that is left may take its time, and what it is asked then must not hold up anybody."""
+    links = house.add(page())
+    press(house, links.start, service="link", link=PASTED, admission="ask")
+    guest, ending = wait(house, links.join), threading.Event()
+
+    async def end(conference: Conference) -> None:
+        while not ending.is_set():
+            await asyncio.sleep(0.01)
+
+    pasted.end = end  # type: ignore[method-assign]
+    with Events(house, f"{guest}/events") as events:
+        press(house, links.start, "", admit="all")
+        events.until(PASTED)
+        time.sleep(2 * INTERVAL)  # the watcher's first look has passed: it sees what others write
+        pressing = threading.Thread(target=press, args=(house, links.start, do))
+        pressing.start()
+        try:
+            events.until({"change": JITSI.server, "end-all": "over"}[do])
+        finally:
+            ending.set()
+            pressing.join()
 
 
 def test_what_is_not_deleted_is_not_said_to_be(house: House) -> None:

@@ -38,10 +38,15 @@ async def ask(question: Callable[[], T]) -> T:
 def act(visits: Visits, token: str, do: str, start: int = MONDAY, form: Form | None = None, **fields: str) -> Acted:
     """Press a button; also within another press, for nothing in it waits here."""
     form = replace(form or blank_form(token, start), do=do, **{"service": "jitsi", **fields})
-    acting = visits.act(token, form, "en", ask)
-    with pytest.raises(StopIteration) as acted:
-        acting.send(None)
-    return acted.value.value  # type: ignore[no-any-return]
+
+    async def acting() -> Acted:
+        acted = await visits.act(token, form, "en", ask)
+        await visits.leave(acted)
+        return acted
+
+    with pytest.raises(StopIteration) as stopped:
+        acting().send(None)
+    return stopped.value.value  # type: ignore[no-any-return]
 
 
 def host(visits: Visits, links: Links) -> Shown:
