@@ -224,7 +224,7 @@ def test_the_start_page_when_open() -> None:
     text = start(page(), "open")
     for button in ("enter", "pause", "end", "admission", "change"):
         assert f'value="{button}"' in text
-    assert "With Jitsi Meet" in text and "Planned until 11:00." in text
+    assert "Service: Jitsi Meet." in text and "Planned until 11:00." in text
     assert 'value="resume"' in start(page(), "paused")
 
 
@@ -233,7 +233,10 @@ def test_who_waits_and_who_is_let_in() -> None:
     some = (guest(name="<Bert>"), guest(id="h" * 32), guest(id="i" * 32, label="Clara"))
     text = start(page(), "open", ask=True, guests=some)
     assert (
-        "&lt;Bert&gt;" in text and "Guest without a name" in text and "by an own link" in text and "since 10:00" in text
+        "&lt;Bert&gt;" in text
+        and "Guest without a name" in text
+        and "with a personal link" in text
+        and "since 10:00" in text
     )
     assert text.count('name="admit"') == 4 and text.count('name="away"') == 3
     assert 'name="admit"' not in start(page(), "open", guests=some) + start(page(), "closed", ask=True, guests=some)
@@ -292,6 +295,14 @@ def test_the_visitors_own_time() -> None:
 
 def test_a_code_for_the_phone() -> None:
     assert '/code.svg"' in join(page()) and '/code.svg"' in start(page())
+
+
+def test_a_service_stands_by_itself() -> None:
+    """Its title is no part of a sentence: "Mit Eigener Link" is no German."""
+    found = shown(page(), state="open", kind=LinkKind.START)
+    for language in ("en", "de"):
+        title = f"{'Dienst' if language == 'de' else 'Service'}: {LINK.title(language)}."
+        assert title in PAGES.start(found, FORM, (LINK,), "", Admission.OPEN, LINK.title(language), language).decode()
 
 
 def test_german() -> None:
