@@ -17,6 +17,7 @@ from markupsafe import Markup
 from notes2conf_milter.core.meeting import NOWHERE, Admission, Occurrence
 from notes2conf_milter.core.times import after_end, clock_time, when
 from notes2conf_milter.core.waitingroom import State, View
+from notes2conf_milter.services import bigbluebutton
 from notes2conf_milter.services.service import Service
 from notes2conf_milter.web.forms import Form
 from notes2conf_milter.web.lobby import Guest
@@ -155,6 +156,7 @@ class Pages:
             "form": form,
             "services": offered,
             "service": shown.view.room.service,
+            "ends": _ends(shown),
             "admission": admission.value,
             "waiting": Markup(waiting),
             "extensions": EXTENSIONS,
@@ -188,7 +190,7 @@ class Pages:
 
     def confirm(self, shown: Shown, form: Form, language: str) -> bytes:
         """Return the page that asks whether to end a meeting for good."""
-        return self._meeting("confirm.html", shown, language, form=form)
+        return self._meeting("confirm.html", shown, language, form=form, ends=_ends(shown))
 
     def ended(self, language: str) -> bytes:
         """Return the page that says that the meeting is deleted."""
@@ -224,6 +226,11 @@ class Pages:
 
     def _part(self, template: str, language: str, **values: object) -> str:
         return self._templates.get_template(template).render(language=language, texts=TEXTS[language], **values)
+
+
+def _ends(shown: Shown) -> bool:
+    """Say whether the conference ends, for all who are in it, when it is left here."""
+    return shown.view.room.service == bigbluebutton.NAME
 
 
 def _tone(state: State) -> str:

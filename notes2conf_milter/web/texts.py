@@ -175,6 +175,10 @@ _WORDS = {
         "Guests who wait are led there; whoever is already in a conference stays in that one.",
         "Wartende Gäste werden dorthin geleitet; wer schon in einer Konferenz ist, bleibt in dieser.",
     ),
+    "change_ends_hint": (
+        "Guests who wait are led there. The present conference ends for all who are in it.",
+        "Wartende Gäste werden dorthin geleitet. Die jetzige Konferenz endet für alle, die darin sind.",
+    ),
     "save": ("Apply", "Übernehmen"),
     "in_room": ("Waiting", "Es warten"),
     "nobody": ("Nobody is waiting.", "Es wartet niemand."),
@@ -188,9 +192,17 @@ _WORDS = {
     "confirm": ("End the conference?", "Konferenz beenden?"),
     "confirm_hint": (
         "Nothing comes after this date. The meeting and all that is stored about it are deleted now, and all its links are "
-        "dead. Whoever is in the conference may stay in it.",
+        "dead.",
         "Nach diesem Termin kommt keiner mehr. Die Besprechung und alles, was zu ihr gespeichert ist, werden jetzt gelöscht, "
-        "und alle ihre Links werden ungültig. Wer in der Konferenz ist, kann dort bleiben.",
+        "und alle ihre Links werden ungültig.",
+    ),
+    "confirm_stay": (
+        "Whoever is in the conference may stay in it.",
+        "Wer in der Konferenz ist, kann dort bleiben.",
+    ),
+    "confirm_ends": (
+        "The conference ends for all who are in it.",
+        "Die Konferenz endet für alle, die darin sind.",
     ),
     "confirm_end": ("End and delete", "Beenden und löschen"),
     "back": ("Back", "Zurück"),

@@ -297,6 +297,21 @@ def test_a_code_for_the_phone() -> None:
     assert '/code.svg"' in join(page()) and '/code.svg"' in start(page())
 
 
+def test_who_may_stay_in_a_conference_that_is_left() -> None:
+    """A BigBlueButton meeting is ended for all who are in it, others go on: what is said before is true of both."""
+    found = shown(page(), state="open", kind=LinkKind.START)
+    room = replace(found.view.room, service="bigbluebutton")
+    ending = replace(found, view=replace(found.view, room=room))
+    for language in ("en", "de"):
+        texts = TEXTS[language]
+        for one, change, confirm in (
+            (found, texts.change_hint, texts.confirm_stay),
+            (ending, texts.change_ends_hint, texts.confirm_ends),
+        ):
+            page_text = PAGES.start(one, FORM, (JITSI, LINK), "", Admission.OPEN, "x", language).decode()
+            assert change in page_text and confirm in PAGES.confirm(one, FORM, language).decode()
+
+
 def test_a_service_stands_by_itself() -> None:
     """Its title is no part of a sentence: "Mit Eigener Link" is no German."""
     found = shown(page(), state="open", kind=LinkKind.START)
