@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 
-from notes2conf_milter.core.meeting import Admission, Occurrence, Page, Room, RoomState
+from notes2conf_milter.core.meeting import NOWHERE, Admission, Occurrence, Page, Room, RoomState
 
 EARLY = 15 * 60  # longer than this before the start, "it has not started" would sound like a delay
 OVERRUN = 60 * 60  # for so long an open conference of a series stays the current one after its planned end
@@ -118,9 +118,9 @@ def _outlived(last: Occurrence, room: Room | None, now: int) -> bool:
 
 def _undated(times: Sequence[Occurrence], room: Room | None, now: int) -> View:
     """Return the view of a day of which no time is known."""
-    since = times[-1].start if times else 0
-    start = since + (now + EARLY - since) // _DAY * _DAY
-    day = Occurrence(start, start + _DAY)
+    last = times[-1] if times else Occurrence(0, 0, NOWHERE)
+    start = last.start + (now + EARLY - last.start) // _DAY * _DAY
+    day = Occurrence(start, start + _DAY, last.zone, last.offset)
     own = _own(day, room)
     return View(day, _STATES.get(own.state, State.CLOSED), own, dated=False)
 

@@ -14,9 +14,10 @@ import segno
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from notes2conf_milter.core.meeting import Admission, Occurrence
+from notes2conf_milter.core.meeting import NOWHERE, Admission, Occurrence
 from notes2conf_milter.core.times import after_end, clock_time, when
 from notes2conf_milter.core.waitingroom import State, View
+from notes2conf_milter.services import bigbluebutton
 from notes2conf_milter.services.service import Service
 from notes2conf_milter.web.forms import Form
 from notes2conf_milter.web.lobby import Guest
@@ -60,6 +61,7 @@ class Pages:
             "house": policy.house,
             "imprint": policy.imprint_url,
             "privacy": prefix.rstrip("/") + "/privacy",
+            "hands_on_names": policy.hands_on_names,
             "deleted": {language: after_end(policy.grace, language) for language in LANGUAGES},
             "scripted": False,
             "refresh": 0,
@@ -150,10 +152,11 @@ class Pages:
             "ended_there": ended_there,
             "hint": hint.format(service),
             "problem": problem,
-            "wanted": chosen or shown.view.room.service,
+            "wanted": chosen or ("" if on else shown.view.room.service),
             "form": form,
             "services": offered,
             "service": shown.view.room.service,
+            "ends": _ends(shown),
             "admission": admission.value,
             "waiting": Markup(waiting),
             "extensions": EXTENSIONS,
@@ -164,12 +167,13 @@ class Pages:
 
     def waiting(self, shown: View, guests: Sequence[Guest], form: Form, admission: Admission, language: str) -> str:
         """Return the list of those who wait, with buttons where they are let in one by one."""
+        nobodys = shown.occurrence.zone == NOWHERE  # a time of day would be UTC's, without saying so
         listed = [
             {
                 "id": one.id,
                 "name": one.label or one.name,
                 "own": bool(one.label),
-                "since": clock_time(_at(shown.occurrence, one.since), language),
+                "since": "" if nobodys else clock_time(_at(shown.occurrence, one.since), language),
             }
             for one in guests[:LISTED_GUESTS]
         ]
@@ -186,7 +190,7 @@ class Pages:
 
     def confirm(self, shown: Shown, form: Form, language: str) -> bytes:
         """Return the page that asks whether to end a meeting for good."""
-        return self._meeting("confirm.html", shown, language, form=form)
+        return self._meeting("confirm.html", shown, language, form=form, ends=_ends(shown))
 
     def ended(self, language: str) -> bytes:
         """Return the page that says that the meeting is deleted."""
@@ -222,6 +226,11 @@ class Pages:
 
     def _part(self, template: str, language: str, **values: object) -> str:
         return self._templates.get_template(template).render(language=language, texts=TEXTS[language], **values)
+
+
+def _ends(shown: Shown) -> bool:
+    """Say whether the conference ends, for all who are in it, when it is left here."""
+    return shown.view.room.service == bigbluebutton.NAME
 
 
 def _tone(state: State) -> str:

@@ -268,6 +268,7 @@ class Site:
         acted = await self._visits.act(token, form, language, self._ask, partial(self._ended_url, token))
         self._tried(request, valid=acted.result is not Outcome.GONE)
         self._tell(acted)
+        await self._visits.leave(acted)
         match acted.result:
             case Outcome.GONE:
                 return self._notice(request, Notice.GONE)
@@ -276,8 +277,10 @@ class Site:
             case Outcome.CONFIRM if acted.shown is not None:
                 blank = blank_form(token, acted.shown.view.occurrence.start)
                 return _page(self._pages.confirm(acted.shown, blank, language))
-            case Outcome.DONE:
-                return _page(self._pages.ended(language)) if acted.shown is None else _see_other(token)
+            case Outcome.DELETED:
+                return _page(self._pages.ended(language))
+            case Outcome.DONE:  # without a page: ended, and nothing else is known to come
+                return _page(self._pages.over(language)) if acted.shown is None else _see_other(token)
         if acted.shown is None:
             return self._notice(request, Notice.GONE)
         why = why_not(acted.result.value, language) if isinstance(acted.result, Why) else TEXTS[language].failed

@@ -43,7 +43,7 @@ _WORDS = {
     ),
     "privacy": ("Privacy", "Datenschutz"),
     "imprint": ("Legal notice", "Impressum"),
-    "calendar": ("Save the date (.ics)", "Termin sichern (.ics)"),
+    "calendar": ("Save the date (.ics)", "Termin speichern (.ics)"),
     "phone": ("Continue on your phone", "Auf dem Telefon weitermachen"),
     "phone_hint": (
         "Scan this code with your phone’s camera.",
@@ -59,7 +59,7 @@ _WORDS = {
     "guest_closed": ("Not open yet", "Noch nicht eröffnet"),
     "guest_closed_hint": (
         "Press the button to wait. You go in as soon as the organizer opens the conference.",
-        "Mit der Schaltfläche warten Sie. Sobald die Konferenz eröffnet wird, geht es los.",
+        "Drücken Sie auf „Hier warten“. Sobald die Konferenz eröffnet wird, geht es los.",
     ),
     "guest_open": ("The conference is open", "Die Konferenz ist eröffnet"),
     "guest_open_hint": ("You can go in now.", "Sie können jetzt eintreten."),
@@ -70,32 +70,37 @@ _WORDS = {
     "guest_paused": ("A short pause", "Kurze Pause"),
     "guest_paused_hint": (
         "New guests wait for the moment. Press the button to wait, too.",
-        "Neue Gäste warten gerade. Mit der Schaltfläche warten auch Sie.",
+        "Neue Gäste warten gerade. Drücken Sie auf „Hier warten“, dann warten auch Sie.",
     ),
     "name": ("Your name", "Ihr Name"),
     "name_hint": (
         "Optional. Only the organizer sees it, and only while you wait; it is never stored.",
         "Freiwillig. Nur die einladende Person sieht ihn, und nur solange Sie warten; gespeichert wird er nie.",
     ),
+    "name_handed_on_hint": (
+        "Optional. The organizer sees it while you wait, and the conference service gets it when you go in; we never store it.",
+        "Freiwillig. Die einladende Person sieht ihn, solange Sie warten, und der Konferenzdienst bekommt ihn, wenn Sie "
+        "eintreten; hier gespeichert wird er nie.",
+    ),
     "wait": ("Wait here", "Hier warten"),
     "join": ("Join the conference", "An der Konferenz teilnehmen"),
     "knock": ("Ask to be let in", "Um Einlass bitten"),
     "waiting": ("You are waiting", "Sie warten"),
     "waiting_hint": (
-        "Leave this page open. You go in by yourself when the conference opens.",
+        "Leave this page open. You are taken in automatically when the conference opens.",
         "Lassen Sie diese Seite offen. Sobald die Konferenz eröffnet wird, geht es von selbst weiter.",
     ),
     "waiting_early_hint": (
-        "Leave this page open. It begins at the time above; you go in by yourself.",
+        "Leave this page open. It begins at the time above; then you are taken in automatically.",
         "Lassen Sie diese Seite offen. Es beginnt zur angegebenen Zeit; dann geht es von selbst weiter.",
     ),
     "asked": ("The organizer knows that you are here", "Sie haben um Einlass gebeten"),
     "asked_hint": (
-        "The conference is open. You go in by yourself as soon as you are let in.",
+        "The conference is open. This page takes you there as soon as you are let in.",
         "Die Konferenz läuft. Sobald Sie eingelassen werden, geht es von selbst weiter.",
     ),
     "waiting_paused_hint": (
-        "There is a pause for new guests. You go in by yourself when it is over.",
+        "There is a pause for new guests. You are taken in automatically when it is over.",
         "Neue Gäste warten gerade. Danach geht es von selbst weiter.",
     ),
     "away": ("Not let in", "Nicht eingelassen"),
@@ -106,7 +111,7 @@ _WORDS = {
     "go": ("The conference is open", "Die Konferenz ist eröffnet"),
     "go_hint": (
         "You are being taken there. If nothing happens, press the button.",
-        "Sie werden dorthin geleitet. Geschieht nichts, benutzen Sie die Schaltfläche.",
+        "Sie werden dorthin geleitet. Falls nichts geschieht, drücken Sie auf die Schaltfläche.",
     ),
     "leave": ("Stop waiting", "Nicht mehr warten"),
     "over": ("The conference is over", "Die Konferenz ist vorbei"),
@@ -123,24 +128,27 @@ _WORDS = {
     ),
     "host_early": ("Not open yet", "Noch nicht eröffnet"),
     "host_early_hint": (
-        "There is still time. You can start it now all the same: guests can come in then.",
-        "Es ist noch Zeit. Sie können sie dennoch jetzt schon starten: Dann können Gäste eintreten.",
+        "There is still time. You can start the conference now all the same; then guests can come in.",
+        "Es ist noch Zeit. Sie können die Konferenz trotzdem schon starten; dann können Gäste eintreten.",
     ),
     "host_closed": ("Not open yet", "Noch nicht eröffnet"),
-    "host_closed_hint": ("Guests wait until you start it.", "Die Gäste warten, bis Sie sie starten."),
+    "host_closed_hint": (
+        "Guests wait until you start the conference.",
+        "Die Gäste warten, bis Sie die Konferenz starten.",
+    ),
     "host_open": ("The conference is open", "Die Konferenz ist eröffnet"),
-    "host_open_hint": ("With {}. Guests can come in.", "Mit {}. Gäste können eintreten."),
-    "host_ask_hint": ("With {}. You let guests in one by one.", "Mit {}. Sie lassen Gäste einzeln ein."),
+    "host_open_hint": ("Service: {}. Guests can come in.", "Dienst: {}. Gäste können eintreten."),
+    "host_ask_hint": ("Service: {}. You let guests in one by one.", "Dienst: {}. Sie lassen Gäste einzeln ein."),
     "host_paused": ("Paused", "Pause"),
     "host_paused_hint": (
-        "With {}. Who is in stays there; new guests wait until you go on.",
-        "Mit {}. Wer da ist, bleibt; neue Gäste warten, bis Sie fortsetzen.",
+        "Service: {}. Whoever is in stays there; new guests wait until you go on.",
+        "Dienst: {}. Wer da ist, bleibt; neue Gäste warten, bis Sie fortsetzen.",
     ),
     "host_ended": ("The conference has ended", "Die Konferenz ist zu Ende"),
     "host_ended_hint": (
-        "It was ended at {}. New guests wait. Start it again to go on, or end it here, too.",
-        "Bei {} wurde sie beendet. Neue Gäste warten. Starten Sie sie wieder, wenn es weitergeht, oder beenden Sie sie "
-        "auch hier.",
+        "Service: {}. It was ended there. New guests wait. Start it again to go on, or end it here, too.",
+        "Dienst: {}. Dort wurde sie beendet. Neue Gäste warten. Starten Sie sie wieder, wenn es weitergeht, oder beenden "
+        "Sie sie auch hier.",
     ),
     "service": ("Conference service", "Konferenzdienst"),
     "link": ("Your link", "Ihr Link"),
@@ -149,8 +157,8 @@ _WORDS = {
         "Starten Sie die Besprechung dort in Ihrem eigenen Konto, und fügen Sie den Link ein, der für Gäste gedacht ist.",
     ),
     "admission": ("Guests", "Gäste"),
-    "admission_open": ("come in by themselves", "treten selbst ein"),
-    "admission_ask": ("come in when I let them in", "treten ein, wenn ich sie einlasse"),
+    "admission_open": ("come in right away", "kommen gleich herein"),
+    "admission_ask": ("come in when I let them in", "kommen herein, wenn ich sie einlasse"),
     "start": ("Start the conference", "Konferenz starten"),
     "start_again": ("Start it again", "Wieder starten"),
     "enter": ("Enter the conference", "Konferenz betreten"),
@@ -162,17 +170,21 @@ _WORDS = {
     "extend": ("Extend", "Verlängern"),
     "extend_hint": ("Planned until {}.", "Geplant bis {}."),
     "minutes": ("{} min", "{} Min."),
-    "change": ("Use another service", "Anderen Dienst benutzen"),
+    "change": ("Use another service", "Anderen Dienst verwenden"),
     "change_hint": (
         "Guests who wait are led there; whoever is already in a conference stays in that one.",
         "Wartende Gäste werden dorthin geleitet; wer schon in einer Konferenz ist, bleibt in dieser.",
+    ),
+    "change_ends_hint": (
+        "Guests who wait are led there. The present conference ends for all who are in it.",
+        "Wartende Gäste werden dorthin geleitet. Die jetzige Konferenz endet für alle, die darin sind.",
     ),
     "save": ("Apply", "Übernehmen"),
     "in_room": ("Waiting", "Es warten"),
     "nobody": ("Nobody is waiting.", "Es wartet niemand."),
     "unnamed": ("Guest without a name", "Gast ohne Namen"),
     "since": ("since {}", "seit {}"),
-    "own_link": ("by an own link", "mit eigenem Link"),
+    "own_link": ("with a personal link", "mit persönlichem Link"),
     "let_in": ("Let in", "Einlassen"),
     "let_in_all": ("Let all in", "Alle einlassen"),
     "turn_away": ("Turn away", "Abweisen"),
@@ -180,9 +192,17 @@ _WORDS = {
     "confirm": ("End the conference?", "Konferenz beenden?"),
     "confirm_hint": (
         "Nothing comes after this date. The meeting and all that is stored about it are deleted now, and all its links are "
-        "dead. Whoever is in the conference may stay in it.",
-        "Nach diesem Termin kommt keiner mehr. Die Besprechung und alles, was zu ihr gespeichert ist, wird jetzt gelöscht, "
-        "und alle ihre Links sind ungültig. Wer in der Konferenz ist, kann dort bleiben.",
+        "dead.",
+        "Nach diesem Termin kommt keiner mehr. Die Besprechung und alles, was zu ihr gespeichert ist, werden jetzt gelöscht, "
+        "und alle ihre Links werden ungültig.",
+    ),
+    "confirm_stay": (
+        "Whoever is in the conference may stay in it.",
+        "Wer in der Konferenz ist, kann dort bleiben.",
+    ),
+    "confirm_ends": (
+        "The conference ends for all who are in it.",
+        "Die Konferenz endet für alle, die darin sind.",
     ),
     "confirm_end": ("End and delete", "Beenden und löschen"),
     "back": ("Back", "Zurück"),
@@ -251,12 +271,15 @@ _NOTICES = {
         ),
         (
             "Zu viele Versuche",
-            "Aus Ihrem Netz wurden zu viele ungültige Links versucht. Bitte warten Sie einige Minuten.",
+            "Aus Ihrem Netz wurden zu viele ungültige Links aufgerufen. Bitte warten Sie einige Minuten.",
         ),
     ),
     Notice.BROKEN: (
         ("Something went wrong", "The mistake is ours, not yours. Please try again in a few minutes."),
-        ("Etwas ging schief", "Der Fehler liegt bei uns. Bitte versuchen Sie es in einigen Minuten noch einmal."),
+        (
+            "Etwas ist schiefgegangen",
+            "Der Fehler liegt bei uns. Bitte versuchen Sie es in einigen Minuten noch einmal.",
+        ),
     ),
     Notice.BUSY: (
         ("Just a moment", "This page cannot be shown right now. Please try again in a minute."),

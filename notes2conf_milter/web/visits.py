@@ -7,6 +7,7 @@ Fails: StoreError (cannot now). Showing changes nothing, ever (law 7); only `act
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
+from functools import partial
 from typing import Protocol, TypeVar
 
 from notes2conf_milter.core import waitingroom
@@ -41,6 +42,7 @@ class Outcome(Enum):
     """What became of a wish."""
 
     DONE = "done"  # or it was so already, or the page was of another day: the page says how it stands
+    DELETED = "deleted"  # the meeting, with all that was stored of it
     GONE = "gone"
     REFUSED = "refused"  # not from our page
     CONFIRM = "confirm"  # it would end all: ask again
@@ -48,15 +50,20 @@ class Outcome(Enum):
 
 
 Result = Outcome | Why
+Written = tuple[Outcome, Shown | None, Conference | None]
 
 
 @dataclass(frozen=True, slots=True)
 class Acted:
-    """What became of a wish, and how it stands then. meeting: whose it was, 0: nobody's; shown: None when that is gone."""
+    """What became of a wish, and how it stands then.
+
+    meeting: whose it was, 0: nobody's; shown: None when that is gone. left: a conference to which nobody is led any more.
+    """
 
     result: Result
     shown: Shown | None = None
     meeting: int = 0
+    left: Conference | None = None
 
 
 class Threads(Protocol):
@@ -128,6 +135,7 @@ class Visits:
     ) -> Acted:
         """Do what a button of the start page says; two clicks, or two browsers, lead to one room.
 
+        What it leaves is not ended yet: that may take long, and is nothing that anybody who waits should wait for.
         ended_url: makes what the service may call when the conference has ended there; "" for nothing.
         """
         shown = await ask(lambda: self.show(token, HOST_KINDS))
@@ -140,18 +148,16 @@ class Visits:
             return Acted(Outcome.DONE, shown, meeting)
         if form.do in ("open", "change"):
             opened = await self._opened(shown, form, language, ended_url)
-            if not isinstance(opened, Conference):
-                return Acted(opened, shown, meeting)
+            if not isinstance(opened, Conference):  # a service may have taken its time: how it stands now, not then
+                return Acted(opened, await ask(lambda: self.show(token, HOST_KINDS)), meeting)
             conference = opened
         if form.do == "resume":
             await self.revive(shown, language, ended_url)
-        if form.do == "end" and shown.last:
-            return Acted(Outcome.CONFIRM, shown, meeting)
-        before = shown.view.room
-        result, after = await ask(lambda: self._written(shown, lambda one: self._after(one, form, conference)))
-        if form.do in ("end", "end-all", "change") and result is Outcome.DONE:
-            await self._leave(before)
-        return Acted(result, after, meeting)
+        written = partial(
+            self._written, shown, lambda one: self._after(one, form, conference), conference, asks=form.do == "end"
+        )
+        result, after, left = await ask(written)
+        return Acted(result, after, meeting, left)
 
     async def _opened(
         self, shown: Shown, form: Form, language: str, ended_url: Callable[[], str]
@@ -169,12 +175,13 @@ class Visits:
         except ServiceError:
             return Outcome.FAILED
 
-    async def _leave(self, room: Room) -> None:
-        """End the conference that was left, where the service can."""
-        service = self._services.get(room.service)
-        if service is not None:
+    async def leave(self, acted: Acted) -> None:
+        """End the conference to which nobody is led any more, where the service can."""
+        conference = acted.left
+        service = None if conference is None else self._services.get(conference.service)
+        if conference is not None and service is not None:
             try:
-                await service.end(_conference(room))
+                await service.end(conference)
             except ServiceError:
                 return  # it ends when the last one leaves
 
@@ -195,7 +202,7 @@ class Visits:
             same = (found.view.room.service, found.view.room.name) == (before.service, before.name)
             return waitingroom.closed(found.view) if same else found.view.room
 
-        result, after = await ask(lambda: self._written(shown, closed))
+        result, after, _ = await ask(lambda: self._written(shown, closed))
         return Acted(result, after, shown.meeting.meeting)
 
     async def revive(self, shown: Shown, language: str, ended_url: Callable[[], str] = str) -> None:
@@ -210,21 +217,31 @@ class Visits:
         except (ServiceError, RefusedLink):
             return  # the service will say so itself
 
-    def _written(self, shown: Shown, after: Callable[[Shown], Room | None]) -> tuple[Result, Shown | None]:
+    def _written(
+        self, shown: Shown, after: Callable[[Shown], Room | None], made: Conference | None = None, *, asks: bool = False
+    ) -> Written:
+        """Write what was wished; say what became of it, how it stands, and which conference nobody is led to any more.
+
+        made: for this wish; asks: what would end the last date is a question first.
+        """
         for _ in range(_TRIES):
-            now, start = self._clock(), shown.view.occurrence.start
+            if asks and shown.last:
+                return Outcome.CONFIRM, shown, None
+            now, before = self._clock(), shown.view
             room = after(shown)
             if room is None:
                 written = self._store.end(shown.token, shown.meeting.changed, now)
             else:
-                written = room == shown.view.room or self._store.set_room(shown.token, room, shown.meeting.changed, now)
+                written = room == before.room or self._store.set_room(shown.token, room, shown.meeting.changed, now)
             found = self.show(shown.token, HOST_KINDS)
+            if written and room is None:
+                return Outcome.DELETED, None, _conference(before.room)
             if written:
-                return Outcome.DONE, found
+                return Outcome.DONE, found, _left(before.room, room or before.room, made)
             if found is None:
-                return Outcome.GONE, None
-            if found.view.occurrence.start != start:
-                return Outcome.DONE, found
+                return Outcome.GONE, None, made
+            if found.view.occurrence.start != before.occurrence.start:
+                return Outcome.DONE, found, made
             shown = found
         raise StoreError("the meeting changed again and again")
 
@@ -259,6 +276,14 @@ class Visits:
 
 def _conference(room: Room) -> Conference:
     return Conference(room.service, room.name, room.url)
+
+
+def _left(before: Room, after: Room, made: Conference | None) -> Conference | None:
+    """Return the conference of which a room was changed, or the one that came too late to be its own."""
+    old, new = _conference(before), _conference(after)
+    if made is not None and made != new:
+        return made
+    return old if old != new else None
 
 
 def chosen_admission(form: Form) -> Admission | None:

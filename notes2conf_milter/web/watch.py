@@ -9,7 +9,7 @@ of those whose mark differs the row, with a link that somebody showed us.
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 from notes2conf_milter.store.errors import StoreError
@@ -52,15 +52,31 @@ class Watch:
         halls = dict(self._lobby.halls)
         if not halls:
             return
+        failed: Exception | None = None
         version = await self._ask(self._visits.data_version)
         if version != self._version:
             marks = await self._ask(partial(self._visits.changes, list(halls)))
-            for meeting, hall in halls.items():
-                if hall.meeting is not None and marks.get(meeting) != hall.meeting.changed:
-                    await self._refresh(hall)
-            self._version = version
+            changed = [
+                hall
+                for meeting, hall in halls.items()
+                if hall.meeting is not None and marks.get(meeting) != hall.meeting.changed
+            ]
+            failed = await self._refreshed(changed)
+            self._version = None if failed else version
         for hall in halls.values():
             hall.tick(now)
+        if failed is not None:
+            raise failed
+
+    async def _refreshed(self, halls: Sequence[Hall]) -> Exception | None:
+        """Open meetings anew; return the last failure: one that cannot be read does not hold up the others."""
+        failed: Exception | None = None
+        for hall in halls:
+            try:
+                await self._refresh(hall)
+            except Exception as error:  # noqa: BLE001 - raised again when all have been looked at
+                failed = error
+        return failed
 
     async def _refresh(self, hall: Hall) -> None:
         """Open a meeting anew; whose own link is dead now has gone."""

@@ -15,11 +15,12 @@ from notes2conf_milter.address import InetAddress
 from notes2conf_milter.core.meeting import Occurrence, Person
 from notes2conf_milter.core.verdict import Outcome
 from notes2conf_milter.services.jitsi import Jitsi
+from notes2conf_milter.services.link import Link
 from tests import house as mailhouse
 from tests.invitations import invitation
 from tests.store.vault import Vault
 from tests.web.browser import AVAILABLE, Browser, Running
-from tests.web.house import DAY, HOUR, MONDAY, Clock, House, Links, ask, page, press, serving
+from tests.web.house import DAY, HOUR, JITSI, MONDAY, Clock, House, Links, ask, page, press, serving
 from tests.web.scene import Scene, staged
 
 ROOM = re.compile(r"/[a-z2-7]{32}")
@@ -395,6 +396,19 @@ def test_pages_come_back_when_the_service_was_started_anew(house: House) -> None
             host.see("Guest without a name", 20)
             host.click("button[value=open]")
             guest.see(IN)
+
+
+def test_what_was_typed_for_another_service_does_not_hold_up_the_start(scene: Scene) -> None:
+    """A field that is hidden again is not checked by the browser, which would refuse without a word."""
+    links = scene.house.add(page())
+    with scene.house.serving(None, JITSI, Link()) as address, Browser() as host:
+        host.open(f"http://{address.netloc}/s/{links.start}")
+        host.click("input[value=link]")
+        host.fill("input[name=link]", "zoom.us/j/1")
+        host.click("input[value=jitsi]")
+        host.click("button[value=open]")
+        host.see("The conference is open")
+        assert host.faults == []
 
 
 @pytest.mark.parametrize("language", ["en", "de"])

@@ -61,7 +61,7 @@ def test_a_conference_that_was_ended_there_is_closed_here(house: House, server: 
     assert call(house, server, meeting).status == 200
     soon(lambda: "The conference has ended" in ask(house.address, f"/s/{links.start}").text)
     shown = ask(house.address, f"/s/{links.start}").text
-    assert "It was ended at BigBlueButton." in shown and 'value="open">Start it again' in shown
+    assert "Service: BigBlueButton. It was ended there." in shown and 'value="open">Start it again' in shown
     assert not way_in(ask(house.address, inside)) and not guests_way(house, links.join)
     assert press(house, links.start, service=BBB).status == 303
     (again,) = server.meetings
@@ -157,7 +157,7 @@ def test_a_service_that_is_not_set_up_any_more(house: House, server: Server) -> 
     with house.serving(None, JITSI):
         waiting = wait(house, links.join)
         assert not way_in(ask(house.address, waiting))
-        assert "It was ended at bigbluebutton" in ask(house.address, f"/s/{links.start}").text
+        assert "Service: bigbluebutton. It was ended there" in ask(house.address, f"/s/{links.start}").text
         press(house, links.start, service="jitsi")
         assert way_in(ask(house.address, waiting)).startswith("https://meet.example.org/")
 

@@ -1,6 +1,7 @@
 """The pages as HTML: what stands there, escaped, in both languages and every state."""
 
 import re
+from dataclasses import replace
 from html import escape
 from html.parser import HTMLParser
 
@@ -177,6 +178,18 @@ def test_whose_own_link_it_is() -> None:
     assert "Bert Brandt" in text and 'name="name"' not in text
 
 
+def test_where_a_name_goes() -> None:
+    """What stands beside the field is true also in a house that hands names on."""
+    pages = Pages(ASSETS, BASE, Policy(hands_on_names=True))
+    for language, kept, service in (
+        ("en", "Only the organizer", "conference service"),
+        ("de", "Nur die einladende", "Konferenzdienst"),
+    ):
+        handing = pages.join(shown(page()), FORM, Admission.OPEN, language).decode()
+        assert kept in join(page(), language=language) and kept not in handing
+        assert service in handing and service not in join(page(), language=language)
+
+
 def test_a_guest_who_waits() -> None:
     text = waits()
     assert "You are waiting" in text and f'data-events="{GUEST}/events"' in text and "Stop waiting" in text
@@ -230,7 +243,7 @@ def test_the_start_page_when_open() -> None:
     text = start(page(), "open")
     for button in ("enter", "pause", "end", "admission", "change"):
         assert f'value="{button}"' in text
-    assert "With Jitsi Meet" in text and "Planned until 11:00." in text
+    assert "Service: Jitsi Meet." in text and "Planned until 11:00." in text
     assert 'value="resume"' in start(page(), "paused")
 
 
@@ -239,7 +252,10 @@ def test_who_waits_and_who_is_let_in() -> None:
     some = (guest(name="<Bert>"), guest(id="h" * 32), guest(id="i" * 32, label="Clara"))
     text = start(page(), "open", ask=True, guests=some)
     assert (
-        "&lt;Bert&gt;" in text and "Guest without a name" in text and "by an own link" in text and "since 10:00" in text
+        "&lt;Bert&gt;" in text
+        and "Guest without a name" in text
+        and "with a personal link" in text
+        and "since 10:00" in text
     )
     assert text.count('name="admit"') == 4 and text.count('name="away"') == 3
     assert 'name="admit"' not in start(page(), "open", guests=some) + start(page(), "closed", ask=True, guests=some)
@@ -247,8 +263,44 @@ def test_who_waits_and_who_is_let_in() -> None:
     assert "and 5 more" in start(page(), "open", guests=many)
 
 
+def test_since_when_in_whose_time() -> None:
+    """In the meeting's zone, also when its known dates are over; not at all where that is nobody's: it would be hours off."""
+    berlin = Occurrence(MONDAY, MONDAY + HOUR, "Europe/Berlin", 7200)
+    series = Page("Daily", Person("anna@example.org", "Anna"), (berlin,), recurring=True)
+    late = shown(series, MONDAY + 400 * 24 * HOUR)
+    assert not late.view.dated
+    text = PAGES.waiting(late.view, [guest(since=MONDAY)], FORM, Admission.OPEN, "en")
+    assert "since 10:00" in text
+    for nobodys in (page(times=(Occurrence(MONDAY, MONDAY + HOUR, NOWHERE),)), replace(series, times=())):
+        text = start(nobodys, guests=(guest(name="Bert"),))
+        assert "Bert" in text and "since" not in text
+
+
 def test_what_is_wrong_with_a_link_is_said() -> None:
     assert '<p class="problem" id="problem" role="alert">Paste it</p>' in start(page(), problem="Paste it")
+
+
+@pytest.mark.parametrize("state", ["closed", "open"])
+def test_what_was_chosen_stays_chosen(state: str) -> None:
+    """Also when it was to be another service in mid-meeting: it is in sight, and the field says what is wrong with it."""
+    refused = Outline(start(page(), state, problem="Paste it", chosen="link")).elements
+    chosen = [had["value"] for _, had in refused if had.get("name") == "service" and "checked" in had]
+    field = next(had for _, had in refused if had.get("name") == "link")
+    assert chosen == ["link"] and field["aria-invalid"] == "true"
+    assert field["aria-describedby"].split()[0] == "problem"  # type: ignore[union-attr]
+    assert [had["id"] for _, had in refused if had.get("class") == "problem"] == ["problem"]
+    unfolded = [had for tag, had in refused if tag == "details" and had.get("class") == "aside"]
+    assert all("open" in had for had in unfolded) and len(unfolded) == (state == "open")
+    other = Outline(start(page(), state, problem="No answer", chosen="jitsi")).elements
+    assert not any("aria-invalid" in had for _, had in other), "the link is not at fault"
+    assert not any("open" in had for tag, had in Outline(start(page(), state)).elements if tag == "details")
+
+
+def test_another_service_is_another_one() -> None:
+    """The button by itself does not lead those who come next into a second room of the service that is on."""
+    for services, wanted in (((JITSI, LINK), "link"), ((LINK, JITSI), "link"), ((LINK,), "link")):
+        elements = Outline(start(page(), "open", services=services)).elements
+        assert [had["value"] for _, had in elements if had.get("name") == "service" and "checked" in had] == [wanted]
 
 
 def test_the_visitors_own_time() -> None:
@@ -262,6 +314,29 @@ def test_the_visitors_own_time() -> None:
 
 def test_a_code_for_the_phone() -> None:
     assert '/code.svg"' in join(page()) and '/code.svg"' in start(page())
+
+
+def test_who_may_stay_in_a_conference_that_is_left() -> None:
+    """A BigBlueButton meeting is ended for all who are in it, others go on: what is said before is true of both."""
+    found = shown(page(), state="open", kind=LinkKind.START)
+    room = replace(found.view.room, service="bigbluebutton")
+    ending = replace(found, view=replace(found.view, room=room))
+    for language in ("en", "de"):
+        texts = TEXTS[language]
+        for one, change, confirm in (
+            (found, texts.change_hint, texts.confirm_stay),
+            (ending, texts.change_ends_hint, texts.confirm_ends),
+        ):
+            page_text = PAGES.start(one, FORM, (JITSI, LINK), "", Admission.OPEN, "x", language).decode()
+            assert change in page_text and confirm in PAGES.confirm(one, FORM, language).decode()
+
+
+def test_a_service_stands_by_itself() -> None:
+    """Its title is no part of a sentence: "Mit Eigener Link" is no German."""
+    found = shown(page(), state="open", kind=LinkKind.START)
+    for language in ("en", "de"):
+        title = f"{'Dienst' if language == 'de' else 'Service'}: {LINK.title(language)}."
+        assert title in PAGES.start(found, FORM, (LINK,), "", Admission.OPEN, LINK.title(language), language).decode()
 
 
 def test_german() -> None:

@@ -1,7 +1,9 @@
 """The waiting room over HTTP: guests, the organizer, and what both are told as it happens."""
 
+import asyncio
 import re
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
@@ -13,11 +15,13 @@ from types import TracebackType
 import pytest
 
 from notes2conf_milter.core.meeting import Admission, Occurrence, Person, Revision
+from notes2conf_milter.services.service import Conference, ServiceError
 from notes2conf_milter.store.sqlite import Claim
 from notes2conf_milter.web.forms import blank_form
 from notes2conf_milter.web.limits import MOST_MISSES
 from notes2conf_milter.web.lobby import PATIENCE
 from notes2conf_milter.web.server import WebSettings
+from notes2conf_milter.web.watch import INTERVAL
 from tests.store.vault import news
 from tests.web.house import (
     DAY,
@@ -242,6 +246,64 @@ def test_a_service_that_does_not_answer(house: House, pasted: Pasted) -> None:
     pasted.failing = True
     answer = press(house, links.start, service="link", link=PASTED)
     assert answer.status == 422 and "did not open a conference" in answer.text
+
+
+@pytest.mark.parametrize("do", ["change", "end-all"])
+def test_those_who_wait_are_told_before_the_old_conference_has_ended(house: House, pasted: Pasted, do: str) -> None:
+    """The service that is left may take its time, and what it is asked then must not hold up anybody."""
+    links = house.add(page())
+    press(house, links.start, service="link", link=PASTED, admission="ask")
+    guest, ending = wait(house, links.join), threading.Event()
+
+    async def end(conference: Conference) -> None:
+        while not ending.is_set():
+            await asyncio.sleep(0.01)
+
+    pasted.end = end  # type: ignore[method-assign]
+    with Events(house, f"{guest}/events") as events:
+        press(house, links.start, "", admit="all")
+        events.until(PASTED)
+        time.sleep(2 * INTERVAL)  # the watcher's first look has passed: it sees what others write
+        pressing = threading.Thread(target=press, args=(house, links.start, do))
+        pressing.start()
+        try:
+            events.until({"change": JITSI.server, "end-all": "over"}[do])
+        finally:
+            ending.set()
+            pressing.join()
+
+
+def test_what_is_not_deleted_is_not_said_to_be(house: House) -> None:
+    """The last known date of a series that goes on: the day is over, its links live."""
+    links = house.add(replace(SERIES, recurring=True), kept=300 * DAY)
+    house.clock.now = last = MONDAY + 7 * DAY
+    press(house, links.start, form=blank_form(links.start, last))
+    ended = press(house, links.start, "end", form=blank_form(links.start, last))
+    assert "The conference is over" in ended.text and "deleted" not in ended.text
+    house.clock.now = last + DAY
+    assert ask(house.address, f"/j/{links.join}").status == 200
+
+
+def test_a_service_that_fails_late_closes_nothing(house: House, pasted: Pasted) -> None:
+    """The organizer did not wait for it and took another one: those who wait there are not told the past."""
+    links = house.add(page())
+    guest, entered, failing = wait(house, links.join), threading.Event(), threading.Event()
+
+    async def fail(*_: str) -> Conference:
+        entered.set()
+        while not failing.is_set():
+            await asyncio.sleep(0.01)
+        raise ServiceError("no answer")
+
+    pasted.open = fail  # type: ignore[method-assign]
+    first = threading.Thread(target=press, args=(house, links.start), kwargs={"service": "link"})
+    first.start()
+    assert entered.wait(5)
+    press(house, links.start, "open", admission="ask")
+    failing.set()
+    first.join()
+    with Events(house, f"{guest}/events") as events:
+        assert "as soon as you are let in" in (events.next() or ("", ""))[1]
 
 
 def test_the_end_of_the_last(house: House) -> None:

@@ -1,6 +1,5 @@
 """What a visit does to the store: nothing, or what a button of the start page says."""
 
-import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 from typing import TypeVar
@@ -9,7 +8,7 @@ import pytest
 
 from notes2conf_milter.core.meeting import Admission, LinkKind, Occurrence, Person, Room, RoomState
 from notes2conf_milter.core.waitingroom import State
-from notes2conf_milter.services.service import Visitor, Why
+from notes2conf_milter.services.service import Conference, ServiceError, Visitor, Why
 from notes2conf_milter.store.errors import StoreError
 from notes2conf_milter.web.forms import Form, blank_form
 from notes2conf_milter.web.visits import GUEST_KINDS, HOST_KINDS, Acted, Outcome, Shown, Visits
@@ -37,8 +36,17 @@ async def ask(question: Callable[[], T]) -> T:
 
 
 def act(visits: Visits, token: str, do: str, start: int = MONDAY, form: Form | None = None, **fields: str) -> Acted:
+    """Press a button; also within another press, for nothing in it waits here."""
     form = replace(form or blank_form(token, start), do=do, **{"service": "jitsi", **fields})
-    return asyncio.run(visits.act(token, form, "en", ask))
+
+    async def acting() -> Acted:
+        acted = await visits.act(token, form, "en", ask)
+        await visits.leave(acted)
+        return acted
+
+    with pytest.raises(StopIteration) as stopped:
+        acting().send(None)
+    return stopped.value.value  # type: ignore[no-any-return]
 
 
 def host(visits: Visits, links: Links) -> Shown:
@@ -155,6 +163,20 @@ def test_another_service_in_mid_meeting(house: House, visits: Visits, pasted: Pa
     assert [one.url for one in pasted.ended] == [PASTED]
 
 
+def test_a_service_that_fails_late_tells_how_it_stands_then(house: House, visits: Visits, pasted: Pasted) -> None:
+    """Meanwhile the meeting was opened elsewhere: what was read before is old."""
+    links = house.add(page())
+
+    async def fail(*_: str) -> Conference:
+        house.open_elsewhere(links, MONDAY, "https://meet.example.org/x")
+        raise ServiceError("no answer")
+
+    pasted.open = fail  # type: ignore[method-assign]
+    acted = act(visits, links.start, "open", service="link", link=PASTED)
+    assert acted.result is Outcome.FAILED
+    assert acted.shown is not None and acted.shown.view.state is State.OPEN
+
+
 def test_the_end_of_one_date_is_not_the_end(house: House, visits: Visits, pasted: Pasted) -> None:
     """The links of a series stay; the next date starts closed."""
     links = house.add(SERIES, kept=0)
@@ -172,7 +194,7 @@ def test_the_end_of_the_last_is_asked_for_twice(house: House, visits: Visits) ->
     assert act(visits, links.start, "end").result is Outcome.CONFIRM
     assert host(visits, links).last
     acted = act(visits, links.start, "end-all")
-    assert (acted.result, acted.shown) == (Outcome.DONE, None)
+    assert (acted.result, acted.shown) == (Outcome.DELETED, None)
     assert acted.meeting > 0
     assert visits.show(links.start, HOST_KINDS) is visits.show(links.join, GUEST_KINDS) is None
     assert act(visits, links.start, "end-all") == Acted(Outcome.GONE)
@@ -186,10 +208,43 @@ def test_end_all_of_a_series_that_goes_on_ends_one(house: House, visits: Visits)
     endless = house.add(SERIES, kept=300 * DAY)
     house.clock.now = LATE.start
     assert not host(visits, endless).last
-    assert act(visits, endless.start, "end-all", LATE.start).result is Outcome.DONE
+    assert act(visits, endless.start, "end-all", LATE.start).result is Outcome.DONE, "nothing is deleted"
     assert visits.show(endless.join, GUEST_KINDS) is None, "until the next day is due"
     house.clock.now = LATE.start + DAY
     assert host(visits, endless).view.state is State.CLOSED
+
+
+def test_what_becomes_the_last_while_it_is_ended(house: House, visits: Visits) -> None:
+    """An update has taken away what came after: then to end it is to delete the meeting, and that is asked first."""
+    links = house.add(SERIES)
+    act(visits, links.start, "open")
+    house.store.before_write = lambda: house.update(links, page(times=(Occurrence(MONDAY, MONDAY + HOUR),)))
+    acted = act(visits, links.start, "end")
+    assert acted.result is Outcome.CONFIRM
+    assert acted.shown is not None and (acted.shown.last, acted.shown.view.state) == (True, State.OPEN)
+
+
+def test_two_who_choose_another_service_at_a_time(house: House, visits: Visits, pasted: Pasted) -> None:
+    """The conference that nobody is led to ends: that of the first one, when the second replaces it."""
+    links = house.add(page())
+    act(visits, links.start, "open")
+    other = f"{PASTED}1"
+    house.store.before_write = lambda: act(visits, links.start, "change", service="link", link=other)
+    assert act(visits, links.start, "change", service="link", link=PASTED).result is Outcome.DONE
+    assert host(visits, links).view.room.url == PASTED
+    assert [one.url for one in pasted.ended] == [other]
+
+
+def test_two_who_open_at_a_time(house: House, visits: Visits, pasted: Pasted) -> None:
+    """One room: the conference that came too late ends, for nobody is led to it. So it does when the meeting has gone."""
+    links, gone = house.add(page()), house.add(page())
+    house.store.before_write = lambda: act(visits, links.start, "open")
+    assert act(visits, links.start, "open", service="link", link=PASTED).result is Outcome.DONE
+    assert host(visits, links).view.room.service == "jitsi"
+    assert [one.url for one in pasted.ended] == [PASTED]
+    house.store.before_write = lambda: house.forget(gone)
+    assert act(visits, gone.start, "open", service="link", link=f"{PASTED}2").result is Outcome.GONE
+    assert [one.url for one in pasted.ended] == [PASTED, f"{PASTED}2"]
 
 
 def test_longer_than_planned(house: House, visits: Visits) -> None:

@@ -103,6 +103,32 @@ def test_an_attendee_who_is_uninvited(house: House, watched: Watched) -> None:
     assert [one is not None and one[1].label for one in found] == ["Bert", "Clara"]
 
 
+def test_one_that_cannot_be_read_holds_up_no_other(
+    house: House, watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A damaged row stays damaged; the meetings behind it change all the same, and it is looked at again."""
+    broken, links = house.add(page()), house.add(page())
+    first, second = (watched.lobby.find(one.join, watched.guest(one.join)) for one in (broken, links))
+    assert first is not None and second is not None
+    watched.look()
+    house.update(broken, page("New"))
+    house.update(links, page("New"))
+    show = watched.visits.show
+
+    def damaged(token: str, kinds: tuple[LinkKind, ...]) -> object:
+        if token == broken.join:
+            raise StoreError("damaged")
+        return show(token, kinds)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(watched.visits, "show", damaged)
+        with pytest.raises(StoreError):
+            watched.look()
+    assert second[0].meeting is not None and second[0].meeting.page.subject == "New"
+    watched.look()
+    assert first[0].meeting is not None and first[0].meeting.page.subject == "New"
+
+
 def test_what_another_process_opens_is_seen(house: House, watched: Watched) -> None:
     links = house.add(page())
     found = watched.lobby.find(links.join, watched.guest(links.join))
