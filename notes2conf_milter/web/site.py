@@ -453,16 +453,25 @@ def _name(text: str) -> str:
 
 
 async def _read_body(request: Request) -> bytes | None:
-    """Read a form's octets, or return None when they are more than any form of ours has."""
-    body = b""
+    """Read a form's octets, or return None when they are more than any form of ours has.
+
+    These are read to their end, and dropped: a connection that is closed while they come takes the answer with it. That they
+    have an end, and soon, is the connection's care. Who asks before sending a body is answered at once.
+    """
+    body, large = b"", False
+    if "expect" in request.headers and not _fits(request.headers.get("content-length", "")):
+        return None
     try:
         async for chunk in request.stream():
-            body += chunk
-            if len(body) > BODY_LIMIT:
-                return None
+            large = large or len(body) + len(chunk) > BODY_LIMIT
+            body = b"" if large else body + chunk
     except ClientDisconnect:
         return b""
-    return body
+    return None if large else body
+
+
+def _fits(length: str) -> bool:
+    return length.isdecimal() and len(length) < 10 and int(length) <= BODY_LIMIT
 
 
 async def _robots(_request: Request) -> Response:
