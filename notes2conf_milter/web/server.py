@@ -35,7 +35,7 @@ from notes2conf_milter.web.assets import read_static
 from notes2conf_milter.web.certificate import INTERVAL, Certificate
 from notes2conf_milter.web.connection import HEADER_LIMIT, Config, Connection
 from notes2conf_milter.web.guard import Guard
-from notes2conf_milter.web.limits import Misses, Network
+from notes2conf_milter.web.limits import Misses, Network, Shares
 from notes2conf_milter.web.listener import Listener
 from notes2conf_milter.web.listener import listen as listen_on
 from notes2conf_milter.web.lobby import Lobby
@@ -109,7 +109,7 @@ def create_app(
         return token_from(secrets.token_bytes(TOKEN_OCTETS))
 
     visits = Visits(store, services, clock, draw, settings.grace)
-    lobby = Lobby(settings.admission, clock, draw)
+    lobby = Lobby(settings.admission, clock, draw, settings.guests_per_network)
     static, assets = read_static(settings)
     titles = tuple((one.title("en"), one.title("de")) for one in services)
     policy = Policy(
@@ -117,7 +117,8 @@ def create_app(
     )
     pages = Pages(assets, settings.base_url, policy)
     names, misses = settings.hands_on_names, Misses(settings.trusted_proxies)
-    site = Site(visits, lobby, pages, static, ask, clock, draw, settings.base_url, settings.language, names, misses)
+    streams, address = Shares(settings.streams_per_network), settings.base_url
+    site = Site(visits, lobby, pages, static, ask, clock, draw, address, settings.language, names, misses, streams)
     watch = Watch(visits, lobby, ask, clock)
 
     @asynccontextmanager

@@ -32,8 +32,8 @@ from notes2conf_milter.services.service import Visitor, Why
 from notes2conf_milter.store.errors import StoreError
 from notes2conf_milter.web.calendar import calendar_file
 from notes2conf_milter.web.forms import Form, blank_form, is_from_page, read_form
-from notes2conf_milter.web.limits import SECONDS, Misses
-from notes2conf_milter.web.lobby import Guest, Hall, Lobby
+from notes2conf_milter.web.limits import SECONDS, Misses, Shares
+from notes2conf_milter.web.lobby import MAX_ALL, Guest, Hall, Lobby
 from notes2conf_milter.web.pages import Pages, code
 from notes2conf_milter.web.stream import EventStream, News
 from notes2conf_milter.web.texts import TEXTS, Notice, choose_language, why_not
@@ -66,11 +66,12 @@ class Site:
         language: str,
         hands_on_names: bool = False,
         misses: Misses | None = None,
+        streams: Shares | None = None,
     ) -> None:
         self._visits, self._lobby, self._pages, self._static = visits, lobby, pages, static
         self._ask, self._clock, self._draw = ask, clock, draw
         self._base_url, self._language, self._hands_on_names = base_url, language, hands_on_names
-        self._misses = misses or Misses()
+        self._misses, self._streams = misses or Misses(), streams or Shares(MAX_ALL)
         self._passes: dict[str, tuple[str, int]] = {}
         self._making: dict[tuple[str, str], asyncio.Future[bytes | None]] = {}
         self.stopping = False
@@ -118,7 +119,10 @@ class Site:
             return shown
         if not is_from_page(shown.token, form):
             return self._notice(request, Notice.REFUSED)
-        guest = self._lobby.wait(shown.token, shown.meeting, _name(form.name), language)
+        network = self._network(request)
+        if self._lobby.crowded(network):
+            return self._notice(request, Notice.CROWDED, {"Retry-After": RETRY_SECONDS})
+        guest = self._lobby.wait(shown.token, shown.meeting, _name(form.name), language, network)
         if guest is None:
             return self._notice(request, Notice.FULL, {"Retry-After": RETRY_SECONDS})
         return _see_other(f"{shown.token}/{guest.id}")  # relative to /j/: right behind any proxy
@@ -169,11 +173,16 @@ class Site:
         return _page(self._pages.wait(shown, blank, status, f"{guest.id}/events", url, guest.language))
 
     async def guest_events(self, request: Request) -> ASGIApp:
-        """Answer GET /j/TOKEN/GUEST/events."""
+        """Answer GET /j/TOKEN/GUEST/events.
+
+        Where the guest's network has all the streams that it may have, it says once how it stands: the page asks again.
+        """
         found = self._lobby.find(request.path_params["token"].lower(), request.path_params["guest"])
         if found is None:
             return self._notice(request, Notice.GONE)
         hall, guest = found
+        network = self._network(request)
+        lasting = self._streams.take(network)
         guest.streams += 1
         at_first = _facts(hall, self._clock())
 
@@ -186,9 +195,11 @@ class Site:
                 return News(self._pages.status(None, guest, "", guest.language), "over", last=True)
             if _facts(hall, now) != at_first:
                 return News("", "again", last=True)
-            return News(self._status(hall, guest, view))
+            return _news(self._status(hall, guest, view), lasting)
 
         def done() -> None:
+            if lasting:
+                self._streams.give_back(network)
             guest.streams -= 1
             guest.seen = self._clock()
             hall.stir()
@@ -318,6 +329,8 @@ class Site:
         language = self._wish(request)
         hall = self._lobby.hall(shown.token, shown.meeting)
         at_first = _facts(hall, self._clock()), shown.view.state, shown.view.room
+        network = self._network(request)
+        lasting = self._streams.take(network, 2 * self._streams.most)  # guests do not take the organizer's place
 
         def news() -> News:
             now = self._clock()
@@ -326,9 +339,13 @@ class Site:
                 return News("", "again", last=True)
             if (_facts(hall, now), view.state, view.room) != at_first:
                 return News("", "again", last=True)
-            return News(self._list(Shown(shown.token, hall.meeting, view, last=False), hall, language))
+            return _news(self._list(Shown(shown.token, hall.meeting, view, last=False), hall, language), lasting)
 
-        return EventStream(news, hall.waking, pause=LIST_PAUSE)
+        def done() -> None:
+            if lasting:
+                self._streams.give_back(network)
+
+        return EventStream(news, hall.waking, done, LIST_PAUSE)
 
     def _start_page(self, shown: Shown, language: str, problem: str = "", tried: Form | None = None) -> bytes:
         hall = self._lobby.halls.get(shown.meeting.meeting)
@@ -363,7 +380,7 @@ class Site:
 
     async def http_error(self, request: Request, error: Exception) -> Response:
         """Answer for what the router refuses: an unknown path, a wrong method."""
-        if isinstance(error, HTTPException) and error.status_code == Notice.WRONG_METHOD.value:
+        if isinstance(error, HTTPException) and error.status_code == Notice.WRONG_METHOD.status:
             return self._notice(request, Notice.WRONG_METHOD, error.headers)
         return self._notice(request, Notice.GONE)
 
@@ -387,6 +404,10 @@ class Site:
     def _tried(self, request: Request, *, valid: bool) -> None:
         self._misses.tried(*_comes_from(request), self._clock(), valid=valid)
 
+    def _network(self, request: Request) -> str:
+        peer, forwarded, _ = _comes_from(request)
+        return self._misses.network(peer, forwarded)
+
     def _too_many(self, request: Request) -> Response:
         return self._notice(request, Notice.TOO_MANY, {"Retry-After": str(SECONDS)})
 
@@ -408,7 +429,10 @@ class Site:
 
     def _notice(self, request: Request, notice: Notice, headers: Mapping[str, str] | None = None) -> Response:
         return Response(
-            self._pages.notice(notice, self._wish(request)), status_code=notice.value, headers=headers, media_type=_HTML
+            self._pages.notice(notice, self._wish(request)),
+            status_code=notice.status,
+            headers=headers,
+            media_type=_HTML,
         )
 
 
@@ -436,6 +460,11 @@ def _facts(hall: Hall, now: int) -> object:
         return None
     page = hall.meeting.page
     return view.occurrence, page.subject, page.organizer, page.recurring
+
+
+def _news(text: str, lasting: bool) -> News:
+    """Return what a page is told; "later": this was all, it asks again after a while."""
+    return News(text) if lasting else News(text, "later", last=True)
 
 
 def _page(octets: bytes, status: int = 200) -> Response:

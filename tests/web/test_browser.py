@@ -16,6 +16,7 @@ from notes2conf_milter.address import InetAddress
 from notes2conf_milter.core.meeting import Occurrence, Person
 from notes2conf_milter.core.verdict import Outcome
 from notes2conf_milter.services.jitsi import Jitsi
+from notes2conf_milter.web.server import WebSettings
 from tests import house as mailhouse
 from tests.invitations import invitation
 from tests.store.vault import Vault
@@ -357,6 +358,25 @@ def test_pages_come_back_when_the_service_was_started_anew(house: House) -> None
             host.see("Guest without a name", 20)
             host.click("button[value=open]")
             guest.see(IN)
+
+
+def test_more_guests_of_a_network_than_are_told_at_once(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The others ask every now and then: no word of a lost connection, and they go in as well."""
+    monkeypatch.setattr(WebSettings, "streams_per_network", 1)
+    monkeypatch.setattr("notes2conf_milter.web.pages._WAIT_REFRESH", 1)
+    links, settings = house.add(page()), WebSettings("https://conf.example.org", trusted_proxies=())
+    with stand_in() as conference, house.serving(settings, conference.jitsi) as address, ExitStack() as closing:
+        guests = [closing.enter_context(Browser()) for _ in range(3)]
+        for guest in guests:
+            guest.open(f"http://{address.netloc}/j/{links.join}")
+            guest.click("button[value=wait]")
+            guest.see("You are waiting")
+        time.sleep(3)  # the others have asked again
+        assert not any(guest.sees("connection is lost") for guest in guests)
+        press(house, links.start)
+        for guest in guests:
+            guest.see(IN)
+            assert guest.faults == []
 
 
 @pytest.mark.parametrize("language", ["en", "de"])
