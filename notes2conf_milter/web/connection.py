@@ -73,7 +73,14 @@ class Connection(H11Protocol):
         super().resume_writing()
 
     def send_400_response(self, msg: str) -> None:
-        """Answer what is not HTTP."""
+        """Answer what is not HTTP, or not any more; an answer that has begun is cut off instead."""
+        one = self.cycle
+        if one is not None and one.response_started and not one.response_complete:
+            self.transport.close()
+            return
+        if one is not None and not one.response_complete:
+            one.disconnected = True  # what the application says now is no longer wanted
+            one.message_event.set()
         self._refuse(HTTPStatus.BAD_REQUEST)
 
     def shutdown(self) -> None:

@@ -156,6 +156,27 @@ def test_a_header_that_is_far_too_large_gets_its_answer(house: House) -> None:
     assert answer.startswith(b"HTTP/1.1 400 Bad Request\r\n") and answer.endswith(b"\r\n\r\nBad Request\n")
 
 
+def test_a_body_that_turns_into_nonsense(house: House, caplog: pytest.LogCaptureFixture) -> None:
+    """While somebody reads it, or before; and while an answer is under way, which is not the place for another one."""
+    links = house.add(page())
+    streams = f"GET {wait(house, links.join)}/events"
+    for line in (f"POST /s/{links.start}", "GET /healthz", f"POST /s/{links.start}", streams):
+        with socket.create_connection((house.address.host, house.address.port), timeout=10) as one:
+            head = f"{line} HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n".encode()
+            if line == streams:
+                one.sendall(head)
+                answer = one.recv(65536)
+                one.sendall(b"nonsense\r\n")
+            else:
+                answer = b""
+                one.sendall(head + b"nonsense\r\n")
+            answer += b"".join(iter(lambda: one.recv(65536), b""))
+        status = b"HTTP/1.1 200 " if line == streams else b"HTTP/1.1 400 "
+        assert answer.startswith(status) and answer.count(b"HTTP/1.1") == 1
+    assert ask(house.address, "/healthz").status == 200
+    assert written(caplog) == ["Invalid HTTP request received."] * 4
+
+
 def test_who_was_refused_and_stays_is_cut_off(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connection, "LINGER_SECONDS", 0.1)
     with socket.create_connection((house.address.host, house.address.port), timeout=10) as staying:
