@@ -84,6 +84,7 @@ class Settings:
     web_tls_certificate: Path | None
     web_tls_key: Path | None
     web_trusted_proxies: tuple[kind.Network, ...]
+    web_guests_per_network: int
     web_admission: Admission
     web_house: str
     web_contact: str
@@ -251,6 +252,7 @@ def _settings(values: dict[str, Any], source: str) -> Settings:
         web_tls_certificate=values["web.tls_certificate"],
         web_tls_key=values["web.tls_key"],
         web_trusted_proxies=values["web.trusted_proxies"],
+        web_guests_per_network=values["web.guests_per_network"],
         web_admission=Admission(values["web.admission"]),
         web_house=values["web.house"].strip(),
         web_contact=values["web.contact"].strip(),

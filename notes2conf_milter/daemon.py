@@ -254,6 +254,7 @@ async def web_service(settings: Settings) -> AsyncIterator[InetAddress]:
         logo=settings.web_logo,
         trusted_proxies=settings.web_trusted_proxies,
         max_connections=most_connections(),
+        guests_per_network=settings.web_guests_per_network,
         strict_transport=settings.web_tls_certificate is not None,
     )
     certificate = load_certificate(settings)

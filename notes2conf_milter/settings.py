@@ -321,7 +321,13 @@ SETTINGS: tuple[Setting, ...] = (
         "web.trusted_proxies",
         _LOOPBACK,
         kind.list_of(kind.network),
-        "Proxies whose X-Forwarded-For says who a visitor is; that counts for slowing down guesses alone.",
+        "Proxies whose X-Forwarded-For says who a visitor is; that counts for the limits of one network alone.",
+    ),
+    Setting(
+        "web.guests_per_network",
+        2000,
+        kind.number(10, 40_000),
+        "How many guests may wait at a time from one network; a company behind NAT is one.",
     ),
     Setting(
         "web.admission",

@@ -231,6 +231,7 @@ def test_every_setting_can_be_set(tmp_path: Path) -> None:
         tls_certificate = "/etc/notes2conf/fullchain.pem"
         tls_key = "/etc/notes2conf/privkey.pem"
         trusted_proxies = ["192.0.2.80/32"]
+        guests_per_network = 500
         admission = "ask"
         house = " Example Ltd. "
         contact = "privacy@example.org"
@@ -283,6 +284,7 @@ def test_every_setting_can_be_set(tmp_path: Path) -> None:
     assert settings.web_tls_certificate == Path("/etc/notes2conf/fullchain.pem")
     assert settings.web_tls_key == Path("/etc/notes2conf/privkey.pem")
     assert settings.web_trusted_proxies == (ip_network("192.0.2.80/32"),)
+    assert settings.web_guests_per_network == 500
     assert (settings.web_house, settings.web_contact) == ("Example Ltd.", "privacy@example.org")
     assert (settings.web_imprint_url, settings.web_accent) == ("https://www.example.org/imprint", "#aa3300")
     assert settings.web_logo == Path("/etc/notes2conf/logo.svg")

@@ -1,8 +1,8 @@
-"""Guessing is slowed down: how many links that are not valid may be tried from one network.
+"""Guessing is slowed down, and nobody takes the others' place: what one network may try, and hold, at a time.
 
-In:  whom a request comes from, the time. Out: whether it may try. Pure but for what it remembers, in memory: networks for some
-     minutes, nothing else.
-Fails: never. Bounded: _MOST_NETWORKS; what is beyond forgets the oldest.
+In:  whom a request comes from, the time. Out: whether it may. Pure but for what it remembers, in memory: networks for some
+     minutes, or for as long as they hold something.
+Fails: never. Bounded: _MOST_NETWORKS; what is beyond forgets the oldest. Shares know no more networks than there are places.
 
 A network is an IPv4 address (a company's, behind NAT) or an IPv6 /56 (a customer's). Misses are counted alone. Who is over the
 limit is refused before anything is looked up, but for links that were valid lately: somebody who guesses does not lock out
@@ -36,8 +36,12 @@ class Misses:
         """Say whether a link may be looked up. peer: the other end's address; forwarded: the values of X-Forwarded-For."""
         if self._known.get(_mark(token), 0) > now:
             return True
-        count, until = self._misses.get(network_of(peer, forwarded, self._trusted), (0, 0))
+        count, until = self._misses.get(self.network(peer, forwarded), (0, 0))
         return until <= now or count < MOST_MISSES
+
+    def network(self, peer: str, forwarded: Sequence[str]) -> str:
+        """Return the network that a request comes from, as network_of does."""
+        return network_of(peer, forwarded, self._trusted)
 
     def tried(self, peer: str, forwarded: Sequence[str], token: str, now: int, *, valid: bool) -> None:
         """Remember what became of it."""
@@ -47,7 +51,7 @@ class Misses:
             if len(self._known) > _MOST_KNOWN:
                 self._known.popitem(last=False)
             return
-        name = network_of(peer, forwarded, self._trusted)
+        name = self.network(peer, forwarded)
         if not name:
             return
         count, until = self._misses.get(name, (0, 0))
@@ -55,6 +59,36 @@ class Misses:
         self._misses.move_to_end(name)
         if len(self._misses) > _MOST_NETWORKS:
             self._misses.popitem(last=False)
+
+
+class Shares:
+    """Places that are taken: how many by each network. most: by one of them. "" is nobody's network, and not counted."""
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self._taken: dict[str, int] = {}
+
+    def full(self, network: str) -> bool:
+        """Say whether a network has all that it may have."""
+        return self._taken.get(network, 0) >= self.most
+
+    def take(self, network: str, most: int = 0) -> bool:
+        """Take a place, if there is one. most: where it is another number."""
+        if not network:
+            return True
+        taken = self._taken.get(network, 0)
+        if taken >= (most or self.most):
+            return False
+        self._taken[network] = taken + 1
+        return True
+
+    def give_back(self, network: str) -> None:
+        """Give back a place that was taken."""
+        taken = self._taken.get(network, 0)
+        if taken > 1:
+            self._taken[network] = taken - 1
+        else:
+            self._taken.pop(network, None)
 
 
 def network_of(peer: str, forwarded: Sequence[str], trusted: Sequence[Network]) -> str:

@@ -1,19 +1,22 @@
 """Who waits, in memory alone: guests by random ids, and the meetings whose pages are open.
 
 In:  what the pages do, the time. Out: who waits and who may go in; listeners are woken when something changed.
-Fails: never; when there is no room for another guest, `wait` says so. Bounded: MAX_GUESTS for a meeting, MAX_ALL for all.
+Fails: never; when there is no room for another guest, `wait` says so. Bounded: MAX_GUESTS for a meeting, MAX_ALL for all, and
+so many from one network.
 
-A guest is who pressed "Wait". The id in the path of the page is all that there is: no cookie, no address. Presence is an open
-stream of events, or a page that was refreshed lately. Nothing of it is ever written anywhere; a restart forgets all, and a page
-that finds its id forgotten waits anew with a click.
+A guest is who pressed "Wait", and known by the id in the path of the page alone: no cookie, no address; the network is kept to
+count by. Presence is an open stream of events, or a page that was refreshed lately. Nothing of it is ever written anywhere; a
+restart forgets all, and a page that finds its id forgotten waits anew with a click.
 """
 
-from collections.abc import Callable, Iterable
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from notes2conf_milter.core.meeting import Admission, LinkKind
 from notes2conf_milter.core.waitingroom import State, View, view
 from notes2conf_milter.store.links import OpenedMeeting
+from notes2conf_milter.web.limits import Shares
 
 MAX_GUESTS = 12_000
 MAX_ALL = 40_000
@@ -26,8 +29,8 @@ class Guest:
     """Somebody who waits.
 
     token: of the link that was used; label: whose own link that is; name: as typed. since, seen: seconds since 1970 UTC.
-    inside: the start of the occurrence into which the guest was let, 0: none; turned_away: of that from which. gone: the link
-    that was used is dead.
+    network: where the guest came from, "": nobody knows. inside: the start of the occurrence into which the guest was let, 0:
+    none; turned_away: of that from which. gone: the link that was used is dead.
     """
 
     id: str
@@ -37,6 +40,7 @@ class Guest:
     label: str
     since: int
     seen: int
+    network: str = ""
     streams: int = 0
     inside: int = 0
     turned_away: int = 0
@@ -119,13 +123,39 @@ class Hall:
             guest.inside, guest.turned_away = 0, start
 
 
-class Lobby:
-    """All halls. admission: of meetings whose organizer chose none. draw: makes a random id; clock: seconds since 1970 UTC."""
+def fairly(guests: Sequence[Guest], most: int) -> list[Guest]:
+    """Return so many guests at most, in the order given: the first of each network, then the second …
 
-    def __init__(self, admission: Admission, clock: Callable[[], int], draw: Callable[[], str]) -> None:
+    So a crowd from one network does not push the others off the organizer's list.
+    """
+    if len(guests) <= most:
+        return list(guests)
+    turns: defaultdict[str, int] = defaultdict(int)
+    ranked = []
+    for at, guest in enumerate(guests):
+        turns[guest.network] += 1
+        ranked.append((turns[guest.network], at))
+    return [guests[at] for at in sorted(at for _, at in sorted(ranked)[:most])]
+
+
+class Lobby:
+    """All halls. admission: of meetings whose organizer chose none. draw: makes a random id; clock: seconds since 1970 UTC.
+
+    guests_per_network: how many may wait from one network, in all meetings.
+    """
+
+    def __init__(
+        self,
+        admission: Admission,
+        clock: Callable[[], int],
+        draw: Callable[[], str],
+        guests_per_network: int = MAX_ALL,
+    ) -> None:
         self._admission = admission
         self._clock = clock
         self._draw = draw
+        self._shares = Shares(guests_per_network)
+        self._swept: int | None = None
         self.halls: dict[int, Hall] = {}
         self._where: dict[str, Hall] = {}
 
@@ -139,16 +169,22 @@ class Lobby:
             hall.update(meeting)
         return hall
 
-    def wait(self, token: str, meeting: OpenedMeeting, name: str, language: str) -> Guest | None:
+    def crowded(self, network: str) -> bool:
+        """Say whether as many wait from one network as may."""
+        if self._shares.full(network):
+            self._make_room()
+        return self._shares.full(network)
+
+    def wait(self, token: str, meeting: OpenedMeeting, name: str, language: str, network: str = "") -> Guest | None:
         """Let somebody wait; None when there is no room."""
         hall = self.hall(token, meeting)
         if self._full(hall):
-            self.sweep()
-        if self._full(hall):
+            self._make_room()
+        if self._full(hall) or not self._shares.take(network):
             return None
         now = self._clock()
         label = meeting.label if meeting.kind is LinkKind.ATTENDEE else ""
-        guest = Guest(self._draw(), token, language, name, label, now, now)
+        guest = Guest(self._draw(), token, language, name, label, now, now, network)
         self.halls[meeting.meeting] = hall  # a sweep may have taken it away
         hall.guests[guest.id] = guest
         self._where[guest.id] = hall
@@ -158,6 +194,11 @@ class Lobby:
     def _full(self, hall: Hall) -> bool:
         return len(hall.guests) >= MAX_GUESTS or len(self._where) >= MAX_ALL
 
+    def _make_room(self) -> None:
+        """Sweep, but once a second at most: it takes a while where many wait, and a flood asks for it again and again."""
+        if self._swept != self._clock():
+            self.sweep()
+
     def find(self, token: str, guest: str) -> tuple[Hall, Guest] | None:
         """Return a guest who came by this link, and where."""
         hall = self._where.get(guest)
@@ -166,9 +207,13 @@ class Lobby:
 
     def leave(self, hall: Hall, guest: Guest) -> None:
         """Forget a guest."""
-        if hall.guests.pop(guest.id, None) is not None:
-            del self._where[guest.id]
+        if guest.id in hall.guests:
+            self._forget(hall, guest)
             hall.stir()
+
+    def _forget(self, hall: Hall, guest: Guest) -> None:
+        del hall.guests[guest.id], self._where[guest.id]
+        self._shares.give_back(guest.network)
 
     def admitted(self, hall: Hall, guest: Guest) -> bool:
         """Say whether a guest may go in now; who has once been let in stays so until the occurrence is over."""
@@ -186,11 +231,11 @@ class Lobby:
 
     def sweep(self) -> None:
         """Forget guests who have left, and halls of which no page is open."""
-        now = self._clock()
+        now = self._swept = self._clock()
         for meeting, hall in list(self.halls.items()):
             gone = [guest for guest in hall.guests.values() if not guest.present(now)]
             for guest in gone:
-                del hall.guests[guest.id], self._where[guest.id]
+                self._forget(hall, guest)
             if gone:
                 hall.stir()
             if not hall.guests and not hall.waking and not hall.telling:

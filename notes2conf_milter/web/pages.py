@@ -20,7 +20,7 @@ from notes2conf_milter.core.waitingroom import State, View
 from notes2conf_milter.services import bigbluebutton
 from notes2conf_milter.services.service import Service
 from notes2conf_milter.web.forms import Form
-from notes2conf_milter.web.lobby import Guest
+from notes2conf_milter.web.lobby import Guest, fairly
 from notes2conf_milter.web.policy import Policy, policy_texts
 from notes2conf_milter.web.texts import LANGUAGES, TEXTS, Notice, notice_texts
 from notes2conf_milter.web.visits import EXTENSIONS, Shown
@@ -166,7 +166,10 @@ class Pages:
         return self._meeting("start.html", shown, language, refresh=_HOST_REFRESH if on else 0, **more)
 
     def waiting(self, shown: View, guests: Sequence[Guest], form: Form, admission: Admission, language: str) -> str:
-        """Return the list of those who wait, with buttons where they are let in one by one."""
+        """Return the list of those who wait, with buttons where they are let in one by one.
+
+        Of more than LISTED_GUESTS some are listed, and it says how many there are.
+        """
         nobodys = shown.occurrence.zone == NOWHERE  # a time of day would be UTC's, without saying so
         listed = [
             {
@@ -175,10 +178,10 @@ class Pages:
                 "own": bool(one.label),
                 "since": "" if nobodys else clock_time(_at(shown.occurrence, one.since), language),
             }
-            for one in guests[:LISTED_GUESTS]
+            for one in fairly(guests, LISTED_GUESTS)
         ]
         admits = shown.state is State.OPEN and admission is Admission.ASK
-        values = {"guests": listed, "more": len(guests) - len(listed), "admits": admits, "form": form, "action": ""}
+        values = {"guests": listed, "count": len(guests), "admits": admits, "form": form, "action": ""}
         return self._part("waiting.html", language, **values)
 
     def handing_over(self, shown: Shown, url: str, language: str) -> bytes:

@@ -2,8 +2,8 @@
 
 In:  settings, the store's web side, the conference services, a clock; where to listen. Out: HTTP answers on a TCP port,
      for a proxy that speaks TLS with the browsers.
-Fails: OSError when the port cannot be had. A connection that sends nothing, or no end, is closed; one too many gets 503;
-what is not HTTP gets 400.
+Fails: OSError when the port cannot be had. What becomes of connections that are too many or too slow stands in listener.py and
+connection.py.
 
 Logs: no access log, because a request line holds a token; and never the server's own trace of requests.
 """
@@ -16,7 +16,6 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from http import HTTPStatus
 from ipaddress import ip_network
 from pathlib import Path
 from typing import TypeVar
@@ -25,17 +24,20 @@ import uvicorn
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from notes2conf_milter.address import InetAddress
 from notes2conf_milter.core.joinlink import TOKEN_OCTETS, token_from
 from notes2conf_milter.core.meeting import Admission
 from notes2conf_milter.services.service import Service
 from notes2conf_milter.store.links import LinkStore
+from notes2conf_milter.web import connection
 from notes2conf_milter.web.assets import read_static
 from notes2conf_milter.web.certificate import INTERVAL, Certificate
-from notes2conf_milter.web.guard import SECURITY_HEADERS, UNKEPT, Guard
-from notes2conf_milter.web.limits import Misses, Network
+from notes2conf_milter.web.connection import HEADER_LIMIT, Config, Connection
+from notes2conf_milter.web.guard import Guard
+from notes2conf_milter.web.limits import Misses, Network, Shares
+from notes2conf_milter.web.listener import Listener
+from notes2conf_milter.web.listener import listen as listen_on
 from notes2conf_milter.web.lobby import Lobby
 from notes2conf_milter.web.pages import Pages
 from notes2conf_milter.web.policy import Policy
@@ -43,9 +45,7 @@ from notes2conf_milter.web.site import Site
 from notes2conf_milter.web.visits import Visits
 from notes2conf_milter.web.watch import Watch
 
-REQUEST_SECONDS = 15.0  # a request must be whole after twice this time at the latest
 STORE_SECONDS = 10.0  # then the visitor is asked to try again, whatever the disk does
-HEADER_LIMIT = 16 * 1024  # octets of a request's line and header
 
 LOOPBACK = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
 
@@ -57,7 +57,8 @@ class WebSettings:
     """What the administrator decides.
 
     base_url: what the links begin with, without a final slash; a path in it is stripped by the proxy before us.
-    language: "en" or "de", for browsers that wish neither. max_connections: keep it below the limit of open files.
+    language: "en" or "de", for browsers that wish neither. max_connections: keep it below the limit of open files, by some 100.
+    guests_per_network: how many may wait at a time from one address (IPv6: /56).
     keep_alive: seconds for which an idle connection stays open. grace: seconds that pages outlive their meeting. admission: of
     meetings whose organizer chose none. hands_on_names: guests' names go to the conference service. house, contact,
     imprint_url, accent, logo: of the house, "" for none; accent: a colour as #rrggbb; logo: a file. trusted_proxies: whose
@@ -67,6 +68,7 @@ class WebSettings:
     base_url: str
     language: str = "en"
     max_connections: int = 800
+    guests_per_network: int = 2000
     keep_alive: int = 15
     grace: int = 0
     admission: Admission = Admission.OPEN
@@ -78,6 +80,16 @@ class WebSettings:
     logo: Path | None = None
     trusted_proxies: tuple[Network, ...] = LOOPBACK
     strict_transport: bool = False
+
+    @property
+    def streams_per_network(self) -> int:
+        """Return how many pages of one network are told of news as they come: never more than half of all connections."""
+        return min(self.guests_per_network, self.max_connections // 2)
+
+    @property
+    def connections_per_network(self) -> int:
+        """Return how many connections one network may have: browsers use several, and who has no stream comes to ask."""
+        return min(2 * self.guests_per_network, self.max_connections * 3 // 4)
 
 
 def create_app(
@@ -97,7 +109,7 @@ def create_app(
         return token_from(secrets.token_bytes(TOKEN_OCTETS))
 
     visits = Visits(store, services, clock, draw, settings.grace)
-    lobby = Lobby(settings.admission, clock, draw)
+    lobby = Lobby(settings.admission, clock, draw, settings.guests_per_network)
     static, assets = read_static(settings)
     titles = tuple((one.title("en"), one.title("de")) for one in services)
     policy = Policy(
@@ -105,7 +117,8 @@ def create_app(
     )
     pages = Pages(assets, settings.base_url, policy)
     names, misses = settings.hands_on_names, Misses(settings.trusted_proxies)
-    site = Site(visits, lobby, pages, static, ask, clock, draw, settings.base_url, settings.language, names, misses)
+    streams, address = Shares(settings.streams_per_network), settings.base_url
+    site = Site(visits, lobby, pages, static, ask, clock, draw, address, settings.language, names, misses, streams)
     watch = Watch(visits, lobby, ask, clock)
 
     @asynccontextmanager
@@ -150,9 +163,10 @@ class WebServer:
 
         certificate: for TLS, None for a proxy that speaks it.
         """
-        listener = await _listen(listen)
+        most, of_one = settings.max_connections, settings.connections_per_network
+        listener = await listen_on(listen, most, of_one, settings.trusted_proxies, connection.SEND_SECONDS)
         self._address = InetAddress(*listener.getsockname()[:2])
-        config = _config(app, settings)
+        config = _config(app, settings, listener)
         if certificate is not None:
             config.load()
             config.ssl = certificate.context
@@ -173,9 +187,12 @@ class WebServer:
         self._stop()
         if self._renewing is not None:
             self._renewing.cancel()
-        self._server.config.timeout_graceful_shutdown = math.ceil(grace)
+        # Who does not read is cut off first: uvicorn would cancel the answers, and write a trace of each.
+        cutting = asyncio.get_running_loop().call_later(grace, self._server.cut)
+        self._server.config.timeout_graceful_shutdown = math.ceil(grace) + 1
         self._server.should_exit = True
         await self._task
+        cutting.cancel()
 
 
 async def _renew(certificate: Certificate) -> None:
@@ -187,62 +204,40 @@ async def _renew(certificate: Certificate) -> None:
 class _Server(uvicorn.Server):
     """uvicorn, but it leaves the signals alone and says when it is ready."""
 
-    def __init__(self, config: uvicorn.Config) -> None:
+    def __init__(self, config: Config) -> None:
         super().__init__(config)
         self.ready = asyncio.Event()
+
+    def cut(self) -> None:
+        """End all connections now."""
+        for one in list(self.server_state.connections):
+            one.transport.abort()
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
+        await super().startup([])
+        seconds = None if self.config.ssl is None else connection.REQUEST_SECONDS
+        loop, state = asyncio.get_running_loop(), self.lifespan.state
+        for one in sockets or []:
+            server = await loop.create_server(
+                lambda: Connection(self.config, self.server_state, state),
+                sock=one,
+                ssl=self.config.ssl,
+                backlog=self.config.backlog,
+                ssl_handshake_timeout=seconds,
+                ssl_shutdown_timeout=seconds,
+            )
+            self.servers.append(server)
         self.ready.set()
 
 
-class _Connection(H11Protocol):
-    """One connection: ours are the answers that the application never sees, and an end to requests that never end."""
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
-        limit, self.limit_concurrency = self.limit_concurrency, None  # uvicorn's own 503 would lack our headers
-        if limit is not None and len(self.connections) > limit:
-            self.logger.warning("too many connections")
-            self._refuse(HTTPStatus.SERVICE_UNAVAILABLE)
-        self._seen: object = self
-        self._watch = self.loop.call_later(REQUEST_SECONDS, self._look)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._watch.cancel()
-        super().connection_lost(exc)
-
-    def send_400_response(self, msg: str) -> None:
-        self._refuse(HTTPStatus.BAD_REQUEST)
-
-    def _look(self) -> None:
-        """Close the connection when, since the last look, it has been at the same unfinished request.
-
-        One that is idle after an answer is not reading: uvicorn's own keep-alive limit ends it.
-        """
-        reading = self.cycle is None or self.cycle.more_body or bool(self.conn.trailing_data[0])
-        if reading and self._seen is self.cycle:
-            self.transport.close()
-            return
-        self._seen = self.cycle if reading else self
-        self._watch = self.loop.call_later(REQUEST_SECONDS, self._look)
-
-    def _refuse(self, status: HTTPStatus) -> None:
-        body = f"{status.phrase}\n".encode()
-        headers = SECURITY_HEADERS | UNKEPT | {"Content-Type": "text/plain; charset=utf-8", "Connection": "close"}
-        lines = [f"HTTP/1.1 {status.value} {status.phrase}", *(f"{name}: {value}" for name, value in headers.items())]
-        self.transport.write("\r\n".join([*lines, f"Content-Length: {len(body)}", "", ""]).encode("ascii") + body)
-        self.transport.close()
-
-
-def _config(app: Starlette, settings: WebSettings) -> uvicorn.Config:
-    return uvicorn.Config(
+def _config(app: Starlette, settings: WebSettings, listener: Listener) -> Config:
+    config = Config(
         app,
-        http=_Connection,
+        http=Connection,
         ws="none",
         lifespan="on",
         log_config=None,
@@ -250,17 +245,8 @@ def _config(app: Starlette, settings: WebSettings) -> uvicorn.Config:
         access_log=False,
         proxy_headers=False,
         server_header=False,
-        limit_concurrency=settings.max_connections,
         timeout_keep_alive=settings.keep_alive,
         h11_max_incomplete_event_size=HEADER_LIMIT,
     )
-
-
-async def _listen(address: InetAddress) -> socket.socket:
-    found = await asyncio.get_running_loop().getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM)
-    family, _, _, _, where = found[0]
-    listener = socket.create_server(where[:2], family=family, backlog=1024)
-    # asyncio would set it for each connection, but not on a socket made like this one (its proto is 0): and an answer whose
-    # body is written after its header waited 40 ms for the visitor's acknowledgement. Connections inherit it (Linux).
-    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return listener
+    config.refuses = listener.refuses
+    return config

@@ -34,8 +34,8 @@ from notes2conf_milter.store.errors import StoreError
 from notes2conf_milter.web.calendar import calendar_file
 from notes2conf_milter.web.forms import Form, blank_form, is_from_page, read_form
 from notes2conf_milter.web.hints import Hints
-from notes2conf_milter.web.limits import SECONDS, Misses
-from notes2conf_milter.web.lobby import Guest, Hall, Lobby
+from notes2conf_milter.web.limits import SECONDS, Misses, Shares
+from notes2conf_milter.web.lobby import MAX_ALL, Guest, Hall, Lobby
 from notes2conf_milter.web.pages import Pages, code
 from notes2conf_milter.web.stream import EventStream, News
 from notes2conf_milter.web.texts import TEXTS, Notice, choose_language, why_not
@@ -78,11 +78,12 @@ class Site:
         language: str,
         hands_on_names: bool = False,
         misses: Misses | None = None,
+        streams: Shares | None = None,
     ) -> None:
         self._visits, self._lobby, self._pages, self._static = visits, lobby, pages, static
         self._ask, self._clock, self._draw = ask, clock, draw
         self._base_url, self._language, self._hands_on_names = base_url, language, hands_on_names
-        self._misses = misses or Misses()
+        self._misses, self._streams = misses or Misses(), streams or Shares(MAX_ALL)
         self._passes: dict[str, tuple[str, int]] = {}
         self._hints = Hints(visits, ask, self._tell, clock, draw)
         self._making: dict[tuple[str, str], asyncio.Future[bytes | None]] = {}
@@ -133,7 +134,10 @@ class Site:
             return shown
         if not is_from_page(shown.token, form):
             return self._notice(request, Notice.REFUSED)
-        guest = self._lobby.wait(shown.token, shown.meeting, _name(form.name), language)
+        network = self._network(request)
+        if self._lobby.crowded(network):
+            return self._notice(request, Notice.CROWDED, {"Retry-After": RETRY_SECONDS})
+        guest = self._lobby.wait(shown.token, shown.meeting, _name(form.name), language, network)
         if guest is None:
             return self._notice(request, Notice.FULL, {"Retry-After": RETRY_SECONDS})
         return _see_other(f"{shown.token}/{guest.id}")  # relative to /j/: right behind any proxy
@@ -184,11 +188,16 @@ class Site:
         return _page(self._pages.wait(shown, blank, guest, status, url, guest.language))
 
     async def guest_events(self, request: Request) -> ASGIApp:
-        """Answer GET /j/TOKEN/GUEST/events."""
+        """Answer GET /j/TOKEN/GUEST/events.
+
+        Where the guest's network has all the streams that it may have, it says once how it stands: the page asks again.
+        """
         found = self._lobby.find(request.path_params["token"].lower(), request.path_params["guest"])
         if found is None:
             return self._notice(request, Notice.GONE)
         hall, guest = found
+        network = self._network(request)
+        lasting = self._streams.take(network)
         guest.streams += 1
         at_first = _facts(hall, self._clock())
 
@@ -201,9 +210,11 @@ class Site:
                 return News(self._pages.status(None, guest, "", guest.language), "over", last=True)
             if _facts(hall, now) != at_first:
                 return News("", "again", last=True)
-            return News(self._status(hall, guest, view))
+            return _news(self._status(hall, guest, view), lasting)
 
         def done() -> None:
+            if lasting:
+                self._streams.give_back(network)
             guest.streams -= 1
             guest.seen = self._clock()
             hall.stir()
@@ -345,6 +356,8 @@ class Site:
         language = self._wish(request)
         hall = self._lobby.hall(shown.token, shown.meeting)
         at_first = _facts(hall, self._clock()), shown.view.state, shown.view.room
+        network = self._network(request)
+        lasting = self._streams.take(network, 2 * self._streams.most)  # guests do not take the organizer's place
 
         def news() -> News:
             now = self._clock()
@@ -353,9 +366,13 @@ class Site:
                 return News("", "again", last=True)
             if (_facts(hall, now), view.state, view.room) != at_first:
                 return News("", "again", last=True)
-            return News(self._list(Shown(shown.token, hall.meeting, view, last=False), hall, language))
+            return _news(self._list(Shown(shown.token, hall.meeting, view, last=False), hall, language), lasting)
 
-        return EventStream(news, hall.waking, pause=LIST_PAUSE)
+        def done() -> None:
+            if lasting:
+                self._streams.give_back(network)
+
+        return EventStream(news, hall.waking, done, LIST_PAUSE)
 
     def _start_page(self, shown: Shown, language: str, problem: str = "", tried: Form | None = None) -> bytes:
         hall = self._lobby.halls.get(shown.meeting.meeting)
@@ -396,7 +413,7 @@ class Site:
 
     async def http_error(self, request: Request, error: Exception) -> Response:
         """Answer for what the router refuses: an unknown path, a wrong method."""
-        if isinstance(error, HTTPException) and error.status_code == Notice.WRONG_METHOD.value:
+        if isinstance(error, HTTPException) and error.status_code == Notice.WRONG_METHOD.status:
             return self._notice(request, Notice.WRONG_METHOD, error.headers)
         return self._notice(request, Notice.GONE)
 
@@ -420,6 +437,10 @@ class Site:
     def _tried(self, request: Request, *, valid: bool) -> None:
         self._misses.tried(*_comes_from(request), self._clock(), valid=valid)
 
+    def _network(self, request: Request) -> str:
+        peer, forwarded, _ = _comes_from(request)
+        return self._misses.network(peer, forwarded)
+
     def _too_many(self, request: Request) -> Response:
         return self._notice(request, Notice.TOO_MANY, {"Retry-After": str(SECONDS)})
 
@@ -441,7 +462,10 @@ class Site:
 
     def _notice(self, request: Request, notice: Notice, headers: Mapping[str, str] | None = None) -> Response:
         return Response(
-            self._pages.notice(notice, self._wish(request)), status_code=notice.value, headers=headers, media_type=_HTML
+            self._pages.notice(notice, self._wish(request)),
+            status_code=notice.status,
+            headers=headers,
+            media_type=_HTML,
         )
 
 
@@ -471,6 +495,11 @@ def _facts(hall: Hall, now: int) -> object:
     return view.occurrence, page.subject, page.organizer, page.recurring
 
 
+def _news(text: str, lasting: bool) -> News:
+    """Return what a page is told; "later": this was all, it asks again after a while."""
+    return News(text) if lasting else News(text, "later", last=True)
+
+
 def _page(octets: bytes, status: int = 200) -> Response:
     return Response(octets, status_code=status, media_type=_HTML)
 
@@ -486,16 +515,25 @@ def _name(text: str) -> str:
 
 
 async def _read_body(request: Request) -> bytes | None:
-    """Read a form's octets, or return None when they are more than any form of ours has."""
-    body = b""
+    """Read a form's octets, or return None when they are more than any form of ours has.
+
+    These are read to their end, and dropped: a connection that is closed while they come takes the answer with it. That they
+    have an end, and soon, is the connection's care. Who asks before sending a body is answered at once.
+    """
+    body, large = b"", False
+    if "expect" in request.headers and not _fits(request.headers.get("content-length", "")):
+        return None
     try:
         async for chunk in request.stream():
-            body += chunk
-            if len(body) > BODY_LIMIT:
-                return None
+            large = large or len(body) + len(chunk) > BODY_LIMIT
+            body = b"" if large else body + chunk
     except ClientDisconnect:
         return b""
-    return body
+    return None if large else body
+
+
+def _fits(length: str) -> bool:
+    return length.isdecimal() and len(length) < 10 and int(length) <= BODY_LIMIT
 
 
 async def _robots(_request: Request) -> Response:

@@ -13,14 +13,33 @@ LANGUAGES = ("en", "de")
 class Notice(Enum):
     """A page that says one thing only."""
 
-    GONE = 404
-    REFUSED = 403
-    WRONG_METHOD = 405
-    TOO_LARGE = 413
-    TOO_MANY = 429
-    BROKEN = 500
-    BUSY = 503
-    FULL = 507
+    GONE = "gone"
+    REFUSED = "refused"
+    WRONG_METHOD = "wrong-method"
+    TOO_LARGE = "too-large"
+    TOO_MANY = "too-many"
+    CROWDED = "crowded"
+    BROKEN = "broken"
+    BUSY = "busy"
+    FULL = "full"
+
+    @property
+    def status(self) -> int:
+        """The HTTP status."""
+        return _STATUS[self]
+
+
+_STATUS = {
+    Notice.GONE: 404,
+    Notice.REFUSED: 403,
+    Notice.WRONG_METHOD: 405,
+    Notice.TOO_LARGE: 413,
+    Notice.TOO_MANY: 429,
+    Notice.CROWDED: 429,
+    Notice.BROKEN: 500,
+    Notice.BUSY: 503,
+    Notice.FULL: 507,
+}
 
 
 # Each as English, German. "{}" stands for what the page knows.
@@ -188,6 +207,7 @@ _WORDS = {
     "let_in": ("Let in", "Einlassen"),
     "let_in_all": ("Let all in", "Alle einlassen"),
     "turn_away": ("Turn away", "Abweisen"),
+    "count": ("{} guests are waiting.", "Es warten {} Gäste."),
     "and_more": ("and {} more", "und {} weitere"),
     "confirm": ("End the conference?", "Konferenz beenden?"),
     "confirm_hint": (
@@ -272,6 +292,16 @@ _NOTICES = {
         (
             "Zu viele Versuche",
             "Aus Ihrem Netz wurden zu viele ungültige Links aufgerufen. Bitte warten Sie einige Minuten.",
+        ),
+    ),
+    Notice.CROWDED: (
+        (
+            "Many are waiting already",
+            "As many guests are waiting from your network as can be taken at a time. Please try again in a minute.",
+        ),
+        (
+            "Es warten schon viele",
+            "Aus Ihrem Netz warten so viele Gäste, wie gleichzeitig möglich sind. Bitte versuchen Sie es gleich noch einmal.",
         ),
     ),
     Notice.BROKEN: (

@@ -1,7 +1,9 @@
 """A house for the tests: meetings in a store, a clock to turn, and the web service on a loopback port."""
 
 import asyncio
+import socket
 import threading
+import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -268,6 +270,53 @@ def _answer(response: HTTPResponse) -> Answer:
     names = [name.lower() for name in response.headers]
     assert len(names) == len(set(names)), "no header twice"
     return Answer(response.status, {name.lower(): value for name, value in response.headers.items()}, response.read())
+
+
+def raw(address: InetAddress, text: str) -> bytes:
+    """Send a text and no more; return all that comes back."""
+    with socket.create_connection((address.host, address.port), timeout=10) as connection:
+        connection.sendall(text.encode())
+        connection.shutdown(socket.SHUT_WR)
+        return b"".join(iter(lambda: connection.recv(65536), b""))
+
+
+def styles(house: House) -> str:
+    """Return the name of the style sheet."""
+    return "style." + ask(house.address, "/privacy").text.partition("/static/style.")[2].partition('"')[0]
+
+
+class Deaf:
+    """A visitor who asks so many times, and reads nothing of what is answered but that it is an answer."""
+
+    def __init__(self, address: InetAddress, path: str, times: int = 1) -> None:
+        self._address, self._request = (
+            address,
+            f"GET {path} HTTP/1.1\r\nHost: conf.example.org\r\n\r\n".encode() * times,
+        )
+        eventually(self._answered)  # the place of an earlier connection may not be free yet
+
+    def _answered(self) -> bool:
+        self._socket = socket.socket()
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+        self._socket.settimeout(10)
+        self._socket.connect((self._address.host, self._address.port))
+        self._socket.sendall(self._request)
+        if self._socket.recv(12) == b"HTTP/1.1 200":
+            return True
+        self._socket.close()
+        return False
+
+    def close(self) -> None:
+        """Go away."""
+        self._socket.close()
+
+
+def eventually(true: Callable[[], bool]) -> None:
+    """Wait until something is so."""
+    until = time.monotonic() + 20
+    while not true():
+        assert time.monotonic() < until, "it never came to be so"
+        time.sleep(0.05)
 
 
 def press(

@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from notes2conf_milter.core.meeting import Occurrence, Person
 from notes2conf_milter.core.verdict import Outcome
 from notes2conf_milter.services.jitsi import Jitsi
 from notes2conf_milter.services.link import Link
+from notes2conf_milter.web.server import WebSettings
 from tests import house as mailhouse
 from tests.invitations import invitation
 from tests.store.vault import Vault
@@ -409,6 +410,25 @@ def test_what_was_typed_for_another_service_does_not_hold_up_the_start(scene: Sc
         host.click("button[value=open]")
         host.see("The conference is open")
         assert host.faults == []
+
+
+def test_more_guests_of_a_network_than_are_told_at_once(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The others ask every now and then: no word of a lost connection, and they go in as well."""
+    monkeypatch.setattr(WebSettings, "streams_per_network", 1)
+    monkeypatch.setattr("notes2conf_milter.web.pages._WAIT_REFRESH", 1)
+    links, settings = house.add(page()), WebSettings("https://conf.example.org", trusted_proxies=())
+    with stand_in() as conference, house.serving(settings, conference.jitsi) as address, ExitStack() as closing:
+        guests = [closing.enter_context(Browser()) for _ in range(3)]
+        for guest in guests:
+            guest.open(f"http://{address.netloc}/j/{links.join}")
+            guest.click("button[value=wait]")
+            guest.see("You are waiting")
+        time.sleep(3)  # the others have asked again
+        assert not any(guest.sees("connection is lost") for guest in guests)
+        press(house, links.start)
+        for guest in guests:
+            guest.see(IN)
+            assert guest.faults == []
 
 
 @pytest.mark.parametrize("language", ["en", "de"])

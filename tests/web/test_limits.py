@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from notes2conf_milter.web import limits
-from notes2conf_milter.web.limits import MOST_MISSES, SECONDS, Misses, network_of
+from notes2conf_milter.web.limits import MOST_MISSES, SECONDS, Misses, Shares, network_of
 
 LOOPBACK = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
 TOKEN, OTHER = "a" * 32, "b" * 32
@@ -77,6 +77,32 @@ def test_where_nobody_knows_nothing_is_counted() -> None:
     misses = Misses(LOOPBACK)
     guess(misses, "127.0.0.1", 2 * MOST_MISSES)
     assert misses.allowed("127.0.0.1", (), TOKEN, NOW)
+
+
+def test_a_network_has_so_many_places() -> None:
+    shares = Shares(2)
+    assert [shares.take("a") for _ in range(3)] == [True, True, False]
+    assert shares.full("a") and not shares.full("b") and shares.take("b")
+    assert shares.take("a", 3) and not shares.take("a", 3)
+    for _ in range(2):
+        shares.give_back("a")
+    assert shares.take("a") and not shares.take("a")
+    assert [shares.take("") for _ in range(3)] == [True] * 3 and not shares.full("")
+
+
+@given(st.lists(st.tuples(st.sampled_from(("", "a", "b")), st.booleans())))
+def test_places_are_not_lost(steps: list[tuple[str, bool]]) -> None:
+    """Whatever comes and goes; a network that holds nothing is forgotten."""
+    shares, held = Shares(3), {"": 0, "a": 0, "b": 0}
+    for network, comes in steps:
+        if comes:
+            took = shares.take(network)
+            assert took == (held[network] < 3 or not network)
+            held[network] += took
+        elif held[network]:
+            shares.give_back(network)
+            held[network] -= 1
+    assert shares._taken == {network: count for network, count in held.items() if network and count}
 
 
 ADDRESSES = st.ip_addresses().map(str)

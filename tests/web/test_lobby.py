@@ -10,7 +10,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from notes2conf_milter.core.meeting import Admission, LinkKind, Room, RoomState
 from notes2conf_milter.store.links import OpenedMeeting
 from notes2conf_milter.web import lobby as module
-from notes2conf_milter.web.lobby import PATIENCE, Guest, Hall, Lobby
+from notes2conf_milter.web.lobby import PATIENCE, Guest, Hall, Lobby, fairly
 from tests.web.house import DAY, HOUR, MONDAY, Clock, page
 
 TOKEN, OTHER = "a" * 32, "b" * 32
@@ -22,13 +22,13 @@ def meeting(room: Room | None = None, number: int = 1, changed: int = 1, label: 
     return OpenedMeeting(number, kind, page(), room, changed, MONDAY + DAY, MONDAY + DAY, label)
 
 
-def made(admission: Admission = Admission.OPEN) -> tuple[Lobby, Clock]:
+def made(admission: Admission = Admission.OPEN, per_network: int = 100) -> tuple[Lobby, Clock]:
     clock, numbers = Clock(MONDAY), count(1)
-    return Lobby(admission, clock, lambda: f"guest{next(numbers)}"), clock
+    return Lobby(admission, clock, lambda: f"guest{next(numbers)}", per_network), clock
 
 
-def waiting(lobby: Lobby, found: OpenedMeeting, token: str = TOKEN) -> tuple[Hall, Guest]:
-    guest = lobby.wait(token, found, "Bert", "en")
+def waiting(lobby: Lobby, found: OpenedMeeting, token: str = TOKEN, network: str = "") -> tuple[Hall, Guest]:
+    guest = lobby.wait(token, found, "Bert", "en", network)
     assert guest is not None
     return lobby.halls[found.meeting], guest
 
@@ -86,6 +86,52 @@ def test_there_is_room_for_so_many(monkeypatch: pytest.MonkeyPatch) -> None:
     clock.now += PATIENCE + 1
     first.seen = clock.now
     assert lobby.wait(TOKEN, meeting(number=2), "", "en") is not None
+
+
+def test_there_is_room_for_so_many_of_one_network() -> None:
+    """In all meetings; who leaves, or has left, makes room, and nobody else is held up."""
+    lobby, clock = made(per_network=2)
+    hall, first = waiting(lobby, meeting(), network="a")
+    waiting(lobby, meeting(number=2), network="a")
+    assert lobby.crowded("a") and lobby.wait(TOKEN, meeting(), "", "en", "a") is None
+    assert not lobby.crowded("b") and not lobby.crowded("")
+    waiting(lobby, meeting(), network="b")
+    lobby.leave(hall, first)
+    lobby.leave(hall, first)
+    assert not lobby.crowded("a")
+    waiting(lobby, meeting(), network="a")
+    assert lobby.crowded("a")
+    clock.now += PATIENCE + 1
+    assert not lobby.crowded("a")
+
+
+def test_a_flood_is_not_answered_by_looking_for_room_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which takes a while where forty thousand wait."""
+    monkeypatch.setattr(module, "MAX_GUESTS", 2)
+    lobby, clock = made(per_network=3)
+    sweeps = []
+    monkeypatch.setattr(module.Guest, "present", lambda one, now: sweeps.append(now) or True)
+    for _ in range(100):
+        lobby.wait(TOKEN, meeting(), "", "en", "a")
+        lobby.crowded("a")
+    waiting(lobby, meeting(number=2), network="a")
+    for _ in range(100):
+        assert lobby.crowded("a")
+    assert len(sweeps) <= 3
+    clock.now += 1
+    assert lobby.crowded("a")
+    assert 3 <= len(sweeps) <= 6
+
+
+def test_a_crowd_does_not_push_others_off_the_list() -> None:
+    lobby, _ = made()
+    crowd = [waiting(lobby, meeting(), network="a")[1] for _ in range(10)]
+    others = [waiting(lobby, meeting(), network=network)[1] for network in ("b", "c", "b")]
+    every = [*crowd, *others]
+    assert fairly(every, 13) == every
+    assert fairly(every, 6) == [*crowd[:3], *others]
+    assert fairly(every, 3) == [crowd[0], others[0], others[1]]
+    assert fairly(crowd, 4) == crowd[:4] and fairly([], 4) == []
 
 
 def test_all_go_in_when_it_opens() -> None:

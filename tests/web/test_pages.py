@@ -260,7 +260,19 @@ def test_who_waits_and_who_is_let_in() -> None:
     assert text.count('name="admit"') == 4 and text.count('name="away"') == 3
     assert 'name="admit"' not in start(page(), "open", guests=some) + start(page(), "closed", ask=True, guests=some)
     many = tuple(guest(id=f"{number:032}") for number in range(LISTED_GUESTS + 5))
-    assert "and 5 more" in start(page(), "open", guests=many)
+    text = start(page(), "open", guests=many)
+    assert "and 5 more" in text and f"{LISTED_GUESTS + 5} guests are waiting." in text
+    assert "guests are waiting." not in start(page(), "open", guests=many[5:])
+
+
+def test_the_list_of_five_thousand_is_a_page_like_any_other() -> None:
+    """Bounded, with a count, and a button for all."""
+    many = tuple(guest(id=f"{number:032}", name="M" * 60, network="a") for number in range(5000))
+    other = guest(id="o" * 32, name="Olga", network="b")
+    text = start(page(), "open", ask=True, guests=(*many, other))
+    assert text.count('<span class="who">') == LISTED_GUESTS and "Olga" in text
+    assert "5001 guests are waiting." in text and "and 4801 more" in text and 'value="all"' in text
+    assert len(text) < 200_000
 
 
 def test_since_when_in_whose_time() -> None:

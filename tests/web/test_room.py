@@ -2,10 +2,11 @@
 
 import asyncio
 import re
+import socket
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from http.client import HTTPConnection
 from queue import Empty, Queue
@@ -34,6 +35,7 @@ from tests.web.house import (
     Pasted,
     ask,
     enter,
+    eventually,
     guests_way,
     page,
     press,
@@ -61,9 +63,9 @@ def house(house: House, pasted: Pasted) -> Iterator[House]:
 class Events:
     """What a page is told, as it comes."""
 
-    def __init__(self, house: House, path: str) -> None:
+    def __init__(self, house: House, path: str, headers: Mapping[str, str] | None = None) -> None:
         self._connection = HTTPConnection(house.address.host, house.address.port, timeout=10)
-        self._connection.request("GET", path)
+        self._connection.request("GET", path, headers=headers or {})
         self._socket = self._connection.sock
         self._answer = self._connection.getresponse()
         self.status = self._answer.status
@@ -532,6 +534,110 @@ def test_a_series_of_unknown_dates_has_no_file(house: House) -> None:
     house.clock.now = MONDAY + 60 * DAY
     assert ask(house.address, f"/j/{links.join}").status == 200
     assert ask(house.address, f"/j/{links.join}/meeting.ics").status == 404
+
+
+FROM_A, FROM_B = {"X-Forwarded-For": "198.51.100.1"}, {"X-Forwarded-For": "2001:db8::1"}
+CROWDED = WebSettings("https://conf.example.org", guests_per_network=3)
+
+
+def pressed(house: House, token: str, headers: dict[str, str]) -> Answer:
+    """Press the button of the join page, by a proxy."""
+    form = blank_form(token, MONDAY)
+    sent = {"occurrence": form.occurrence, "proof": form.proof, "do": "wait", "name": headers["X-Forwarded-For"]}
+    return ask(house.address, f"/j/{token}", "POST", sent, **headers)
+
+
+def test_a_flood_of_guests_from_one_network(house: House) -> None:
+    """It fills neither the list nor the places of others, in no meeting; and it is over when it is over."""
+    links, other = house.add(page()), house.add(page())
+    with house.serving(CROWDED):
+        answers = [pressed(house, links.join, FROM_A) for _ in range(50)]
+        assert [answer.status for answer in answers] == [303] * 3 + [429] * 47
+        assert int(answers[-1].headers["retry-after"]) > 0 and "Many are waiting already" in answers[-1].text
+        german = pressed(house, links.join, {**FROM_A, "Accept-Language": "de"})
+        assert german.status == 429 and "Es warten schon viele" in german.text
+        assert pressed(house, other.join, FROM_A).status == 429
+        assert pressed(house, links.join, FROM_B).status == 303
+        assert listed(house, links.start) == ["198.51.100.1"] * 3 + ["2001:db8::1"]
+        house.clock.now += PATIENCE + 1
+        assert pressed(house, links.join, FROM_A).status == 303
+        assert listed(house, links.start) == ["198.51.100.1"]
+
+
+def test_the_organizers_page_with_a_crowd(house: House) -> None:
+    """A count and a part of the list, in which the others are."""
+    links = house.add(page())
+    form = blank_form(links.join, MONDAY)
+    connection = HTTPConnection(house.address.host, house.address.port, timeout=10)
+    sent = f"occurrence={form.occurrence}&proof={form.proof}&do=wait&name=Bert"
+    for _ in range(300):
+        connection.request("POST", f"/j/{links.join}", sent, FROM_A)
+        answer = connection.getresponse()
+        assert (answer.status, answer.read()) == (303, b"")
+    connection.close()
+    assert pressed(house, links.join, FROM_B).status == 303
+    with Events(house, f"/s/{links.start}/events") as events:
+        text = events.until("301 guests are waiting.")
+        assert text.count("<bdi>") == 200 and "<bdi>2001:db8::1</bdi>" in text and "and 101 more" in text
+    names = listed(house, links.start)
+    assert len(names) == 200 and names[-1] == "2001:db8::1"
+
+
+def test_a_company_behind_one_address_waits_together(house: House) -> None:
+    """Three hundred guests of one meeting, each with a stream."""
+    links = house.add(page())
+    path = "/j/" + pressed(house, links.join, FROM_A).headers["location"]
+    asked = f"GET {path}/events HTTP/1.1\r\nHost: a\r\nX-Forwarded-For: 198.51.100.1\r\n\r\n".encode()
+    guests = [socket.create_connection((house.address.host, house.address.port), 10) for _ in range(300)]
+    for guest in guests:
+        guest.sendall(asked)
+    for guest in guests:
+        heard = b""
+        while b"You are waiting" not in heard:
+            heard += guest.recv(65536)
+        assert b"event: later" not in heard
+    press(house, links.start)
+    for guest in guests:
+        heard = b""
+        while b"data-go=" not in heard:
+            heard += guest.recv(65536)
+        guest.close()
+
+
+def test_more_streams_than_a_network_may_have(house: House) -> None:
+    """Who is over is told once, and asks again: nobody is lost. The organizer has a place all the same."""
+    links = house.add(page())
+    with house.serving(CROWDED), ExitStack() as open_pages:
+
+        def events(path: str, headers: dict[str, str]) -> Events:
+            return open_pages.enter_context(Events(house, path, headers))
+
+        guest = "/j/" + pressed(house, links.join, FROM_A).headers["location"]
+        first = [events(f"{guest}/events", FROM_A) for _ in range(3)]
+        for one in first:
+            one.until("You are waiting")
+        over = events(f"{guest}/events", FROM_A)
+        event, text = over.next() or ("", "")
+        assert (over.status, event, "You are waiting" in text, over.next()) == (200, "later", True, None)
+        events(f"{guest}/events", FROM_B).until("You are waiting")
+        house.clock.now += PATIENCE
+        host = [events(f"/s/{links.start}/events", FROM_A) for _ in range(4)]
+        for one in host[:3]:
+            assert "198.51.100.1" in (one.next() or ("", ""))[1]
+        assert (host[3].next() or ("", ""))[0] == "later" and host[3].next() is None
+        press(house, links.start)
+        for one in first:
+            one.until("data-go=")
+            one.__exit__(None, None, None)
+        again = events(f"{guest}/events", FROM_A)
+        assert "data-go=" in (again.next() or ("", ""))[1]
+        eventually(lambda: lasting(house, guest))
+
+
+def lasting(house: House, guest: str) -> bool:
+    """Say whether a page of the first network gets a stream that lasts."""
+    with Events(house, f"{guest}/events", FROM_A) as events:
+        return (events.next() or ("later", ""))[0] != "later"
 
 
 def test_guessing_is_slowed_down(house: House) -> None:

@@ -1,16 +1,14 @@
 """The HTTP server: what it logs, what it limits, how it ends."""
 
 import logging
-import socket
 import threading
 from collections.abc import Iterator
 
 import pytest
 
-from notes2conf_milter.address import InetAddress
 from notes2conf_milter.store.errors import StoreError
 from notes2conf_milter.web.server import WebSettings
-from tests.web.house import Answer, Clock, House, ask, page, serving
+from tests.web.house import Answer, Clock, Deaf, House, ask, page, raw, serving, styles
 
 
 @pytest.fixture
@@ -79,50 +77,6 @@ def test_no_token_and_no_name_reaches_a_log(house: House, caplog: pytest.LogCapt
         assert secret not in written
 
 
-def raw(address: InetAddress, text: str) -> bytes:
-    with socket.create_connection((address.host, address.port), timeout=10) as connection:
-        connection.sendall(text.encode())
-        connection.shutdown(socket.SHUT_WR)
-        return b"".join(iter(lambda: connection.recv(65536), b""))
-
-
-def test_what_is_not_http_is_answered_with_400(house: House) -> None:
-    for text in (
-        "nonsense\r\n\r\n",
-        "GET / HTTP/1.1\r\n\r\n",
-        "GET / HTTP/1.1\r\nHost: a\r\nContent-Length: x\r\n\r\n",
-    ):
-        answer = raw(house.address, text)
-        assert answer.startswith(b"HTTP/1.1 400 Bad Request\r\n") and b"no-referrer" in answer
-
-
-def test_a_header_without_an_end_is_cut_off(house: House) -> None:
-    assert raw(house.address, "GET / HTTP/1.1\r\nHost: a\r\nX: " + "x" * 20000).startswith(b"HTTP/1.1 400 ")
-
-
-def test_one_connection_too_many(house: House) -> None:
-    with house.serving(WebSettings("https://conf.example.org", max_connections=2)) as address:
-        held = [socket.create_connection((address.host, address.port)) for _ in range(2)]
-        for connection in held:
-            connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n")
-            assert connection.recv(100).startswith(b"HTTP/1.1 200 OK")
-        with socket.create_connection((address.host, address.port), timeout=10) as third:
-            assert third.recv(100).startswith(b"HTTP/1.1 503 Service Unavailable")
-        for connection in held:
-            connection.close()
-
-
-def test_a_connection_that_never_asks_is_closed(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("notes2conf_milter.web.server.REQUEST_SECONDS", 0.05)
-    for start in (b"", b"GET / HTTP/1.1\r\nHo", b"POST /s/x HTTP/1.1\r\nHost: a\r\nContent-Length: 100\r\n\r\nab"):
-        with socket.create_connection((house.address.host, house.address.port), timeout=10) as connection:
-            connection.sendall(start)
-            assert connection.recv(100) == b""
-    with socket.create_connection((house.address.host, house.address.port), timeout=10) as connection:
-        connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\nGET /healthz HTTP/1.1\r\nHo")
-        assert b"".join(iter(lambda: connection.recv(1000), b"")).endswith(b"ok\n"), "one answer, then the end"
-
-
 def test_a_port_that_is_taken(house: House) -> None:
     with pytest.raises(OSError, match="use"), serving(house.store, Clock(0), listen=house.address):
         pass
@@ -136,3 +90,22 @@ def test_signals_stay_the_callers() -> None:
     before = signal.getsignal(signal.SIGTERM)
     with _Server.capture_signals(None):  # type: ignore[arg-type]
         assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_one_network_has_a_part_of_what_there_is() -> None:
+    """Whatever is set: others find a place, and whoever has no stream can come to ask."""
+    for most in (400, 1000, 30_000):
+        for guests in (10, 2000, 40_000):
+            settings = WebSettings("https://conf.example.org", max_connections=most, guests_per_network=guests)
+            assert settings.streams_per_network < settings.connections_per_network < most
+
+
+def test_the_end_does_not_wait_for_who_does_not_read(house: House, caplog: pytest.LogCaptureFixture) -> None:
+    """And no trace of their answers is written."""
+    with house.serving():
+        deaf = Deaf(house.address, "/static/" + styles(house), 100)
+        house.stop()
+        with pytest.raises(OSError, match="refused"):
+            ask(house.address, "/healthz")
+        deaf.close()
+    assert [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING] == []

@@ -101,6 +101,34 @@ def test_many_changes_are_one_event() -> None:
     asyncio.run(run())
 
 
+def test_for_who_does_not_read_nothing_is_piled_up() -> None:
+    """What changed meanwhile is one event."""
+
+    async def run() -> None:
+        page, reading = Page(News("0")), asyncio.Event()
+        sent = page.send
+
+        async def send(message: Any) -> None:
+            await sent(message)
+            await reading.wait()
+
+        page.send = send  # type: ignore[method-assign]
+        task = page.serve()
+        for number in range(1000):
+            page.news = [News(str(number))]
+            for wake in list(page.waking):
+                wake()
+            await asyncio.sleep(0)
+        await page.say(News("last"))
+        reading.set()
+        await asyncio.sleep(0.01)
+        await page.say(News("end", last=True))
+        await asyncio.wait_for(task, 1)
+        assert page.events[-2:] == [b"data: last\n\n", b"data: end\n\n"] and len(page.events) <= 3
+
+    asyncio.run(run())
+
+
 def test_a_sign_of_life(monkeypatch: pytest.MonkeyPatch) -> None:
     """Proxies close what is silent."""
     monkeypatch.setattr(stream, "HEARTBEAT", 0.01)

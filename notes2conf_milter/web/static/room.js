@@ -32,16 +32,26 @@
     lost.hidden = true;
     lost.textContent = place.dataset.lost;
     live.after(lost);
-    const events = new EventSource(place.dataset.events);
-    events.onopen = () => { lost.hidden = true; };
-    events.onerror = () => {
-      lost.hidden = false;
-      if (events.readyState === EventSource.CLOSED) anew(3000); // answered otherwise than with events: it tries no more by itself
-    };
-    events.onmessage = (event) => show(live, event.data);
-    events.addEventListener("again", () => { events.close(); anew(0); });
-    events.addEventListener("over", (event) => { events.close(); show(live, event.data); });
+    let events;
     window.addEventListener("pagehide", () => events.close());
+    connect();
+
+    function connect() {
+      events = new EventSource(place.dataset.events);
+      events.onopen = () => { lost.hidden = true; };
+      events.onerror = () => {
+        lost.hidden = false;
+        if (events.readyState === EventSource.CLOSED) anew(3000); // answered otherwise than with events: it tries no more by itself
+      };
+      events.onmessage = (event) => show(live, event.data);
+      events.addEventListener("again", () => { events.close(); anew(0); });
+      events.addEventListener("over", (event) => { events.close(); show(live, event.data); });
+      events.addEventListener("later", (event) => { // too many are told at once from this network: it asks again and again
+        events.close();
+        show(live, event.data);
+        setTimeout(connect, (Number(place.dataset.refresh) || 20) * 1000 + Math.random() * 2000);
+      });
+    }
   }
 
   // Loads the page again once the service answers; not all pages in the same moment.
