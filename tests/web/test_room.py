@@ -2,9 +2,11 @@
 
 import asyncio
 import re
+import socket
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from http.client import HTTPConnection
 from queue import Empty, Queue
@@ -106,7 +108,8 @@ class Events:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._connection.sock is not None:
-            self._connection.sock.close()
+            with suppress(OSError):  # else the reader, and so close(), would wait for the next heartbeat
+                self._connection.sock.shutdown(socket.SHUT_RDWR)
         self._answer.close()
         self._connection.close()
 
