@@ -16,6 +16,7 @@ from enum import Enum
 from notes2conf_milter.core.meeting import NOWHERE, Admission, Occurrence, Page, Room, RoomState
 
 EARLY = 15 * 60  # longer than this before the start, "it has not started" would sound like a delay
+ENDING = 10 * 60  # so long before the end the organizer is asked whether to extend
 OVERRUN = 60 * 60  # for so long an open conference of a series stays the current one after its planned end
 AFTER = (
     12 * 60 * 60
@@ -98,9 +99,17 @@ def admitting(shown: View, admission: Admission) -> Room:
     return replace(shown.room, admission=admission)
 
 
-def extended(shown: View, seconds: int, now: int) -> Room:
-    """Return the Room of a conference that goes on for so long beyond its end, or beyond now when that is over."""
-    return replace(shown.room, until=max(shown.over, now) + seconds)
+def extended(shown: View, seconds: int, now: int, most: int) -> Room:
+    """Return the Room of a conference that goes on for so long beyond its end, or beyond now when that is over.
+
+    most: when it has to make way at the latest, seconds since 1970 UTC: it is never shortened for that.
+    """
+    return replace(shown.room, until=max(shown.room.until, min(max(shown.over, now) + seconds, most)))
+
+
+def ending(shown: View, now: int) -> bool:
+    """Say whether a conference that is on comes to its planned end: time to extend it."""
+    return shown.dated and shown.state in (State.OPEN, State.PAUSED) and now >= shown.over - ENDING
 
 
 def _own(occurrence: Occurrence, room: Room | None) -> Room:

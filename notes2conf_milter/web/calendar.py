@@ -17,7 +17,9 @@ def calendar_file(shown: Shown, url: str, now: int) -> bytes:
     occurrence, page = shown.view.occurrence, shown.meeting.page
     event = Event()
     # Not the meeting's own UID: this page does not know it, and an answer to it is nobody's.
-    name = hashlib.sha256(f"{shown.token} {occurrence.start}".encode()).hexdigest()[:32]
+    # That of a single meeting stays when it is moved: whoever saves it again has it once.
+    which = f" {occurrence.start}" if page.recurring else ""
+    name = hashlib.sha256(f"{shown.token}{which}".encode()).hexdigest()[:32]
     event.add("uid", f"{name}@notes2conf")
     event.add("dtstamp", datetime.fromtimestamp(now, UTC))
     start, end = (datetime.fromtimestamp(at, UTC) for at in (occurrence.start, occurrence.end))

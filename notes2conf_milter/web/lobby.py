@@ -14,13 +14,14 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from notes2conf_milter.core.meeting import Admission, LinkKind
-from notes2conf_milter.core.waitingroom import State, View, view
+from notes2conf_milter.core.waitingroom import State, View, ending, view
 from notes2conf_milter.store.links import OpenedMeeting
 from notes2conf_milter.web.limits import Shares
 
 MAX_GUESTS = 12_000
 MAX_ALL = 40_000
 PATIENCE = 75  # seconds without a stream or a refresh, after which somebody has left (a page refreshes every 20)
+KEPT = 900  # seconds for which the place of somebody who has left is kept: a phone that was locked comes back to it
 _LOOK = 20  # seconds after which a view is computed anew though nothing was written: time itself opens and closes
 
 
@@ -30,7 +31,7 @@ class Guest:
 
     token: of the link that was used; label: whose own link that is; name: as typed. since, seen: seconds since 1970 UTC.
     network: where the guest came from, "": nobody knows. inside: the start of the occurrence into which the guest was let, 0:
-    none; turned_away: of that from which. gone: the link that was used is dead.
+    none; turned_away: of that from which. gone: the link that was used is dead. missed: not present at the last look.
     """
 
     id: str
@@ -45,10 +46,11 @@ class Guest:
     inside: int = 0
     turned_away: int = 0
     gone: bool = False
+    missed: bool = False
 
-    def present(self, now: int) -> bool:
-        """Say whether the page is still open, as far as anybody can tell."""
-        return self.streams > 0 or now - self.seen <= PATIENCE
+    def present(self, now: int, patience: int = PATIENCE) -> bool:
+        """Say whether the page is still open, as far as anybody can tell; patience: seconds without a sign of it."""
+        return self.streams > 0 or now - self.seen <= patience
 
 
 @dataclass(slots=True, eq=False)
@@ -67,6 +69,7 @@ class Hall:
     changes: int = 0
     said: dict[object, str] = field(default_factory=dict)
     _seen: object = None
+    _ending: bool = False
     _view: View | None = None
     _until: int = 0
 
@@ -90,6 +93,10 @@ class Hall:
         if seen != self._seen:
             self._seen = seen
             self.wake()
+        near = shown is not None and ending(shown, now)
+        if near != self._ending:
+            self._ending = near
+            self.stir()
 
     def wake(self) -> None:
         """Tell all listeners that something changed."""
@@ -109,7 +116,9 @@ class Hall:
         shown = self.shown(now)
         start = 0 if shown is None else shown.occurrence.start
         return [
-            one for one in self.guests.values() if one.inside != start and one.turned_away != start and one.present(now)
+            one
+            for one in self.guests.values()
+            if one.inside != start and one.turned_away != start and not one.gone and one.present(now)
         ]
 
     def let_in(self, ids: Iterable[str], start: int) -> None:
@@ -197,7 +206,7 @@ class Lobby:
     def _make_room(self) -> None:
         """Sweep, but once a second at most: it takes a while where many wait, and a flood asks for it again and again."""
         if self._swept != self._clock():
-            self.sweep()
+            self.sweep(PATIENCE)
 
     def find(self, token: str, guest: str) -> tuple[Hall, Guest] | None:
         """Return a guest who came by this link, and where."""
@@ -229,14 +238,17 @@ class Lobby:
         """Return how guests are admitted: as the organizer chose, else as it is set."""
         return shown.room.admission or self._admission
 
-    def sweep(self) -> None:
-        """Forget guests who have left, and halls of which no page is open."""
+    def sweep(self, patience: int = KEPT) -> None:
+        """Forget guests who have left (patience: for so many seconds), and halls of which no page is open."""
         now = self._swept = self._clock()
         for meeting, hall in list(self.halls.items()):
-            gone = [guest for guest in hall.guests.values() if not guest.present(now)]
-            for guest in gone:
-                self._forget(hall, guest)
-            if gone:
+            changed = False
+            for guest in list(hall.guests.values()):
+                missed = not guest.present(now)
+                changed, guest.missed = changed or missed != guest.missed, missed
+                if not guest.present(now, patience):
+                    self._forget(hall, guest)
+            if changed:
                 hall.stir()
             if not hall.guests and not hall.waking and not hall.telling:
                 del self.halls[meeting]

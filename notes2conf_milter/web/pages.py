@@ -133,10 +133,12 @@ class Pages:
         language: str,
         problem: str = "",
         chosen: str = "",
+        ending: bool = False,
     ) -> bytes:
         """Return the page behind a start link.
 
-        waiting: the list of guests; service: title of the one that is open; problem: what is wrong with the one `chosen`.
+        waiting: the list of guests; service: title of the one that is open; problem: what is wrong with the one `chosen`;
+        ending: the planned end is near.
         """
         texts, state = TEXTS[language], shown.view.state
         on = state in (State.OPEN, State.PAUSED)
@@ -150,6 +152,8 @@ class Pages:
         more = {
             "headline": headline,
             "ended_there": ended_there,
+            "ending": ending,
+            "last": shown.last,
             "hint": hint.format(service),
             "problem": problem,
             "wanted": chosen or ("" if on else shown.view.room.service),

@@ -58,7 +58,8 @@ def _english(policy: Policy) -> list[tuple[str, list[str]]]:
             "When you wait",
             [
                 "That somebody waits, since when, and the name that you type, if you type one. It is kept in memory while the "
-                f"page is open, shown to the organizer alone, and {name}. Nothing of it is stored.",
+                f"page is open and for a quarter of an hour after, shown to the organizer alone, and {name}. Nothing of it is "
+                "stored.",
                 "Your network address is used to answer you, to slow down who guesses links, and to leave room for others; it "
                 "is kept in memory while you wait and for some minutes, and written nowhere.",
             ],
@@ -105,7 +106,8 @@ def _german(policy: Policy) -> list[tuple[str, list[str]]]:
             "Während Sie warten",
             [
                 "Dass jemand wartet, seit wann, und der Name, den Sie eingeben, falls Sie einen eingeben. Das bleibt im "
-                "Arbeitsspeicher, solange die Seite offen ist, wird nur der einladenden Person gezeigt und "
+                "Arbeitsspeicher, solange die Seite offen ist und eine Viertelstunde danach, wird nur der einladenden Person "
+                "gezeigt und "
                 f"{name}. Nichts davon wird gespeichert.",
                 "Ihre Netzadresse dient dazu, Ihnen zu antworten, das Raten von Links zu bremsen und anderen Platz zu lassen; "
                 "sie bleibt im Arbeitsspeicher, solange Sie warten, und einige Minuten, und wird nirgends aufgeschrieben.",

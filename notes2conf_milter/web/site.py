@@ -28,7 +28,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from notes2conf_milter.core.meeting import LinkKind
-from notes2conf_milter.core.waitingroom import State, View
+from notes2conf_milter.core.waitingroom import State, View, ending
 from notes2conf_milter.services.service import Visitor, Why
 from notes2conf_milter.store.errors import StoreError
 from notes2conf_milter.web.calendar import calendar_file
@@ -355,7 +355,8 @@ class Site:
             return shown
         language = self._wish(request)
         hall = self._lobby.hall(shown.token, shown.meeting)
-        at_first = _facts(hall, self._clock()), shown.view.state, shown.view.room
+        now = self._clock()
+        at_first = _facts(hall, now), shown.view.state, shown.view.room, ending(shown.view, now)
         network = self._network(request)
         lasting = self._streams.take(network, 2 * self._streams.most)  # guests do not take the organizer's place
 
@@ -364,7 +365,7 @@ class Site:
             view = hall.shown(now)
             if view is None or hall.meeting is None or self.stopping:
                 return News("", "again", last=True)
-            if (_facts(hall, now), view.state, view.room) != at_first:
+            if (_facts(hall, now), view.state, view.room, ending(view, now)) != at_first:
                 return News("", "again", last=True)
             return _news(self._list(Shown(shown.token, hall.meeting, view, last=False), hall, language), lasting)
 
@@ -383,7 +384,8 @@ class Site:
         chosen = ""
         if tried is not None:  # what was chosen stays chosen
             chosen, admission = tried.service, chosen_admission(tried) or admission
-        return self._pages.start(shown, blank, services, waiting, admission, title, language, problem, chosen)
+        ends = ending(shown.view, self._clock())
+        return self._pages.start(shown, blank, services, waiting, admission, title, language, problem, chosen, ends)
 
     def _list(self, shown: Shown, hall: Hall | None, language: str) -> str:
         guests = [] if hall is None else hall.waiting(self._clock())

@@ -181,6 +181,7 @@ _WORDS = {
     "start": ("Start the conference", "Konferenz starten"),
     "start_again": ("Start it again", "Wieder starten"),
     "enter": ("Enter the conference", "Konferenz betreten"),
+    "new_window": ("in a new tab", "in einem neuen Tab"),
     "pause": ("Pause", "Pause"),
     "pause_hint": ("New guests wait.", "Neue Gäste warten."),
     "resume": ("Go on", "Fortsetzen"),
@@ -188,6 +189,10 @@ _WORDS = {
     "more": ("More", "Weiteres"),
     "extend": ("Extend", "Verlängern"),
     "extend_hint": ("Planned until {}.", "Geplant bis {}."),
+    "ending_hint": (
+        "Planned until {}. Then this page and the links of guests stop working; whoever is in the conference may stay.",
+        "Geplant bis {}. Dann gelten diese Seite und die Links der Gäste nicht mehr; wer in der Konferenz ist, kann bleiben.",
+    ),
     "minutes": ("{} min", "{} Min."),
     "change": ("Use another service", "Anderen Dienst verwenden"),
     "change_hint": (
@@ -207,7 +212,12 @@ _WORDS = {
     "let_in": ("Let in", "Einlassen"),
     "let_in_all": ("Let all in", "Alle einlassen"),
     "turn_away": ("Turn away", "Abweisen"),
+    "ending_next_hint": (
+        "Planned until {}. Then this page shows the next date; whoever is in the conference may stay.",
+        "Geplant bis {}. Dann zeigt diese Seite den nächsten Termin; wer in der Konferenz ist, kann bleiben.",
+    ),
     "count": ("{} guests are waiting.", "Es warten {} Gäste."),
+    "count_one": ("1 guest is waiting.", "Es wartet 1 Gast."),
     "and_more": ("and {} more", "und {} weitere"),
     "confirm": ("End the conference?", "Konferenz beenden?"),
     "confirm_hint": (

@@ -17,6 +17,7 @@ from notes2conf_milter.core.waitingroom import AFTER, State, View, view
 from notes2conf_milter.services.service import Conference, RefusedLink, Service, ServiceError, Visitor, Why
 from notes2conf_milter.store.errors import StoreError
 from notes2conf_milter.store.links import LinkStore, OpenedMeeting
+from notes2conf_milter.store.rows import MAX_EXTENSION
 from notes2conf_milter.web.forms import Form, is_from_page
 
 GUEST_KINDS = (LinkKind.JOIN, LinkKind.ATTENDEE)
@@ -261,7 +262,7 @@ class Visits:
             case "resume":
                 return waitingroom.resumed(room)
             case "extend" if form.minutes in map(str, EXTENSIONS) and room.state in (State.OPEN, State.PAUSED):
-                return waitingroom.extended(room, int(form.minutes) * 60, self._clock())
+                return waitingroom.extended(room, int(form.minutes) * 60, self._clock(), _latest(shown))
             case "admission" if (chosen := chosen_admission(form)) is not None:
                 return waitingroom.admitting(room, chosen)
             case "end" | "end-all":
@@ -272,6 +273,13 @@ class Visits:
         """Say whether nothing comes after the occurrence: a series may go on behind the dates that are known of it."""
         known = shown.occurrence.end + AFTER + self._grace
         return shown.last and not (meeting.page.recurring and meeting.ends_at > known)
+
+
+def _latest(shown: Shown) -> int:
+    """Return until when an occurrence can be extended: so long the store keeps it, and it does not hide the next one wholly."""
+    start = shown.view.occurrence.start
+    following = [one.end for one in shown.meeting.page.times if one.start > start][:1]
+    return min([shown.meeting.ends_at + MAX_EXTENSION, *following])
 
 
 def _conference(room: Room) -> Conference:

@@ -14,6 +14,7 @@ from notes2conf_milter.core.waitingroom import (
     View,
     admitting,
     ended,
+    ending,
     extended,
     opened,
     paused,
@@ -148,13 +149,25 @@ def test_opening_names_the_occurrence_shown() -> None:
 def test_an_extended_conference_goes_on() -> None:
     """Into the time of the next, too: the organizer said so. Behind its end, counted from now."""
     page = meeting(NOON, NOON + HOUR)
-    longer = extended(shown(page, NOON, room(NOON)), 1800, NOON)
+    longer = extended(shown(page, NOON, room(NOON)), 1800, NOON, NOON + DAY)
     assert longer == replace(room(NOON), until=NOON + HOUR + 1800)
     assert shown(page, NOON + HOUR + 1799, longer).occurrence.start == NOON
     assert shown(page, NOON + HOUR + 1800, longer).occurrence.start == NOON + HOUR
-    late = extended(shown(meeting(NOON), NOON + 2 * HOUR, room(NOON)), 1800, NOON + 2 * HOUR)
+    late = extended(shown(meeting(NOON), NOON + 2 * HOUR, room(NOON)), 1800, NOON + 2 * HOUR, NOON + DAY)
     assert late.until == NOON + 2 * HOUR + 1800
     assert shown(meeting(NOON), NOON, late).over == late.until
+    most = extended(shown(meeting(NOON), NOON, late), 1800, NOON, late.until + 60)
+    assert most.until == late.until + 60
+    assert extended(shown(meeting(NOON), NOON, late), 1800, NOON, NOON).until == late.until, "never shortened"
+
+
+def test_when_the_end_is_near() -> None:
+    """Ten minutes before, while a conference is on; an extension puts it off."""
+    page, on = meeting(NOON), room(NOON)
+    assert [ending(shown(page, now, on), now) for now in (NOON + HOUR - 601, NOON + HOUR - 600)] == [False, True]
+    now = NOON + HOUR - 1
+    assert ending(shown(page, now, paused(shown(page, now, on))), now) and not ending(shown(page, now), now)
+    assert not ending(shown(page, now, extended(shown(page, now, on), 1800, now, NOON + DAY)), now)
 
 
 def test_a_pause() -> None:

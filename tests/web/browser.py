@@ -9,6 +9,8 @@ Each Browser is a visitor with a profile of its own (nothing is shared between t
 time; while one is open, Playwright's event loop runs in this thread: asyncio.run() has to go to another.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -85,10 +87,14 @@ class Browser:
             ignore_https_errors=trusting,
         )
         self._context.set_default_timeout(PATIENCE)
-        self.page: Page = self._context.new_page()
         self.faults: list[str] = []
-        self.page.on("console", self._hear)
-        self.page.on("pageerror", lambda error: self.faults.append(str(error)))
+        self._tabs: list[Page] = []
+        self._look_at(self._context.new_page())
+
+    def _look_at(self, page: Page) -> None:
+        self.page = page
+        page.on("console", self._hear)
+        page.on("pageerror", lambda error: self.faults.append(str(error)))
 
     def open(self, url: str) -> None:
         """Go to `url` and wait until it is loaded."""
@@ -136,8 +142,32 @@ class Browser:
         return self.page.get_attribute(css, name)
 
     def click(self, css: str) -> None:
-        """Click on an element."""
-        self.page.click(css)
+        """Click on an element; where it opens another tab, look at that one from now on.
+
+        Without a script it stays in this tab: Playwright switches scripts off too late in another one.
+        """
+        if self.page.get_attribute(css, "formtarget") != "_blank":
+            self.page.click(css)
+            return
+        if not self._script:
+            self.page.eval_on_selector(css, "e => e.removeAttribute('formtarget')")
+            self.page.click(css)
+            return
+        with self.another_tab():
+            self.page.click(css)
+
+    @contextmanager
+    def another_tab(self) -> Iterator[None]:
+        """Do something that opens another tab, and look at that one from then on."""
+        with self._context.expect_page() as opened:
+            yield
+        self._tabs.append(self.page)
+        self._look_at(opened.value)
+
+    def close_tab(self) -> None:
+        """Close the tab that a click has opened, and look at the one before."""
+        self.page.close()
+        self.page = self._tabs.pop()
 
     def fill(self, css: str, text: str) -> None:
         """Put text into a field."""

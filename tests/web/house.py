@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from http.client import HTTPConnection, HTTPResponse
 from pathlib import Path
 from urllib.parse import urlencode
@@ -173,6 +173,13 @@ class House:
         assert meeting is not None
         room = Room(occurrence, RoomState.OPEN, "jitsi", url)
         assert self.elsewhere.set_room(links.start, room, meeting.changed, self.clock())
+
+    def close_elsewhere(self, links: Links) -> None:
+        """What another process writes when the service says that the conference has ended there."""
+        meeting = self.elsewhere.open(links.start, (LinkKind.START,), self.clock())
+        assert meeting is not None and meeting.room is not None
+        closed = replace(meeting.room, state=RoomState.CLOSED)
+        assert self.elsewhere.set_room(links.start, closed, meeting.changed, self.clock())
 
     def contents(self) -> list[bytes]:
         """Return each octet that is stored, to be compared."""

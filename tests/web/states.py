@@ -192,9 +192,17 @@ def _start(build: _Builder, number: int) -> None:
 
 
 def _others(build: _Builder) -> None:
+    near = build.meeting(MONDAY - HOUR + 300)
+    form = blank_form(near.start, MONDAY - HOUR + 300)
+    assert press(build.house, near.start, form=form).status == 303
+    build.add("start-ending", f"/s/{near.start}")
+    ended_there, _ = build.open()
+    build.house.close_elsewhere(ended_there)
+    build.add("start-ended-there", f"/s/{ended_there.start}")
     more, going, ending, gone = (build.open()[0] for _ in range(4))
     build.add("start-more", f"/s/{more.start}", "details.aside > summary")
-    build.add("enter", f"/s/{going.start}", "button[value=enter]")
+    same_tab = "document.querySelector('button[value=enter]').removeAttribute('formtarget')"
+    build.add("enter", f"/s/{going.start}", "button[value=enter]", spoil=same_tab)
     build.add("confirm", f"/s/{ending.start}", _END)
     build.add("ended", f"/s/{gone.start}", _END, "button[value=end-all]")
     own = build.meeting()

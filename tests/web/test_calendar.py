@@ -36,6 +36,13 @@ def test_a_time() -> None:
     assert "a" * 32 not in one["UID"]
 
 
+def test_what_is_saved_again_is_the_same_date() -> None:
+    """A single meeting that was moved is moved in the calendar, too; each date of a series is one of its own."""
+    times = [Occurrence(MONDAY + HOUR * number, MONDAY + HOUR * (number + 1)) for number in range(2)]
+    assert len({event(page(times=(one,)))["UID"] for one in times}) == 1
+    assert len({event(replace(page(times=(one,)), recurring=True))["UID"] for one in times}) == 2
+
+
 def test_a_whole_day() -> None:
     days = Occurrence(MONDAY - 8 * HOUR, MONDAY + 40 * HOUR, all_day=True)
     one = event(page(times=(days,)))

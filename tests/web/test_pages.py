@@ -262,7 +262,8 @@ def test_who_waits_and_who_is_let_in() -> None:
     many = tuple(guest(id=f"{number:032}") for number in range(LISTED_GUESTS + 5))
     text = start(page(), "open", guests=many)
     assert "and 5 more" in text and f"{LISTED_GUESTS + 5} guests are waiting." in text
-    assert "guests are waiting." not in start(page(), "open", guests=many[5:])
+    assert f">{LISTED_GUESTS} guests are waiting." in start(page(), "open", guests=many[5:])
+    assert ">1 guest is waiting." in start(page(), "open", guests=many[:1])
 
 
 def test_the_list_of_five_thousand_is_a_page_like_any_other() -> None:

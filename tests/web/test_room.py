@@ -344,6 +344,24 @@ def test_longer_than_planned(house: House) -> None:
     assert ask(house.address, f"/j/{links.join}").status == 404
 
 
+def test_the_organizer_is_told_before_the_end(house: House) -> None:
+    """An open page shows the buttons to extend by itself; who extends is not asked again."""
+    links = house.add(page(), kept=0)
+    press(house, links.start)
+    assert "Planned until 11:00. Then this page" not in ask(house.address, f"/s/{links.start}").text
+    with Events(house, f"/s/{links.start}/events") as events:
+        events.until("Nobody")
+        house.clock.now = MONDAY + HOUR - 600
+        events.until("again")
+    text = ask(house.address, f"/s/{links.start}").text
+    assert "Planned until 11:00. Then this page" in text and text.count('name="minutes"') == 3
+    press(house, links.start, "extend", minutes="15")
+    assert "Then this page" not in ask(house.address, f"/s/{links.start}").text
+    series = house.add(SERIES)
+    press(house, series.start)
+    assert "Then this page shows the next date" in ask(house.address, f"/s/{series.start}").text
+
+
 # What mail brings meanwhile
 
 

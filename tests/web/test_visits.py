@@ -264,6 +264,19 @@ def test_longer_than_planned(house: House, visits: Visits) -> None:
     assert visits.show(links.join, GUEST_KINDS) is None
 
 
+def test_longer_and_longer_has_an_end(house: House, visits: Visits) -> None:
+    """A date of a series does not hide the next one wholly, and the page promises nothing that the store does not keep."""
+    links, single = house.add(SERIES), house.add(page(), kept=0)
+    for start in (links.start, single.start):
+        act(visits, start, "open")
+        for _ in range(40):
+            act(visits, start, "extend", minutes="60")
+    assert host(visits, links).view.over == LATE.end
+    assert host(visits, single).view.over == MONDAY + HOUR + DAY
+    house.clock.now = MONDAY + HOUR + DAY - 1
+    assert host(visits, single).view.state is State.OPEN
+
+
 def test_a_meeting_that_goes_while_it_is_opened(house: House, visits: Visits) -> None:
     links = house.add(page())
     house.store.before_write = lambda: house.forget(links)

@@ -11,7 +11,7 @@ import pytest
 from notes2conf_milter.core.meeting import Admission, LinkKind, Person, Revision
 from notes2conf_milter.store.errors import StoreError
 from notes2conf_milter.store.sqlite import Claim
-from notes2conf_milter.web.lobby import PATIENCE, Lobby
+from notes2conf_milter.web.lobby import KEPT, Lobby
 from notes2conf_milter.web.visits import GUEST_KINDS, HOST_KINDS, Visits
 from notes2conf_milter.web.watch import Watch
 from tests.store.vault import news
@@ -155,7 +155,7 @@ def test_the_organizers_page_alone(house: House, watched: Watched) -> None:
 def test_who_has_left_is_swept(house: House, watched: Watched) -> None:
     links = house.add(page())
     watched.guest(links.join)
-    house.clock.now += PATIENCE + 1
+    house.clock.now += KEPT + 1
     watched.look()
     assert watched.lobby.halls == {}
 

@@ -72,6 +72,9 @@
     before.innerHTML = html;
     if (live.innerHTML.trim() === before.innerHTML.trim()) return;
     live.replaceChildren(before.content);
+    const count = document.getElementById("count"); // read out is how many wait, not each name and button anew
+    const said = live.querySelector("[data-count]");
+    if (count && said && count.textContent !== said.textContent) count.textContent = said.textContent;
     const again = focused && document.getElementById(focused);
     if (again) again.focus();
     else if (inside) focusOn(live);
@@ -94,6 +97,6 @@
       if (leave.contains(document.activeElement)) focusOn(live);
       leave.hidden = true;
     }
-    if (open) setTimeout(() => location.assign(open.dataset.go), 1500);
+    if (open) setTimeout(() => location.replace(open.dataset.go), 1500); // "Back" leads to the page before, not to where it leads on
   }
 })();
