@@ -26,6 +26,7 @@ from notes2conf_milter.tlscheck.printable import printable
 
 DEPTH = 8  # certificates between a host and an authority; the web has two
 PRESENTED = 12  # certificates that are looked at
+NAMES = 2000  # of one certificate; hosters have hundreds
 
 # Beside RFC 5280 the verifier has the web's list of algorithms; those are judged by TR-02102-2, not here.
 _OF_THE_WEB = ("Forbidden", "too weak")
@@ -117,7 +118,7 @@ def read(der: bytes) -> Certificate | None:
         der,
         _name(certificate.subject),
         _name(certificate.issuer),
-        tuple(printable(name) for name in dns_names(certificate)[:50]),
+        tuple(printable(name) for name in dns_names(certificate)[:NAMES]),
         certificate.not_valid_before_utc,
         certificate.not_valid_after_utc,
         key,

@@ -110,6 +110,7 @@ class Code(Enum):
     # DANE
     DANE_GOOD = ("dane-good", _G)
     DANE_MISMATCH = ("dane-mismatch", _C, _MAIL)
+    DANE_IN_THE_CLEAR = ("dane-in-the-clear", _C, _MAIL)
     DANE_UNUSABLE = ("dane-unusable", _W, _MAIL)
     DANE_INSECURE = ("dane-insecure", _W, _MAIL)
     DANE_INSECURE_MISMATCH = ("dane-insecure-mismatch", _W, _MAIL)
@@ -222,14 +223,13 @@ def _host(report: Report, host: Host) -> Iterator[Finding]:
     where = (host.name,)
     if re.fullmatch(r"[0-9.]+|.*:.*", host.name):
         yield Finding(Code.MX_IS_ADDRESS, where)
+        return
+    failed = [answer.detail for answer in (host.v4, host.v6) if answer.found is Found.FAILED]
+    if failed:
+        yield Finding(Code.HOST_UNKNOWN, where, {"detail": failed[0]})
     elif not host.addresses:
-        answers = (host.v4, host.v6)
-        failed = [answer.detail for answer in answers if answer.found is Found.FAILED]
-        if failed:
-            yield Finding(Code.HOST_UNKNOWN, where, {"detail": failed[0]})
-        else:
-            yield Finding(Code.NO_HOST if report.implicit else Code.MX_WITHOUT_ADDRESS, where)
-    elif host.alias:
+        yield Finding(Code.NO_HOST if report.implicit else Code.MX_WITHOUT_ADDRESS, where)
+    if host.alias:
         yield Finding(Code.MX_ALIAS, where)
 
 
@@ -360,7 +360,13 @@ def _dane(report: Report, host: Host) -> Iterator[Finding]:
     results = {session.dane for session in host.sessions} - {None}
     if not _secure(report, host):
         yield Finding(Code.DANE_INSECURE_MISMATCH if Dane.MISMATCH in results else Code.DANE_INSECURE, where)
-    elif Dane.MISMATCH in results:
+        return
+    clear = tuple(
+        session.where for session in host.sessions if session.outcome in _IN_THE_CLEAR and not session.encrypted
+    )
+    if clear:
+        yield Finding(Code.DANE_IN_THE_CLEAR, clear)
+    if Dane.MISMATCH in results:
         places = tuple(session.where for session in host.sessions if session.dane is Dane.MISMATCH)
         yield Finding(Code.DANE_MISMATCH, places)
     elif Dane.UNUSABLE in results:

@@ -28,6 +28,7 @@ from notes2conf_milter.tlscheck.wire import Agreed, PlainText, Wire
 
 _NO_ROUTE = frozenset({errno.ENETUNREACH, errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL, errno.ENETDOWN})
 _LINES = 30  # of one reply, in the transcript
+_NAMES = 20  # of one certificate, in the transcript
 _STRIPPED = re.compile(rb"X{6,}.?")  # what firewalls write over STARTTLS
 _EPHEMERAL = re.compile(r"(ECDHE|DHE|EDH)-|TLS_(ECDHE|DHE)_")
 
@@ -183,9 +184,8 @@ class _Talk:
         self._say(Said.SENT, text=line)
         try:
             await self._wire.send(line.encode("ascii", "replace") + b"\r\n")
-        except OSError:
-            self._say(Said.HUNG_UP)
-            raise _Ended(Outcome.LOST) from None
+        except OSError as error:
+            raise self._lost(error) from None
         return await self._reply()
 
     async def _reply(self) -> Reply:
@@ -195,9 +195,17 @@ class _Talk:
         except TimeoutError:
             self._say(Said.SILENCE, seconds=f"{self._target.reply_seconds:g}")
             raise _Ended(Outcome.SILENT) from None
-        except OSError:
+        except OSError as error:
+            raise self._lost(error) from None
+
+    def _lost(self, error: OSError) -> _Ended:
+        """The connection ended; by an alert of TLS, the alert is told (a client certificate that is asked for, for one)."""
+        reason = getattr(error, "reason", None)
+        if reason is None:
             self._say(Said.HUNG_UP)
-            raise _Ended(Outcome.LOST) from None
+            return _Ended(Outcome.LOST)
+        self._say(Said.FAILED, detail=printable(reason))
+        return _Ended(Outcome.LOST, printable(reason))
 
     async def _read(self) -> Reply:
         octets = b""
@@ -269,7 +277,8 @@ def _say_chain(chain: Chain, say: Say) -> None:
         say(Said.DATES, begins=one.begins, ends=one.ends)
         say(Said.KEY, key=one.key, bits=one.bits, signature=one.signature)
         if one.names:
-            say(Said.NAMES, names=", ".join(one.names))
+            more = f" … (+{len(one.names) - _NAMES})" if len(one.names) > _NAMES else ""
+            say(Said.NAMES, names=", ".join(one.names[:_NAMES]) + more)
         say(Said.PRINT, fingerprint=one.fingerprint)
     for problem in chain.problems:
         say(Said.CHAIN_BAD, problem=problem, where=chain.where)

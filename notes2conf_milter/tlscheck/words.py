@@ -219,6 +219,12 @@ SENTENCES: dict[Code, tuple[str, str]] = {
         "No TLSA record matches the certificate of {where}. Senders that know DANE do not deliver to it.",
         "Kein TLSA-Eintrag passt zum Zertifikat von {where}. Absender, die DANE kennen, stellen dort nicht zu.",
     ),
+    Code.DANE_IN_THE_CLEAR: (
+        "{where}: the TLSA records promise encryption, and there was none. Senders that know DANE do not deliver here. Perhaps "
+        "somebody on the way takes STARTTLS out.",
+        "{where}: Die TLSA-Einträge versprechen Verschlüsselung, und es gab keine. Absender, die DANE kennen, stellen hier "
+        "nicht zu. Vielleicht entfernt jemand auf dem Weg STARTTLS.",
+    ),
     Code.DANE_UNUSABLE: (
         "{where}: there are TLSA records, but none that SMTP can use (usage 2 or 3). Senders encrypt, and verify "
         "nothing.",

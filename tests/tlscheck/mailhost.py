@@ -59,7 +59,14 @@ class MailHost:
                 if self.before_tls:
                     self.before_tls(connection)
                 assert self.context is not None
-                connection = self.context.wrap_socket(connection, server_side=True)
+                under = self.context.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
+                try:
+                    under.do_handshake()
+                except ssl.SSLError:
+                    while socket.socket.recv(under, 4096):  # so that the alert is not lost to a reset
+                        pass
+                    raise
+                connection = under
                 stream, under_tls = connection.makefile("rb"), True
             elif verb == b"MAIL":
                 say(self.mail)

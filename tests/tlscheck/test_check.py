@@ -1,6 +1,7 @@
 """The whole check by the real command: each kind of mail host gets its sentence and its exit status, in both languages."""
 
 import socket
+import ssl
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -514,6 +515,33 @@ def test_a_resolver_that_fails(place: Place) -> None:
     assert "(SERVFAIL)" in place.check().output
 
 
+def test_a_resolver_that_fails_for_one_family(place: Place) -> None:
+    """The other is checked; the whole is not known."""
+    place.good()
+    place.dns.failing.add(f"{MX} AAAA")
+    status, levels = place.findings()
+    assert (status, levels["host-unknown"], levels["good-certificate"]) == (UNKNOWN, "unknown", "good")
+
+
+def test_a_certificate_with_many_names(place: Place) -> None:
+    """The last of hundreds counts as much as the first; the transcript shows some."""
+    names = (*(f"host{number}.example.test" for number in range(300)), MX)
+    place.mx(MailHost(place.authority.host(MX, names=names).context()))
+    assert place.findings()[1]["good-certificate"] == "good"
+    assert "host19.example.test … (+281)" in place.check().output
+
+
+def test_a_host_that_asks_for_a_client_certificate(place: Place) -> None:
+    """A public MX must not; with TLS 1.3 the alert comes after the handshake."""
+    context = place.authority.host(MX).context()
+    context.load_verify_locations(place.ca)
+    context.verify_mode = ssl.CERT_REQUIRED
+    place.mx(MailHost(context))
+    status, levels = place.findings()
+    assert (status, levels["broken-inside"]) == (CRITICAL, "critical")
+    assert "CERTIFICATE_REQUIRED" in place.check("--quiet").output
+
+
 def test_nobody_listens(place: Place) -> None:
     """Not reached is not known: the port may be closed on the way from here."""
     place.good()
@@ -596,6 +624,14 @@ def test_dane_mismatch_without_ad(place: Place) -> None:
     place.dns.secure = False
     status, levels = place.findings()
     assert (status, levels["dane-insecure-mismatch"], "dane-mismatch" in levels) == (WARNING, "warning", False)
+
+
+def test_dane_and_no_encryption(place: Place) -> None:
+    """The records promise what the host, or somebody on the way, does not keep."""
+    place.mx(MailHost(keywords=()))
+    place.tlsa(3, 1, 1, place.authority.root)
+    status, levels = place.findings()
+    assert (status, levels["no-starttls"], levels["dane-in-the-clear"]) == (CRITICAL, "critical", "critical")
 
 
 def test_dane_records_that_smtp_cannot_use(place: Place) -> None:
