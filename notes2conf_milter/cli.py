@@ -41,6 +41,7 @@ from notes2conf_milter.trial import explanation, try_message
 
 EX_TEMPFAIL = 75
 EX_CONFIG = 78
+EX_INTERRUPTED = 130
 _CA_FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 DEFAULT_BASE_URL = "https://conf.example.org"
 
@@ -346,6 +347,8 @@ def tls_check(domain: str, language: str, wants_json: bool, quiet: bool, **given
             found = asyncio.run(tlscheck.check(domain, tlscheck.Options(**given), told))
         except (NoAuthorities, ResolverMissing) as error:
             raise ConfigError("tls check", "", str(error)) from None
+        except KeyboardInterrupt:
+            raise SystemExit(EX_INTERRUPTED) from None  # not 1, which would be a warning
     now = datetime.now(UTC)
     findings = judge(found, now)
     if wants_json:

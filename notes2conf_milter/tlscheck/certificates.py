@@ -185,6 +185,8 @@ def trust(
         return Problem.SELF_SIGNED, ""
     if _issued(last, last):
         return Problem.UNKNOWN_ROOT, _name(last.subject)
+    if any(one != last and one.subject == last.issuer for one in (*others, *anchors)):
+        return Problem.INVALID, _name(last.issuer)  # it is there, and did not sign this
     return Problem.INCOMPLETE, _name(last.issuer)
 
 

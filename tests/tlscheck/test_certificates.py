@@ -117,7 +117,8 @@ def test_steps_that_do_not_hold() -> None:
     assert problems(AUTHORITY.host("mx", extensions=[(client, False)])) == (Problem.INVALID,)
     forged = Authority()
     host = forged.host("mx")
-    assert problems(Issued(host.certificate, host.key, (AUTHORITY.between.certificate,))) == (Problem.INCOMPLETE,)
+    found = judge_chain(Issued(host.certificate, host.key, (AUTHORITY.between.certificate,)).ders, ROOTS, NOW)
+    assert (found.problems, found.where) == ((Problem.INVALID,), "CN=Test Intermediate")
 
 
 def test_an_authority_that_is_limited_to_names() -> None:

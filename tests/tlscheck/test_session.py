@@ -4,6 +4,9 @@ import asyncio
 from dataclasses import replace
 from datetime import UTC, datetime
 
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
 from notes2conf_milter.tlscheck.facts import Outcome, Session
 from notes2conf_milter.tlscheck.session import Target, converse, takes_old
 from notes2conf_milter.tlscheck.transcript import Line, Said, text
@@ -84,3 +87,20 @@ def test_the_second_connection() -> None:
         with Listening(host, "127.0.0.1", 0) as listening:
             assert asyncio.run(takes_old(target(listening.port))) is taken
     assert asyncio.run(takes_old(target(1))) is None
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.binary(max_size=80), st.sampled_from(["greeting", "ehlo", "starttls", "before_tls", "inside", "mail"]))
+def test_any_octets_are_an_answer(octets: bytes, place: str) -> None:
+    """Whatever comes at whatever step: an outcome, and printable lines."""
+    value = (lambda connection: connection.sendall(octets)) if place == "before_tls" else octets + b"\r\n"
+    host = MailHost(CONTEXT, **{place: value})
+    with Listening(host, "127.0.0.1", 0) as listening:
+        lines: list[str] = []
+
+        def say(said: Said, /, **values: object) -> None:
+            lines.append(text(Line(0, said, values), "de"))
+
+        session = asyncio.run(converse(target(listening.port, reply_seconds=0.3), say))
+    assert isinstance(session.outcome, Outcome) and session.detail.isprintable()
+    assert lines and all(line.isprintable() for line in lines)
