@@ -76,7 +76,9 @@ PURE = ("core/", "milter/packets.py", "milter/session.py", "milter/terms.py", "m
 PURE += ("services/jitsi.py", "services/link.py", "services/rooms.py", "services/service.py")
 PURE += ("web/pages.py", "web/texts.py", "web/forms.py", "web/lobby.py", "web/policy.py", "web/calendar.py")
 # `tls check` gathers in resolver, wire, session, fetching, anchors and check; what judges and what is said is pure.
-PURE += tuple(f"tlscheck/{name}.py" for name in ("facts", "names", "printable", "certificates", "dane", "policies"))
+PURE += tuple(
+    f"tlscheck/{name}.py" for name in ("facts", "names", "printable", "certificates", "chains", "dane", "policies")
+)
 PURE += tuple(f"tlscheck/{name}.py" for name in ("judge", "words", "transcript", "report"))
 
 

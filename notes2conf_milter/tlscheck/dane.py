@@ -10,7 +10,8 @@ from datetime import datetime
 
 from cryptography import x509
 
-from notes2conf_milter.tlscheck.certificates import dns_names, load, public_key, trust
+from notes2conf_milter.tlscheck.certificates import dns_names, load, public_key
+from notes2conf_milter.tlscheck.chains import trust
 from notes2conf_milter.tlscheck.facts import Dane, Tlsa
 from notes2conf_milter.tlscheck.names import any_matches
 

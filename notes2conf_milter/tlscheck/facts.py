@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Generic, TypeVar
 
-from notes2conf_milter.tlscheck.certificates import Chain
+from notes2conf_milter.tlscheck.chains import Chain
 
 T = TypeVar("T")
 

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from enum import Enum, IntEnum
 
 from notes2conf_milter.tlscheck import policies
-from notes2conf_milter.tlscheck.certificates import Chain, Problem
+from notes2conf_milter.tlscheck.chains import Chain, Problem
 from notes2conf_milter.tlscheck.facts import Dane, Found, Host, Outcome, Report, Session, StsState
 
 SOON = timedelta(days=14)  # an expiry within this time is told

@@ -18,7 +18,7 @@ from cryptography import x509
 
 from notes2conf_milter.smtp.client import NextHopGone, Reply, ReplyParser, offers
 from notes2conf_milter.tlscheck import wire as wires
-from notes2conf_milter.tlscheck.certificates import Chain, Problem, judge_chain
+from notes2conf_milter.tlscheck.chains import Chain, Problem, judge_chain
 from notes2conf_milter.tlscheck.dane import match
 from notes2conf_milter.tlscheck.facts import Dane, Outcome, Session, Tlsa
 from notes2conf_milter.tlscheck.names import any_matches

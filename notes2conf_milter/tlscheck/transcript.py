@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum
 
-from notes2conf_milter.tlscheck.certificates import Problem
+from notes2conf_milter.tlscheck.chains import Problem
 from notes2conf_milter.tlscheck.printable import printable
 
 LANGUAGES = ("en", "de")

@@ -84,8 +84,12 @@ def issue(
     extensions: Sequence[tuple[x509.ExtensionType, bool]] = (),
     digest: hashes.HashAlgorithm | None = SHA256,
     send: bool = True,
+    depth: int | None = None,
 ) -> Issued:
-    """Issue a certificate, self-signed without `by`. send: present the issuer's chain along (a root is never sent)."""
+    """Issue a certificate, self-signed without `by`. send: present the issuer's chain along (a root is never sent).
+
+    depth: how many authorities may be below it.
+    """
     key = key or ec.generate_private_key(ec.SECP256R1())
     issuer = by.certificate.subject if by else name(subject)
     builder = (
@@ -98,7 +102,7 @@ def issue(
         .not_valid_after(ends or NOW + timedelta(days=90))
     )
     if authority:
-        builder = builder.add_extension(x509.BasicConstraints(True, None), critical=True)
+        builder = builder.add_extension(x509.BasicConstraints(True, depth), critical=True)
     if names:
         builder = builder.add_extension(
             x509.SubjectAlternativeName([x509.DNSName(one) for one in names]), critical=False

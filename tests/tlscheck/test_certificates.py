@@ -1,26 +1,17 @@
-"""Certificates and chains."""
+"""What stands in a certificate."""
 
 from datetime import timedelta
 
 import pytest
-from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed25519, rsa, x25519
-from cryptography.x509.oid import ExtendedKeyUsageOID
-from hypothesis import given
-from hypothesis import strategies as st
 
-from notes2conf_milter.tlscheck.certificates import Problem, judge_chain, read
-from tests.tlscheck.authority import NOW, Authority, Issued, issue
+from notes2conf_milter.tlscheck.certificates import NAMES, issued, public_key, read
+from tests.tlscheck.authority import NOW, Authority, issue
 
 AUTHORITY = Authority()
-ROOTS = (AUTHORITY.root.certificate,)
 HOST = AUTHORITY.host("mx.example.test")
 DAY = timedelta(days=1)
-
-
-def problems(issued: Issued, roots: tuple[x509.Certificate, ...] = ROOTS) -> tuple[Problem, ...]:
-    return judge_chain(issued.ders, roots, NOW).problems
 
 
 def test_what_stands_in_one() -> None:
@@ -49,102 +40,20 @@ def test_kinds_of_keys(key: object, kind: str, bits: int) -> None:
     assert one is not None and (one.key, one.bits) == (kind, bits)
 
 
-def test_good_chains() -> None:
-    """With and without the root, in a wrong order, with strangers in between, an authority as anchor, itself as anchor."""
-    assert problems(HOST) == ()
-    root, between = AUTHORITY.root.certificate, AUTHORITY.between.certificate
-    for chain in ((between, root), (root, between), (issue("x").certificate, between)):
-        assert problems(Issued(HOST.certificate, HOST.key, chain)) == ()
-    assert problems(HOST, (between,)) == ()
-    alone = issue("mx")
-    assert problems(alone, (alone.certificate,)) == ()
+def test_names_without_end() -> None:
+    """Hundreds are kept, thousands are not."""
+    one = read(issue("mx", names=[f"h{number}.test" for number in range(NAMES + 5)]).der)
+    assert one is not None and len(one.names) == NAMES
 
 
-@pytest.mark.parametrize("curve", [ec.BrainpoolP256R1(), ec.SECP521R1()])
-def test_authorities_with_curves_that_the_web_does_not_know(curve: ec.EllipticCurve) -> None:
-    """The BSI recommends Brainpool; the web's list of algorithms is not ours."""
-    root = issue("Root", authority=True, key=ec.generate_private_key(curve))
-    assert problems(issue("mx", root), (root.certificate,)) == ()
+def test_who_signed() -> None:
+    """The name and the key, both."""
+    assert issued(HOST.certificate, AUTHORITY.between.certificate)
+    assert not issued(HOST.certificate, AUTHORITY.root.certificate)
+    assert not issued(HOST.certificate, Authority().between.certificate)
 
 
-def test_small_keys_are_not_the_chains_matter() -> None:
-    """They are judged by TR-02102-2."""
-    root = issue("Root", authority=True, key=rsa.generate_private_key(65537, 1024))
-    assert problems(issue("mx", root), (root.certificate,)) == ()
-
-
-def test_dates() -> None:
-    """An expired certificate is looked at in its last second, so that all that is wrong is said."""
-    expired = {"begins": NOW - 9 * DAY, "ends": NOW - 2 * DAY}
-    long_ago = {"begins": NOW - 20 * DAY}
-    root = issue("Root", authority=True, **long_ago)  # type: ignore[arg-type]
-    assert problems(issue("mx", root, **expired), (root.certificate,)) == (Problem.EXPIRED,)  # type: ignore[arg-type]
-    assert problems(issue("mx", **expired), (root.certificate,)) == (Problem.EXPIRED, Problem.SELF_SIGNED)  # type: ignore[arg-type]
-    assert problems(issue("mx", AUTHORITY.root, begins=NOW + DAY)) == (Problem.NOT_YET_VALID,)
-
-
-def test_an_intermediate_that_is_out_of_date() -> None:
-    """Told as such; and no matter where another way leads past it (cross-signed authorities)."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    late = issue("Between", AUTHORITY.root, authority=True, key=key, begins=NOW - 9 * DAY, ends=NOW - DAY)
-    host = issue("mx", late)
-    found = judge_chain(host.ders, ROOTS, NOW)
-    assert (found.problems, found.where) == ((Problem.PATH_EXPIRED,), "CN=Between")
-    renewed = issue("Between", AUTHORITY.root, authority=True, key=key)
-    both = Issued(host.certificate, host.key, (late.certificate, renewed.certificate))
-    assert problems(both) == ()
-
-
-def test_where_a_chain_ends() -> None:
-    """Self-signed, an unknown root, or a certificate that is missing."""
-    other = Authority()
-    host = other.host("mx")
-    assert problems(issue("mx")) == (Problem.SELF_SIGNED,)
-    with_root = Issued(host.certificate, host.key, (*host.chain, other.root.certificate))
-    assert judge_chain(with_root.ders, ROOTS, NOW).problems == (Problem.UNKNOWN_ROOT,)
-    found = judge_chain(AUTHORITY.host("mx", send=False).ders, ROOTS, NOW)
-    assert (found.problems, found.where) == ((Problem.INCOMPLETE,), "CN=Test Intermediate")
-    assert judge_chain(host.ders, (), NOW).problems == (Problem.INCOMPLETE,)
-
-
-def test_steps_that_do_not_hold() -> None:
-    """A host that issues for others, a key that may not sign, a client's certificate, an authority with the same name only."""
-    assert problems(issue("mx", HOST)) == (Problem.INVALID,)
-    usage = x509.KeyUsage(True, False, False, False, False, False, False, False, False)
-    between = issue("Between", AUTHORITY.root, authority=True, extensions=[(usage, True)])
-    assert problems(issue("mx", between)) == (Problem.INVALID,)
-    client = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH])
-    assert problems(AUTHORITY.host("mx", extensions=[(client, False)])) == (Problem.INVALID,)
-    forged = Authority()
-    host = forged.host("mx")
-    found = judge_chain(Issued(host.certificate, host.key, (AUTHORITY.between.certificate,)).ders, ROOTS, NOW)
-    assert (found.problems, found.where) == ((Problem.INVALID,), "CN=Test Intermediate")
-
-
-def test_an_authority_that_is_limited_to_names() -> None:
-    """Name constraints are kept (RFC 5280 §4.2.1.10)."""
-    limit = x509.NameConstraints([x509.DNSName("example.org")], None)
-    between = issue("Between", AUTHORITY.root, authority=True, extensions=[(limit, True)])
-    assert problems(issue("mx", between, names=("mx.example.org",))) == ()
-    assert problems(issue("mx", between, names=("mx.example.test",))) == (Problem.INVALID,)
-
-
-def test_many_certificates_cost_little() -> None:
-    """A host may present what it likes; the way is bounded."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    same = [
-        issue("Same", issue("Same", key=key, authority=True), authority=True, key=key).certificate for _ in range(30)
-    ]
-    host = issue("mx", Issued(same[0], key))
-    assert problems(Issued(host.certificate, host.key, tuple(same))) != ()
-
-
-@given(st.binary(max_size=200), st.integers(0, 400), st.integers(0, 255))
-def test_any_octets_are_an_answer(octets: bytes, at: int, value: int) -> None:
-    """Whatever a host presents as certificates."""
-    broken = bytearray(HOST.der)
-    broken[at % len(broken)] = value
-    for ders in ([], [octets], [bytes(broken)], [HOST.der, octets], [bytes(broken), *HOST.ders]):
-        found = judge_chain(ders, ROOTS, NOW)
-        assert all(isinstance(problem, Problem) for problem in found.problems)
-    assert judge_chain([octets], ROOTS, NOW).problems == (Problem.UNREADABLE,)
+def test_public_keys() -> None:
+    """As TLSA records have them; none of what is no certificate."""
+    assert public_key(HOST.der) == HOST.spki
+    assert public_key(b"") is None and read(b"") is None

@@ -5,7 +5,8 @@ from datetime import timedelta
 
 import pytest
 
-from notes2conf_milter.tlscheck.certificates import Certificate, Chain, Problem
+from notes2conf_milter.tlscheck.certificates import Certificate
+from notes2conf_milter.tlscheck.chains import Chain, Problem
 from notes2conf_milter.tlscheck.facts import (
     Answer,
     Dane,

@@ -4,7 +4,7 @@ import string
 
 import pytest
 
-from notes2conf_milter.tlscheck.certificates import Problem
+from notes2conf_milter.tlscheck.chains import Problem
 from notes2conf_milter.tlscheck.transcript import PHRASES, Line, Said, text
 from tests.tlscheck.authority import NOW
 
