@@ -32,7 +32,8 @@ from notes2conf_milter.store import EpochFile, StoreError, StoreSetupError, new_
 from notes2conf_milter.store.keys import EPOCH_NAME, MAIL_KEY_NAME
 from notes2conf_milter.tlscheck import check as tlscheck
 from notes2conf_milter.tlscheck.anchors import NoAuthorities
-from notes2conf_milter.tlscheck.judge import judge, status
+from notes2conf_milter.tlscheck.findings import status
+from notes2conf_milter.tlscheck.judge import judge
 from notes2conf_milter.tlscheck.names import domain as domain_name
 from notes2conf_milter.tlscheck.report import as_json, verdict
 from notes2conf_milter.tlscheck.resolver import ResolverMissing

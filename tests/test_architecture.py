@@ -79,7 +79,7 @@ PURE += ("web/pages.py", "web/texts.py", "web/forms.py", "web/lobby.py", "web/po
 PURE += tuple(
     f"tlscheck/{name}.py" for name in ("facts", "names", "printable", "certificates", "chains", "dane", "policies")
 )
-PURE += tuple(f"tlscheck/{name}.py" for name in ("judge", "words", "transcript", "report"))
+PURE += tuple(f"tlscheck/{name}.py" for name in ("judge", "findings", "words", "transcript", "report"))
 
 
 def dotted(path: Path) -> str:

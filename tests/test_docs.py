@@ -19,7 +19,7 @@ from notes2conf_milter.cli import main
 from notes2conf_milter.core.verdict import Reason
 from notes2conf_milter.demo import invitation
 from notes2conf_milter.settings import SETTINGS
-from notes2conf_milter.tlscheck.judge import Code
+from notes2conf_milter.tlscheck.findings import Code
 from notes2conf_milter.tlscheck.words import LEVELS
 from tests.live.postfix import Client, Listener, Postfix, directory, free_ports, send
 from tests.live.sink import Sink

@@ -11,7 +11,8 @@ from typing import Any
 from notes2conf_milter.tlscheck import words
 from notes2conf_milter.tlscheck.certificates import Certificate
 from notes2conf_milter.tlscheck.facts import Answer, Host, Report, Session
-from notes2conf_milter.tlscheck.judge import Finding, Guideline, Level, kept, status
+from notes2conf_milter.tlscheck.findings import Finding, Guideline, Level, status
+from notes2conf_milter.tlscheck.judge import kept
 from notes2conf_milter.tlscheck.printable import printable
 from notes2conf_milter.tlscheck.transcript import LANGUAGES, Line, text
 

@@ -4,7 +4,7 @@ In:  findings, a language. Out: one sentence or two for each, plain enough for w
 Fails: never; values that strangers chose are made printable.
 """
 
-from notes2conf_milter.tlscheck.judge import Code, Finding, Guideline, Level, Status
+from notes2conf_milter.tlscheck.findings import Code, Finding, Guideline, Level, Status
 from notes2conf_milter.tlscheck.transcript import LANGUAGES, shown
 
 SENTENCES: dict[Code, tuple[str, str]] = {

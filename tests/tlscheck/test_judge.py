@@ -21,7 +21,8 @@ from notes2conf_milter.tlscheck.facts import (
     StsState,
     Tlsa,
 )
-from notes2conf_milter.tlscheck.judge import Code, Guideline, Level, Status, judge, kept, status
+from notes2conf_milter.tlscheck.findings import Code, Guideline, Level, Status, status
+from notes2conf_milter.tlscheck.judge import judge, kept
 from tests.tlscheck.authority import NOW
 
 CERTIFICATE = Certificate(
@@ -152,9 +153,3 @@ def test_a_guideline_is_not_known_where_too_little_was_seen() -> None:
     assert [kept(one, report, judge(report, NOW)) for one in Guideline] == [None, None]
     nothing = replace(REPORT, hosts=())
     assert kept(Guideline.TR_02102, nothing, judge(nothing, NOW)) is None
-
-
-def test_every_code_has_a_name_of_its_own() -> None:
-    """Monitors and the JSON go by it."""
-    assert len({code.label for code in Code}) == len(Code)
-    assert all(code.level in (Level.WARNING, Level.CRITICAL) for code in Code if code.breaks)

@@ -5,7 +5,7 @@ import string
 import pytest
 
 from notes2conf_milter.tlscheck.chains import Problem
-from notes2conf_milter.tlscheck.judge import Code, Finding, Guideline, Level, Status
+from notes2conf_milter.tlscheck.findings import Code, Finding, Guideline, Level, Status
 from notes2conf_milter.tlscheck.words import KEPT, LEVELS, SENTENCES, STATUS, guideline, sentence
 
 
