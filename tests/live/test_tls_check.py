@@ -4,13 +4,14 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
 from tests.live.postfix import Listener, Postfix, directory
 from tests.live.sink import Sink
-from tests.tlscheck.authority import Issued, issue
+from tests.tlscheck.authority import NOW, Issued, issue
 from tests.tlscheck.place import DOMAIN, MX, Place
 
 GOOD, WARNING, CRITICAL = 0, 1, 2
@@ -89,6 +90,8 @@ def test_versions_of_tls(place: Place, options: dict[str, str], code: str, statu
         ("self-signed", "no proof of identity: the certificate is self-signed"),
         ("wrong-name", "no proof of identity: the certificate is for another name"),
         ("incomplete", "it lacks the certificate of CN=Test Intermediate"),
+        ("expired", "no proof of identity: the certificate has expired"),
+        ("wildcard", "identity proved. The chain is valid"),
     ],
 )
 def test_certificates(place: Place, kind: str, sentence: str) -> None:
@@ -97,10 +100,12 @@ def test_certificates(place: Place, kind: str, sentence: str) -> None:
         "self-signed": issue(MX, names=(MX,)),
         "wrong-name": place.authority.host("mx.example.org"),
         "incomplete": place.authority.host(MX, send=False),
+        "expired": place.authority.host(MX, begins=NOW - timedelta(days=9), ends=NOW - timedelta(days=1)),
+        "wildcard": place.authority.host(MX, names=("*.example.test",)),
     }[kind]
     with receiving(place, issued):
         done = place.check()
-    assert done.exit_code == CRITICAL and sentence in done.output
+    assert done.exit_code == (WARNING if kind == "wildcard" else CRITICAL) and sentence in done.output
 
 
 class Stripping:
