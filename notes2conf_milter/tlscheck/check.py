@@ -8,6 +8,7 @@ import asyncio
 import ipaddress
 import socket
 import ssl
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -29,6 +30,7 @@ from notes2conf_milter.tlscheck.facts import (
     Tlsa,
 )
 from notes2conf_milter.tlscheck.fetching import NotFetched, fetch
+from notes2conf_milter.tlscheck.names import domain as domain_name
 from notes2conf_milter.tlscheck.printable import printable
 from notes2conf_milter.tlscheck.resolver import Resolver
 from notes2conf_milter.tlscheck.session import Target, converse, takes_old
@@ -76,8 +78,7 @@ class _Run:
         self._resolver = Resolver(options.resolver)
         self._begun = asyncio.get_running_loop().time()
         self._tried = 0
-        name = socket.getfqdn()
-        self._ehlo = name if "." in name and name.isascii() and not name.startswith("localhost") else ""
+        self._ehlo = own_name()
         self.report = Report(domain, options.port, self._resolver.where, self._resolver.near, Answer(Found.FAILED))
 
     def say(self, said: Said, /, **values: object) -> None:
@@ -219,6 +220,22 @@ class _Run:
             shown = printable(value) if isinstance(value, bytes) else value
             self.say(said, kind=kind, name=name, value=shown, secure=answer.secure)
         return answer
+
+
+def own_name() -> str:
+    """Return this machine's name for EHLO, "" when it has none with a dot (RFC 5321 §4.1.4: then an address literal goes).
+
+    Finding it may ask a DNS that does not answer; nobody waits longer than two seconds for that.
+    """
+    found: list[str] = []
+    asking = threading.Thread(target=lambda: found.append(socket.getfqdn()), daemon=True)
+    asking.start()
+    asking.join(2.0)
+    try:
+        name = domain_name(found[0]) if found else ""
+    except ValueError:
+        return ""
+    return name if "." in name and not name.startswith("localhost") and not _is_address(name) else ""
 
 
 def _is_address(host: str) -> bool:

@@ -13,7 +13,10 @@ from typing import Self
 
 @dataclass
 class MailHost:
-    """What a host says. silent: after how many replies it says nothing more; inside: its answer to EHLO under TLS."""
+    """What a host says.
+
+    silent, closes: after how many replies it says nothing more, hangs up; inside: its answer to EHLO under TLS.
+    """
 
     context: ssl.SSLContext | None = None
     greeting: bytes = b"220 mx.example.test ESMTP\r\n"
@@ -22,6 +25,7 @@ class MailHost:
     starttls: bytes = b"220 2.0.0 Ready to start TLS\r\n"
     mail: bytes = b"250 2.1.0 Ok\r\n"
     silent: int = 99
+    closes: int = 99
     before_tls: Callable[[socket.socket], None] | None = None
     inside: bytes = b""
     commands: list[bytes] = field(default_factory=list)
@@ -39,6 +43,8 @@ class MailHost:
             replies += 1
             if replies <= self.silent:
                 connection.sendall(octets)
+            if replies >= self.closes:
+                connection.shutdown(socket.SHUT_RDWR)
 
         say(self.greeting)
         while line := stream.readline():

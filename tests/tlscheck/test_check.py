@@ -10,6 +10,7 @@ from datetime import timedelta
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from notes2conf_milter.tlscheck.check import own_name
 from tests.tlscheck.authority import NOW, Authority, issue
 from tests.tlscheck.mailhost import MailHost
 from tests.tlscheck.place import DOMAIN, MX, Place
@@ -266,7 +267,14 @@ CASES = {
         "schon mit der Begrüßung abgewiesen",
     ),
     "hangs-up": Case(
-        host_with(greeting=b"220 mx", ehlo=b"", before_tls=None, silent=0),
+        host_with(closes=2),
+        "lost",
+        UNKNOWN,
+        "the connection was closed in the middle of the conversation",
+        "Die Verbindung wurde mitten im Gespräch geschlossen.",
+    ),
+    "silence": Case(
+        host_with(silent=0),
         "silent",
         UNKNOWN,
         "the connection is taken, but no answer comes in time",
@@ -760,3 +768,27 @@ def test_a_file_without_authorities(place: Place) -> None:
     """Set up wrong, said in a line."""
     place.ca.write_text("nothing")
     assert place.check().exit_code == 78
+
+
+@pytest.mark.parametrize(
+    ("found", "name"),
+    [
+        ("mail.example.org", "mail.example.org"),
+        ("Mail.Example.ORG", "mail.example.org"),
+        ("mail", ""),
+        ("localhost.localdomain", ""),
+        ("192.0.2.1", ""),
+        ("a b.example.org", ""),
+    ],
+)
+def test_the_name_for_ehlo(monkeypatch: pytest.MonkeyPatch, found: str, name: str) -> None:
+    """A name with a dot, or none: then the address literal goes."""
+    monkeypatch.setattr(socket, "getfqdn", lambda: found)
+    assert own_name() == name
+
+
+def test_a_name_that_takes_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody waits for it."""
+    monkeypatch.setattr(socket, "getfqdn", lambda: time.sleep(5))
+    began = time.monotonic()
+    assert own_name() == "" and time.monotonic() - began < 4
