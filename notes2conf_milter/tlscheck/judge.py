@@ -139,7 +139,7 @@ def _tls(session: Session) -> Iterator[Finding]:
     where, values = (session.where,), {"version": session.version, "cipher": session.cipher}
     if session.version not in ("TLSv1.2", "TLSv1.3"):
         yield Finding(Code.OLD_TLS, where, values)
-    elif session.bits < 128:
+    elif session.bits < 128 or re.search(r"RC4|DES|NULL|EXP|MD5|ADH|AECDH", session.cipher):
         yield Finding(Code.WEAK_CIPHER, where, values)
     elif not session.forward_secrecy:
         yield Finding(Code.NO_FORWARD_SECRECY, where, values)

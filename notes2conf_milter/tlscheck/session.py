@@ -29,6 +29,7 @@ from notes2conf_milter.tlscheck.wire import Agreed, PlainText, Wire
 _NO_ROUTE = frozenset({errno.ENETUNREACH, errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL, errno.ENETDOWN})
 _LINES = 30  # of one reply, in the transcript
 _NAMES = 20  # of one certificate, in the transcript
+_OURS = ("NO_PROTOCOLS_AVAILABLE", "INTERNAL_ERROR")  # this machine's OpenSSL has no old versions
 _STRIPPED = re.compile(rb"X{6,}.?")  # what firewalls write over STARTTLS
 _EPHEMERAL = re.compile(r"(ECDHE|DHE|EDH)-|TLS_(ECDHE|DHE)_")
 
@@ -99,9 +100,7 @@ async def takes_old(target: Target) -> bool | None:
             agreed = await wire.start_tls(wires.context(old=True), target.host)
         return agreed.version in ("TLSv1", "TLSv1.1")
     except ssl.SSLError as error:
-        return (
-            None if error.reason in ("NO_PROTOCOLS_AVAILABLE", "INTERNAL_ERROR") else False
-        )  # ours cannot, or theirs won't
+        return None if error.reason in _OURS else False
     except (_Ended, OSError, TimeoutError, PlainText, ValueError):
         return None
     finally:

@@ -79,6 +79,7 @@ def test_however_a_conversation_ends_it_is_told(outcome: Outcome) -> None:
         (with_session(version="TLSv1"), Code.OLD_TLS),
         (with_session(version="SSLv3"), Code.OLD_TLS),
         (with_session(cipher="DES-CBC3-SHA", bits=112, version="TLSv1.2"), Code.WEAK_CIPHER),
+        (with_session(cipher="RC4-SHA", bits=128, version="TLSv1.2"), Code.WEAK_CIPHER),
         (with_session(cipher="AES128-SHA", bits=128, version="TLSv1.2", forward_secrecy=False), Code.NO_FORWARD_SECRECY),
         (with_session(cipher="ECDHE-RSA-AES128-SHA", bits=128, version="TLSv1.2"), Code.CIPHER_NOT_LISTED),
         (with_session(cipher="TLS_CHACHA20_POLY1305_SHA256"), Code.CIPHER_UNUSUAL),
