@@ -30,13 +30,10 @@ from notes2conf_milter.journal import Journal
 from notes2conf_milter.settings import SETTINGS
 from notes2conf_milter.store import EpochFile, StoreError, StoreSetupError, new_keys, purge
 from notes2conf_milter.store.keys import EPOCH_NAME, MAIL_KEY_NAME
-from notes2conf_milter.tlscheck import check as tlscheck
-from notes2conf_milter.tlscheck.anchors import NoAuthorities
 from notes2conf_milter.tlscheck.findings import status
 from notes2conf_milter.tlscheck.judge import judge
 from notes2conf_milter.tlscheck.names import domain as domain_name
 from notes2conf_milter.tlscheck.report import as_json, verdict
-from notes2conf_milter.tlscheck.resolver import ResolverMissing
 from notes2conf_milter.tlscheck.transcript import LANGUAGES, Line, text
 from notes2conf_milter.trial import explanation, try_message
 
@@ -336,6 +333,11 @@ def tls_check(domain: str, language: str, wants_json: bool, quiet: bool, **given
 
     No mail is sent. Exit code: 0 good, 1 warning, 2 critical (or wrong usage), 3 not known.
     """
+    # Here, so that no service loads a DNS client.
+    from notes2conf_milter.tlscheck import check as tlscheck
+    from notes2conf_milter.tlscheck.anchors import NoAuthorities
+    from notes2conf_milter.tlscheck.resolver import ResolverMissing
+
     lines: list[Line] = []
 
     def told(line: Line) -> None:

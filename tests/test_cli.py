@@ -556,6 +556,12 @@ def test_tls_check_shows_its_progress(place: Place) -> None:
         check.wait_for("--> EHLO")
 
 
+def test_no_service_loads_the_dns_client_of_tls_check() -> None:
+    """It is for one command; the services ask no DNS."""
+    program = "import sys, notes2conf_milter.cli; sys.exit('dns.asyncresolver' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], timeout=SECONDS, check=False).returncode == 0
+
+
 def test_version_and_help() -> None:
     """Every command is listed."""
     assert run("--version").stdout.startswith(b"notes2conf-milter, version ")
