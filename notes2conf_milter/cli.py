@@ -1,7 +1,8 @@
 """The command line: arguments in, exit codes out.
 
 How it fails, as exit codes: 0 done; 75 (EX_TEMPFAIL) cannot now, try again; 78 (EX_CONFIG) set up wrong, with the file,
-the key and what is allowed on standard error; 2 wrong usage.
+the key and what is allowed on standard error; 2 wrong usage. `tls check` ends as monitors expect: 0 good, 1 warning,
+2 critical, 3 unknown.
 """
 
 import asyncio
@@ -15,12 +16,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
 import click
 
 from notes2conf_milter import checkup, daemon, demo
+from notes2conf_milter.address import host_port
 from notes2conf_milter.config import ConfigError, Settings, load
 from notes2conf_milter.core.edits import apply
 from notes2conf_milter.core.verdict import Verdict
@@ -28,6 +31,11 @@ from notes2conf_milter.journal import Journal
 from notes2conf_milter.settings import SETTINGS
 from notes2conf_milter.store import EpochFile, StoreError, StoreSetupError, new_keys, purge
 from notes2conf_milter.store.keys import EPOCH_NAME, MAIL_KEY_NAME
+from notes2conf_milter.tlscheck.findings import status
+from notes2conf_milter.tlscheck.judge import judge
+from notes2conf_milter.tlscheck.names import domain as domain_name
+from notes2conf_milter.tlscheck.report import as_json, verdict
+from notes2conf_milter.tlscheck.transcript import LANGUAGES, Line, text
 from notes2conf_milter.tlsreport import logs as tls_logs
 from notes2conf_milter.tlsreport import page as tls_page
 from notes2conf_milter.tlsreport.records import count
@@ -36,6 +44,8 @@ from notes2conf_milter.trial import explanation, try_message
 
 EX_TEMPFAIL = 75
 EX_CONFIG = 78
+EX_INTERRUPTED = 130
+_CA_FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 DEFAULT_BASE_URL = "https://conf.example.org"
 
 # What no waiting mends. An address in use, a name that does not resolve, a full disk may be gone at the next try.
@@ -241,7 +251,7 @@ def tls() -> None:
 )
 @click.option("--file", "file", type=click.Path(path_type=Path, dir_okay=False), help="A log file, not the journal.")
 @click.option("--unit", default=tls_logs.UNIT, show_default=True, help="The unit in the journal.")
-@click.option("--json", "as_json", is_flag=True, help="One JSON object.")
+@click.option("--json", "wants_json", is_flag=True, help="One JSON object.")
 @click.option(
     "--html", type=click.Path(path_type=Path, dir_okay=False), help="Write a page to be handed on.", metavar="FILE"
 )
@@ -253,7 +263,7 @@ def tls_report(
     since_text: str,
     file: Path | None,
     unit: str,
-    as_json: bool,
+    wants_json: bool,
     html: Path | None,
     language: str,
     config_file: Path | None,
@@ -275,7 +285,7 @@ def tls_report(
         about = tls_page.About(now, str(file) if file is not None else f"journal, {unit}", rules)
         if html is not None:
             html.write_text(tls_page.as_html(counted, about, language), "utf-8")
-        if as_json:
+        if wants_json:
             click.echo(tls_page.as_json(counted, about))
         elif html is None:
             click.echo(tls_page.as_text(counted, about, language))
@@ -345,3 +355,62 @@ def _clock(at: str | None) -> Callable[[], int]:
     if moment.tzinfo is None:
         moment = moment.replace(tzinfo=UTC)
     return lambda: int(moment.timestamp())
+
+
+def _domain(_: click.Context, __: click.Parameter, value: str) -> str:
+    try:
+        return domain_name(value)
+    except ValueError as error:
+        raise click.BadParameter(str(error)) from None
+
+
+def _resolver(_: click.Context, __: click.Parameter, value: str | None) -> tuple[str, int] | None:
+    if value is None:
+        return None
+    try:
+        address = host_port(value)
+        return str(ip_address(address.host)), address.port
+    except ValueError:
+        raise click.BadParameter("a resolver is IP-ADDRESS:PORT, an IPv6 address in brackets") from None
+
+
+@tls.command(name="check")
+@click.argument("domain", callback=_domain)
+@click.option("--language", type=click.Choice(LANGUAGES), default="en", help="Of transcript and verdict.")
+@click.option("--json", "wants_json", is_flag=True, help="One JSON object; the transcript goes to standard error.")
+@click.option("--quiet", is_flag=True, help="No transcript while it runs, the verdict alone.")
+@click.option("--resolver", callback=_resolver, metavar="IP:PORT", help="Ask this DNS resolver, not the system's.")
+@click.option("--port", type=click.IntRange(1, 65535), default=25, help="Of the mail hosts.")
+@click.option("--ca", type=_CA_FILE, metavar="FILE", help="Trust the authorities in this PEM file, not the system's.")
+@click.option("--timeout", "seconds", type=click.FloatRange(1, 3600), default=120, help="Seconds for the whole check.")
+def tls_check(domain: str, language: str, wants_json: bool, quiet: bool, **given: Any) -> None:
+    """Show how mail to DOMAIN is encrypted: what its mail hosts say up to MAIL FROM, certificates, DANE, MTA-STS, TLSRPT.
+
+    No mail is sent. Exit code: 0 good, 1 warning, 2 critical (or wrong usage), 3 not known.
+    """
+    # Here, so that no service loads a DNS client.
+    from notes2conf_milter.tlscheck import check as tlscheck
+    from notes2conf_milter.tlscheck.anchors import NoAuthorities
+    from notes2conf_milter.tlscheck.resolver import ResolverMissing
+
+    lines: list[Line] = []
+
+    def told(line: Line) -> None:
+        lines.append(line)
+        if not quiet:
+            click.echo(text(line, language), err=wants_json)
+
+    with failures():
+        try:
+            found = asyncio.run(tlscheck.check(domain, tlscheck.Options(**given), told))
+        except (NoAuthorities, ResolverMissing) as error:
+            raise ConfigError("tls check", "", str(error)) from None
+        except KeyboardInterrupt:
+            raise SystemExit(EX_INTERRUPTED) from None  # not 1, which would be a warning
+    now = datetime.now(UTC)
+    findings = judge(found, now)
+    if wants_json:
+        click.echo(json.dumps(as_json(found, findings, lines, language, now), ensure_ascii=False, indent=1))
+    else:
+        click.echo(("" if quiet else "\n") + verdict(found, findings, language))
+    raise SystemExit(int(status(findings)))

@@ -9,6 +9,7 @@ import pytest
 
 from tests.house import House
 from tests.store.vault import Vault
+from tests.tlscheck.place import Place
 
 
 @pytest.hookimpl(wrapper=True)
@@ -31,3 +32,10 @@ def house(tmp_path: Path) -> Iterator[House]:
         made = thread.submit(House, vault, thread).result()
         yield made
         thread.submit(vault.close).result()
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Iterator[Place]:
+    """A small internet on loopback for `tls check`: a DNS server and an authority; mail hosts are the test's to add."""
+    with Place(tmp_path) as made:
+        yield made

@@ -38,6 +38,7 @@ LAYERS = {
     "smtp.xforward": 5,
     "smtp.client": 5,
     "services": 5,
+    "tlscheck": 5,
     "workers": 5,
     "worker": 5,
     "store": 5,
@@ -60,7 +61,18 @@ WORLD = {
     "shutil",
     "tempfile",
 }
-WORLD |= {"aiosmtpd", "sqlite_utils", "uvicorn", "starlette", "threading", "urllib.request", "http.client", "logging"}
+WORLD |= {
+    "dns",
+    "httpx",
+    "aiosmtpd",
+    "sqlite_utils",
+    "uvicorn",
+    "starlette",
+    "threading",
+    "urllib.request",
+    "http.client",
+    "logging",
+}
 PURE = ("core/", "milter/packets.py", "milter/session.py", "milter/terms.py", "milter/transaction.py", "smtp/client.py")
 PURE += (
     "tlsreport/page.py",
@@ -71,6 +83,11 @@ PURE += (
     "services/service.py",
 )
 PURE += ("web/pages.py", "web/texts.py", "web/forms.py", "web/lobby.py", "web/policy.py", "web/calendar.py")
+# `tls check` gathers in resolver, wire, session, fetching, anchors and check; what judges and what is said is pure.
+PURE += tuple(
+    f"tlscheck/{name}.py" for name in ("facts", "names", "printable", "certificates", "chains", "dane", "policies")
+)
+PURE += tuple(f"tlscheck/{name}.py" for name in ("judge", "findings", "words", "transcript", "report"))
 
 
 def dotted(path: Path) -> str:

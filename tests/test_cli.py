@@ -26,6 +26,8 @@ from notes2conf_milter.core.verdict import EXPLANATIONS, Reason
 from notes2conf_milter.demo import invitation
 from notes2conf_milter.store import new_keys
 from tests.golden import cases
+from tests.tlscheck.mailhost import MailHost
+from tests.tlscheck.place import Place
 
 PROGRAM = Path(sys.executable).parent / "notes2conf-milter"
 MESSAGES = Path(__file__).parent / "messages"
@@ -568,11 +570,30 @@ def test_demo_shows_both_links_and_stays_until_ctrl_c() -> None:
         assert demo.end(signal.SIGINT) == 0
 
 
+def test_tls_check_shows_its_progress(place: Place) -> None:
+    """Each line comes when it happens, not at the end; Ctrl-C is no verdict."""
+    place.mx(MailHost(silent=1))
+    server, port = place.dns.address
+    options = ("--resolver", f"{server}:{port}", "--port", str(place.port), "--ca", str(place.ca))
+    with running("tls", "check", *options, "example.test", watch="stdout") as check:
+        check.wait_for("--> EHLO")
+        assert check.process.poll() is None
+        assert check.end(signal.SIGINT) == 130
+    with running("tls", "check", "--json", *options, "example.test", watch="stderr") as check:
+        check.wait_for("--> EHLO")
+
+
+def test_no_service_loads_the_dns_client_of_tls_check() -> None:
+    """It is for one command; the services ask no DNS."""
+    program = "import sys, notes2conf_milter.cli; sys.exit('dns.asyncresolver' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], timeout=SECONDS, check=False).returncode == 0
+
+
 def test_version_and_help() -> None:
     """Every command is listed."""
     assert run("--version").stdout.startswith(b"notes2conf-milter, version ")
     text = run("--help").stdout.decode()
-    for command in ("config", "demo", "key", "mail", "purge", "rewrite", "web"):
+    for command in ("config", "demo", "key", "mail", "purge", "rewrite", "tls", "web"):
         assert re.search(rf"^  {command} ", text, re.MULTILINE)
 
 

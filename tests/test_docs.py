@@ -19,6 +19,8 @@ from notes2conf_milter.cli import main
 from notes2conf_milter.core.verdict import Reason
 from notes2conf_milter.demo import invitation
 from notes2conf_milter.settings import SETTINGS
+from notes2conf_milter.tlscheck.findings import Code
+from notes2conf_milter.tlscheck.words import LEVELS
 from tests.live.postfix import Client, Listener, Postfix, directory, free_ports, send
 from tests.live.sink import Sink
 from tests.test_cli import running
@@ -91,6 +93,19 @@ def test_every_reason_is_explained_in_the_guides(language: str) -> None:
     """Whoever reads a reason in the log finds it in the administrator's guide, and none that the log never shows."""
     rows = re.findall(r"^\| `([a-z-]+)` \| .+ \|$", GUIDES[language].read_text("utf-8"), re.MULTILINE)
     assert sorted(rows) == sorted(reason.value for reason in Reason)
+
+
+@pytest.mark.parametrize(("name", "column"), [("tlscheck.md", 0), ("tlscheck.de.md", 1)])
+def test_every_finding_of_tls_check_is_explained(name: str, column: int) -> None:
+    """With the level that it has, the guidelines that it breaks, and what to do."""
+    rows = re.findall(
+        r"^\| `([a-z-]+)` \| (.+) \| (.*) \| (.+) \|$", (ROOT / "docs" / name).read_text("utf-8"), re.MULTILINE
+    )
+    expected = [
+        (code.label, LEVELS[code.level][column], ", ".join(one.value.removeprefix("BSI ") for one in code.breaks))
+        for code in Code
+    ]
+    assert [row[:3] for row in rows] == expected
 
 
 def anchors(path: Path) -> set[str]:
