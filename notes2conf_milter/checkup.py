@@ -16,6 +16,7 @@ from pathlib import Path
 
 from notes2conf_milter.address import InetAddress, UnixAddress
 from notes2conf_milter.config import ConfigError, Settings
+from notes2conf_milter.core.signing import Algorithm
 from notes2conf_milter.daemon import load_certificate
 from notes2conf_milter.store import EpochFile, StoreSetupError, load_mail_key
 from notes2conf_milter.web.certificate import CertificateError
@@ -44,6 +45,7 @@ def check(settings: Settings) -> list[Finding]:
     return [
         *_needed(settings),
         *_keys(settings),
+        *_dkim(settings),
         *_advice(settings),
         *_languages(settings),
         *_sockets(settings),
@@ -101,6 +103,28 @@ def _keys(settings: Settings) -> list[Finding]:
         found.append(Finding(Weight.ERROR, f"{error} (make keys with: notes2conf-milter key new)"))
     if settings.state_dir.is_dir() and settings.state_dir.stat().st_mode & 0o007:
         found.append(Finding(Weight.WARNING, f"{settings.state_dir}: open to every user of this machine; chmod o= it"))
+    return found
+
+
+def _dkim(settings: Settings) -> list[Finding]:
+    if settings.dkim_later_signer:
+        return []
+    if not settings.dkim_keys:
+        text = "dkim.keys is empty: nothing is signed, and an invitation that was signed (DKIM) before gets no link"
+        return [Finding(Weight.NOTE, text + "; make keys with: notes2conf-milter dkim new DOMAIN")]
+    try:
+        keys = settings.signing_keys()
+    except ConfigError as error:
+        return [Finding(Weight.ERROR, str(error))]
+    found, signing = [], settings.signing(keys)
+    without = [one for one in sorted(settings.policy.organizer_domains) if not signing.keys_for(one.removeprefix("."))]
+    if without:
+        text = f"dkim.keys has none for {', '.join(without)}: what is rewritten there is not signed"
+        found.append(Finding(Weight.WARNING, text))
+    lone = {key.name.domain for key in keys} - {key.name.domain for key in keys if key.name.algorithm is Algorithm.RSA}
+    if lone:
+        text = f"dkim.keys has no RSA key for {', '.join(sorted(lone))}: many receivers know no Ed25519, and see no signature"
+        found.append(Finding(Weight.WARNING, text))
     return found
 
 

@@ -12,6 +12,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from notes2conf_milter.address import InetAddress, UnixAddress, host_port, milter_address
+from notes2conf_milter.dkim.keys import KeyFile
 from notes2conf_milter.services import bigbluebutton
 from notes2conf_milter.services.jitsi import Jitsi
 from notes2conf_milter.services.rooms import Rooms, rooms
@@ -87,6 +88,20 @@ def domain(value: Any) -> str:
     if not _DOMAIN.fullmatch(text):
         raise ValueError('a domain, as "example.org", or ".example.org" for every subdomain')
     return text
+
+
+def dkim_key(value: Any) -> KeyFile:
+    """DOMAIN:SELECTOR:PATH, as in OpenDKIM's KeyTable."""
+    name, _, rest = line(value).partition(":")
+    word, _, where = rest.partition(":")
+    try:
+        of = domain(name)
+    except ValueError:
+        of = "."
+    selector = word.strip().lower()
+    if of.startswith(".") or not re.fullmatch(rf"{_LABEL}(?:\.{_LABEL})*", selector) or not where.strip():
+        raise ValueError('DOMAIN:SELECTOR:PATH, as "example.org:n2c-rsa:/etc/notes2conf/dkim/example.org.n2c-rsa.pem"')
+    return KeyFile(of, selector, path(where.strip()))
 
 
 def network(value: Any) -> Network:

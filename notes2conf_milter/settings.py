@@ -222,6 +222,24 @@ SETTINGS: tuple[Setting, ...] = (
         kind.optional(kind.mail_address),
         'From of start mails; "": no-reply@ the organizer\'s domain.',
     ),
+    Setting(
+        "dkim.keys",
+        [],
+        kind.list_of(kind.dkim_key),
+        "DKIM keys with which rewritten invitations and own mails are signed, DOMAIN:SELECTOR:PATH each.",
+    ),
+    Setting(
+        "dkim.later_signer",
+        False,
+        kind.flag,
+        "Somebody behind the gateway signs with DKIM (Proxmox Mail Gateway, say), so that the gateway does not.",
+    ),
+    Setting(
+        "dkim.remove_broken",
+        False,
+        kind.flag,
+        "With a later signer: take away signatures of own domains that the link has broken.",
+    ),
     Setting("retention.grace_seconds", 0, kind.number(0, 7 * 86400), "How long a meeting is kept after its end."),
     Setting(
         "retention.open_series_days",

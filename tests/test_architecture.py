@@ -37,6 +37,7 @@ LAYERS = {
     "smtp.xforward": 5,
     "smtp.client": 5,
     "services": 5,
+    "dkim": 5,
     "workers": 5,
     "worker": 5,
     "store": 5,
