@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
-from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
@@ -247,21 +246,17 @@ def dkim_new(domain: str, selector: str | None, folder: Path) -> None:
 
 
 def _name_server(context: click.Context, parameter: click.Parameter, value: str | None) -> InetAddress | None:
-    """Read HOST:PORT where HOST is an address: a name server's name would have to be looked up."""
     try:
-        address = None if value is None else kind.tcp_socket(value)
-        if address is not None:
-            ip_address(address.host)
-    except ValueError:
-        raise click.BadParameter("allowed is ADDRESS:PORT, an IPv6 address in brackets") from None
-    return address
+        return None if value is None else kind.name_server(value)
+    except ValueError as error:
+        raise click.BadParameter(f"allowed is {error}") from None
 
 
 @dkim_group.command(name="check")
 @click.option(
     "--resolver",
     callback=_name_server,
-    help="The name server to ask, as 192.0.2.53:53, instead of this machine's.",
+    help="The name server to ask, as 192.0.2.53:53, instead of dkim.resolver.",
     metavar="HOST:PORT",
 )
 @setting_options()
@@ -273,7 +268,7 @@ def dkim_check(resolver: InetAddress | None, config_file: Path | None) -> None:
         if not keys:
             problem = "is empty, there is nothing to check; make keys with: notes2conf-milter dkim new DOMAIN"
             raise ConfigError(settings.source, "dkim.keys", problem)
-        findings = check_records(keys, Dns(resolver))
+        findings = check_records(keys, Dns(resolver or settings.dkim_resolver))
     for finding in findings:
         click.echo(f"{finding.state.value}: {finding.text}")
     states = {finding.state for finding in findings}

@@ -71,6 +71,7 @@ class Settings:
     dkim_keys: tuple[KeyFile, ...]
     dkim_later_signer: bool
     dkim_remove_broken: bool
+    dkim_resolver: InetAddress | None
     defer_without_store: bool
     retention_grace_seconds: int
     retention_open_series_days: int
@@ -235,6 +236,7 @@ def _settings(values: dict[str, Any], source: str) -> Settings:
         dkim_keys=values["dkim.keys"],
         dkim_later_signer=values["dkim.later_signer"],
         dkim_remove_broken=values["dkim.remove_broken"],
+        dkim_resolver=values["dkim.resolver"],
         defer_without_store=values["policy.without_store"] == "defer",
         retention_grace_seconds=values["retention.grace_seconds"],
         retention_open_series_days=values["retention.open_series_days"],

@@ -6,7 +6,7 @@ Fails: ValueError with a phrase that says what is allowed, to be put behind the 
 
 import re
 from collections.abc import Callable
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -206,6 +206,16 @@ def tcp_socket(value: Any) -> InetAddress:
         return host_port(line(value))
     except ValueError:
         raise ValueError("HOST:PORT, in quotes, an IPv6 host in brackets, the port 0 to 65535") from None
+
+
+def name_server(value: Any) -> InetAddress:
+    """ADDRESS:PORT: the name of a name server would have to be looked up."""
+    try:
+        found = host_port(line(value))
+        ip_address(found.host)
+    except ValueError:
+        raise ValueError('ADDRESS:PORT, as "192.0.2.53:53", in quotes, an IPv6 address in brackets') from None
+    return found
 
 
 _ADDRESS = re.compile(r"[^\s<>()\[\],;:\"\\@]+@[A-Za-z0-9.-]+")

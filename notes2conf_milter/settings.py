@@ -240,6 +240,12 @@ SETTINGS: tuple[Setting, ...] = (
         kind.flag,
         "With a later signer: take away signatures of own domains that the link has broken.",
     ),
+    Setting(
+        "dkim.resolver",
+        "",
+        kind.optional(kind.name_server),
+        'The name server that is asked for key records, ADDRESS:PORT; "": those of this machine.',
+    ),
     Setting("retention.grace_seconds", 0, kind.number(0, 7 * 86400), "How long a meeting is kept after its end."),
     Setting(
         "retention.open_series_days",

@@ -56,7 +56,7 @@ async def try_message(
     except StoreError:
         return Outcome(Verdict.DEFER, Reason.STORE_UNAVAILABLE), []
     keys = settings.signing_keys()
-    flowing, signer = daemon.flow_settings(settings, keys), Signer(keys, Dns())
+    flowing, signer = daemon.flow_settings(settings, keys), Signer(keys, Dns(settings.dkim_resolver))
     with ThreadPoolExecutor(1) as thread:
         work = Workers(flowing.work())
         flow = MailFlow(
