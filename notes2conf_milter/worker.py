@@ -73,7 +73,7 @@ def serve(descriptor: int) -> None:
         (settings, budget), _ = _next(stream)
         desk = _Desk(settings, budget)
         if settings.signing.keys:
-            library()  # takes a quarter of a second, which no message is to pay for
+            library()  # takes a tenth of a second, which no message is to pay for
         gc.freeze()  # what was imported stays: no need to look through it after every few messages
         _reply(peer, ("ok", "ready"))
         while True:

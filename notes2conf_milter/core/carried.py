@@ -24,7 +24,6 @@ _ALGORITHMS = (b"rsa-sha256", b"ed25519-sha256")  # RFC 8301 §3.1: rsa-sha1 is 
 _NEEDED = (b"v", b"a", b"b", b"bh", b"d", b"h", b"s")  # RFC 6376 §3.5
 _BLANKS = re.compile(rb"[ \t\r\n]+")
 _BARE_LF = re.compile(rb"(?<!\r)\n")
-_TAG = re.compile(rb"[A-Za-z][A-Za-z0-9_]*\Z")
 _NAME = re.compile(rb"[A-Za-z0-9_-]+(?:\.[A-Za-z0-9_-]+)*\Z")
 SIGNATURE = b"dkim-signature"
 
@@ -60,7 +59,7 @@ class Candidate:
 
 
 def library() -> ModuleType:
-    """Return dkimpy. It brings all of dnspython with it, a quarter of a second: not for processes that never need it."""
+    """Return dkimpy. It brings dnspython with it, 6 MB and a tenth of a second: not for processes that never need it."""
     import dkim
 
     module: ModuleType = dkim
@@ -68,13 +67,16 @@ def library() -> ModuleType:
 
 
 def tags(value: bytes) -> dict[bytes, bytes] | None:
-    """Return a tag list (RFC 6376 §3.2), None when it is not one. Blanks around names and values are gone."""
+    """Return a tag list (RFC 6376 §3.2), None when it is not one. Blanks around names and values are gone.
+
+    Names that no tag can have are taken, as some verifiers take them.
+    """
     found: dict[bytes, bytes] = {}
     specs = value.strip().removesuffix(b";").split(b";")
     for spec in specs:
         name, equals, text = spec.partition(b"=")
         name = name.strip()
-        if not equals or not _TAG.match(name) or name in found:
+        if not equals or not name or name in found:
             return None
         found[name] = text.strip()
     return found
@@ -95,7 +97,7 @@ def _carried(message: bytes, field: Field, index: int) -> Carried:
 
 def crlf(octets: bytes) -> bytes:
     """Return octets as they go over the wire: with CRLF for bare LF."""
-    return _BARE_LF.sub(b"\r\n", octets) if b"\n" in octets else octets
+    return octets if octets.count(b"\n") == octets.count(b"\r\n") else _BARE_LF.sub(b"\r\n", octets)
 
 
 def related(domain: str, other: str) -> bool:

@@ -33,7 +33,7 @@ class Dns:
 
     def txt(self, name: str) -> tuple[bytes, ...]:
         """Return the TXT records of a name; raises NoAnswer."""
-        import dns.exception  # a quarter of a second, and megabytes: most processes never ask
+        import dns.exception  # a tenth of a second, and 6 MB: most processes never ask
         import dns.name
         import dns.resolver
 

@@ -43,7 +43,7 @@ class Signer:
         self._signing = ThreadPoolExecutor(1, "dkim")
         self._asking = ThreadPoolExecutor(_ASKING, "dns")
         if keys:
-            library()  # takes a quarter of a second, which no mail is to pay for
+            library()  # takes a tenth of a second, which no mail is to pay for
 
     def close(self) -> None:
         """End the threads; what DNS has not answered yet is not waited for."""
