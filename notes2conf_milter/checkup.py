@@ -118,7 +118,7 @@ def _dkim(settings: Settings) -> list[Finding]:
         return [Finding(Weight.ERROR, str(error))]
     found, signing = [], settings.signing(keys)
     without = [one for one in sorted(settings.policy.organizer_domains) if not signing.keys_for(one.removeprefix("."))]
-    if without:
+    if without and not settings.dkim_hosted:
         text = f"dkim.keys has none for {', '.join(without)}: what is rewritten there is not signed"
         found.append(Finding(Weight.WARNING, text))
     lone = {key.name.domain for key in keys} - {key.name.domain for key in keys if key.name.algorithm is Algorithm.RSA}

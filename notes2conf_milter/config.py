@@ -18,7 +18,7 @@ from notes2conf_milter.core.conferences import KNOWN, Conferences
 from notes2conf_milter.core.meeting import Admission
 from notes2conf_milter.core.policy import PolicySettings, Trigger
 from notes2conf_milter.core.repairs import Mode, Repairs
-from notes2conf_milter.core.signing import SigningSettings
+from notes2conf_milter.core.signing import Algorithm, SigningSettings
 from notes2conf_milter.core.wording import WORDINGS, Wording, forms
 from notes2conf_milter.dkim.keys import KeyFile, KeyFileError, SigningKey, load_key
 from notes2conf_milter.services.offered import Offer, OfferError, offered
@@ -71,6 +71,7 @@ class Settings:
     dkim_keys: tuple[KeyFile, ...]
     dkim_later_signer: bool
     dkim_remove_broken: bool
+    dkim_hosted: str
     dkim_resolver: InetAddress | None
     defer_without_store: bool
     retention_grace_seconds: int
@@ -122,13 +123,20 @@ class Settings:
     def signing_keys(self) -> tuple[SigningKey, ...]:
         """Return the DKIM keys; raises ConfigError."""
         try:
-            return tuple(map(load_key, self.dkim_keys))
+            keys = tuple(map(load_key, self.dkim_keys))
         except KeyFileError as error:
             raise ConfigError(self.source, "dkim.keys", str(error)) from None
+        sealing = {key.name.domain for key in keys if key.name.algorithm is Algorithm.RSA}
+        if self.dkim_hosted and self.dkim_hosted not in sealing:  # RFC 8617 knows no Ed25519
+            raise ConfigError(
+                self.source, "dkim.hosted", "has no RSA key in dkim.keys; allowed is a domain that has one"
+            )
+        return keys
 
     def signing(self, keys: tuple[SigningKey, ...]) -> SigningSettings:
         """Return what is to be signed with these keys."""
-        return SigningSettings(tuple(key.name for key in keys), self.dkim_later_signer, self.dkim_remove_broken)
+        names = tuple(key.name for key in keys)
+        return SigningSettings(names, self.dkim_later_signer, self.dkim_remove_broken, self.dkim_hosted)
 
     def check_logo(self) -> None:
         """Raise ConfigError when the logo cannot be read, or is too large."""
@@ -236,6 +244,7 @@ def _settings(values: dict[str, Any], source: str) -> Settings:
         dkim_keys=values["dkim.keys"],
         dkim_later_signer=values["dkim.later_signer"],
         dkim_remove_broken=values["dkim.remove_broken"],
+        dkim_hosted=values["dkim.hosted"] or "",
         dkim_resolver=values["dkim.resolver"],
         defer_without_store=values["policy.without_store"] == "defer",
         retention_grace_seconds=values["retention.grace_seconds"],

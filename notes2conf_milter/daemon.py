@@ -95,7 +95,7 @@ async def mail_service(
     settings.need("milter.listen", some, "mail (or smtp.listen, --smtp)")
     keys = settings.signing_keys()
     store = open_meetings(settings)
-    signer = Signer(keys, Dns(settings.dkim_resolver))
+    signer = Signer(keys, Dns(settings.dkim_resolver), hosted=settings.dkim_hosted)
 
     def announce(recipient: bytes, message: bytes) -> "asyncio.Future[Handover]":
         call = hand_over(

@@ -356,7 +356,9 @@ class MailFlow:
     async def _signed(self, signing: Signing, message: bytes) -> tuple[RemoveHeader | InsertHeader, ...]:
         """Return the edits about signatures: those that go, from the last one up, then those that come."""
         removed = (RemoveHeader(FIELD, index) for index in reversed(signing.removed))
-        return (*removed, *await self._signer.sign(signing.unsigned, eol_of(message)))
+        eol = eol_of(message)
+        signatures = await self._signer.sign(signing.unsigned, eol)
+        return (*removed, *signatures, *await self._signer.seal(signing.arc, signing.seen, self._clock(), eol))
 
     def _signature_kept(self, message: bytes, found: Judged) -> Outcome:
         if self._own_mail is not None and self._settings.policy.tell_organizer and found.decision.update:

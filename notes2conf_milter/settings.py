@@ -241,6 +241,12 @@ SETTINGS: tuple[Setting, ...] = (
         "With a later signer: take away signatures of own domains that the link has broken.",
     ),
     Setting(
+        "dkim.hosted",
+        "",
+        kind.optional(kind.domain),
+        'Domain of dkim.keys that signs, with an ARC set, for organizer domains without a key; "": none.',
+    ),
+    Setting(
         "dkim.resolver",
         "",
         kind.optional(kind.name_server),

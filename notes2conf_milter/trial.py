@@ -56,7 +56,8 @@ async def try_message(
     except StoreError:
         return Outcome(Verdict.DEFER, Reason.STORE_UNAVAILABLE), []
     keys = settings.signing_keys()
-    flowing, signer = daemon.flow_settings(settings, keys), Signer(keys, Dns(settings.dkim_resolver))
+    signer = Signer(keys, Dns(settings.dkim_resolver), hosted=settings.dkim_hosted)
+    flowing = daemon.flow_settings(settings, keys)
     with ThreadPoolExecutor(1) as thread:
         work = Workers(flowing.work())
         flow = MailFlow(

@@ -52,6 +52,7 @@ class House:
     now: int = NOW
     keys: tuple[SigningKey, ...] = ()
     records: Records | None = None
+    hosted: str = ""
 
     def __post_init__(self) -> None:
         self.store = self.vault.mail()
@@ -82,7 +83,7 @@ class House:
 
     def process(self, octets: bytes = MESSAGE, envelope: Envelope = INSIDE) -> Outcome:
         async def run() -> Outcome:
-            signer = Signer(self.keys, self.records) if self.keys or self.records else None
+            signer = Signer(self.keys, self.records, hosted=self.hosted) if self.keys or self.records else None
             flow = self.flow(signer)
             outcome = await flow.process(envelope, octets)
             await flow.finish()

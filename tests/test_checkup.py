@@ -129,6 +129,9 @@ def test_what_signs(state: Path) -> None:
     assert (weight, "no RSA key for example.org" in text) == (Weight.WARNING, True)
     ((weight, text),) = said(both[0], policy__organizer_domains=["example.org", "example.net", ".example.org"])
     assert (weight, "has none for example.net: " in text) == (Weight.WARNING, True)
+    assert said(both[0], policy__organizer_domains=["example.net"], dkim__hosted="example.org") == []
+    ((weight, text),) = said(both[1], dkim__hosted="example.org")
+    assert (weight, "dkim.hosted: has no RSA key in dkim.keys" in text) == (Weight.ERROR, True)
     (state / "r.pem").chmod(0o644)
     ((weight, text),) = said(both[0])
     assert (weight, "mode 0644 is too open" in text, "dkim.keys" in text) == (Weight.ERROR, True, True)

@@ -6,6 +6,7 @@ import re
 from dataclasses import replace
 from pathlib import Path
 
+import dkim
 import pytest
 
 from notes2conf_milter.core.edits import InsertHeader, RemoveHeader, ReplaceBody, apply
@@ -137,6 +138,7 @@ def test_a_known_meeting_keeps_its_row(house: House) -> None:
         (b"v=DKIM1; p=", Reason.LINK_ADDED),  # withdrawn
         (key(selector="x").record.encode(), Reason.LINK_ADDED),  # of another key
     ],
+    ids=["valid", "no-answer", "no-record", "withdrawn", "another"],
 )
 def test_only_what_may_be_valid_counts(house: House, record: bytes | None, outcome: Reason) -> None:
     house.records = Names({SERVER.record_name: record})
@@ -218,3 +220,62 @@ def test_in_worker_processes(house: House) -> None:
     result = apply(PLAIN, outcome.edits)
     assert verified(result, KNOWN) == [("example.org", True)] * 2
     assert b" t=%d;" % NOW in result
+
+
+HOST = key("gateway.example")
+CUSTOMER = frozenset({"example.org", "customer.example"})
+
+
+def hosting(house: House, records: Names) -> None:
+    """The house hosts customer.example, whose DNS is not its own."""
+    house.sign_with(*OURS, HOST)
+    signing = replace(house.settings.signing, hosted="gateway.example")
+    policy = replace(house.settings.policy, organizer_domains=CUSTOMER)
+    house.settings = replace(house.settings, signing=signing, policy=policy)
+    house.records, house.hosted = records, "gateway.example"
+
+
+CUSTOMERS = PLAIN.replace(b"example.org", b"customer.example")
+FROM_CUSTOMER = replace(INSIDE, sender=b"anna@customer.example")
+
+
+@pytest.mark.parametrize(
+    ("record", "said"),
+    [(KNOWN[SERVER.record_name], b"pass"), (b"", b"fail"), (None, b"temperror")],
+    ids=["pass", "fail", "temperror"],
+)
+def test_a_customer_without_a_key_here(house: House, record: bytes | None, said: bytes) -> None:
+    """The gateway's own domain signs, own mails, too; an ARC set says what the customer's signature was worth."""
+    theirs = replace(SERVER, name=replace(SERVER.name, domain="customer.example"))
+    hosting(house, Names({theirs.record_name: record}))
+    message = sign(CUSTOMERS, theirs)
+    outcome = house.process(message, FROM_CUSTOMER)
+    assert word(outcome) == SENT
+    assert outcome.signed == (HOST.name,)
+    result = apply(message, outcome.edits)
+    known = records(HOST, theirs)
+    assert verified(result, known) == [("gateway.example", True), ("customer.example", False)]
+    assert verified(house.mails[0][1], known) == [("gateway.example", True)]
+    chain = dkim.ARC(result).verify(dnsfunc=lambda name, timeout=5: known.get(name.decode().rstrip(".")))
+    assert chain[0] == b"pass"
+    assert b"\r\n dkim=%s header.d=customer.example header.s=server;" % said in result
+
+
+def test_a_message_with_a_chain_gets_no_set(house: House) -> None:
+    """Whoever adds to a chain has to have validated it; nor does a domain that has a key of its own."""
+    hosting(house, Names())
+    chained = b"ARC-Seal: i=1; a=rsa-sha256; cv=none; d=other.example; s=x; b=\r\n" + CUSTOMERS
+    outcome = house.process(chained, FROM_CUSTOMER)
+    assert [edit.name for edit in outcome.edits if isinstance(edit, InsertHeader)] == [b"DKIM-Signature"]
+    own = house.process(PLAIN)
+    assert {one.domain for one in own.signed} == {"example.org"}
+    assert {edit.name for edit in own.edits if isinstance(edit, InsertHeader)} == {b"DKIM-Signature"}
+
+
+def test_hosting_is_for_organizer_domains_alone(house: House) -> None:
+    """Nobody else's From is signed, nor one that is not the sender's."""
+    hosting(house, Names())
+    for author in (b"anna@elsewhere.example", b"anna@example.org"):
+        message = CUSTOMERS.replace(b"From: Anna <anna@customer.example>", b"From: " + author)
+        outcome = house.process(message, FROM_CUSTOMER)
+        assert (word(outcome)[0], outcome.signed) == (Verdict.REWRITE, ())

@@ -13,6 +13,7 @@ import hashlib
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from enum import Enum
 from types import ModuleType
 from typing import Any
 
@@ -113,23 +114,32 @@ def candidates(
 
     now: seconds since 1970 UTC.
     """
-    some = [one for one in carried(message) if one.domain and wanted(one.domain)]
-    if not some:
-        return (), False
-    found = list(_candidates(message, some[:_LOOKED_AT], now))
-    return tuple(found[:most]), len(found) > most or len(some) > _LOOKED_AT
+    seen, others = looked_at(message, wanted, now)
+    found = tuple(one for one in seen if isinstance(one, Candidate))
+    return found[:most], others or len(found) > most
 
 
-def _candidates(message: bytes, some: list[Carried], now: int) -> Iterator[Candidate]:
+class Flaw(Enum):
+    """Why a signature is no candidate, as RFC 8601 §2.7.1 says it."""
+
+    NEUTRAL = "neutral"  # no sound signature
+    FAIL = "fail"  # of another body
+
+
+def looked_at(message: bytes, wanted: Callable[[str], bool], now: int) -> tuple[tuple[Candidate | Flaw, ...], bool]:
+    """Return what is to be said of the signatures whose d= is wanted, from the top, and whether there are others besides."""
+    some = [one for one in carried(message) if wanted(one.domain)]
+    return tuple(_looked_at(message, some[:_LOOKED_AT], now)) if some else (), len(some) > _LOOKED_AT
+
+
+def _looked_at(message: bytes, some: list[Carried], now: int) -> Iterator[Candidate | Flaw]:
     header = header_fields(message)
-    fields = [
-        (field.name, crlf(message[field.value_start : field.value_end]) + b"\r\n")
-        for field in header.fields
-    ]  # fmt: skip
+    fields = [(one.name, crlf(message[one.value_start : one.value_end]) + b"\r\n") for one in header.fields]
     body = crlf(message[header.body_start :])
     hashed: dict[tuple[bytes, bytes], bytes] = {}
     for one in some:
         if not _sound(one, now):
+            yield Flaw.NEUTRAL
             continue
         policy = library().CanonicalizationPolicy.from_c_value(one.tags.get(b"c"))
         length = one.tags.get(b"l", b"")
@@ -137,8 +147,7 @@ def _candidates(message: bytes, some: list[Carried], now: int) -> Iterator[Candi
         if key not in hashed:
             canonical = policy.canonicalize_body(body)
             hashed[key] = hashlib.sha256(canonical[: int(length)] if length else canonical).digest()
-        if hashed[key] == unbase64(one.tags[b"bh"]):
-            yield _candidate(one, fields, policy)
+        yield _candidate(one, fields, policy) if hashed[key] == unbase64(one.tags[b"bh"]) else Flaw.FAIL
 
 
 def _candidate(one: Carried, fields: list[tuple[bytes, bytes]], policy: Any) -> Candidate:

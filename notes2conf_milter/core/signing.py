@@ -9,13 +9,24 @@ Fails: `MessageTooComplex` as core.message does.
 import base64
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import Enum
 
-from notes2conf_milter.core.carried import Candidate, candidates, carried, crlf, header_digest, library, related
+from notes2conf_milter.core.carried import (
+    Candidate,
+    Flaw,
+    candidates,
+    carried,
+    crlf,
+    header_digest,
+    library,
+    looked_at,
+    related,
+)
 from notes2conf_milter.core.message import header_fields
 
 FIELD = b"DKIM-Signature"
+ARC_SIGNATURE = b"ARC-Message-Signature"
 # RFC 6376 §5.4.1. The first are signed once more than they are there, the others too where they are there: none can be added.
 _ALWAYS = (b"from", b"subject", b"to", b"cc", b"reply-to")
 _WHERE_THERE = (
@@ -55,11 +66,15 @@ class KeyName:
 
 @dataclass(frozen=True, slots=True)
 class SigningSettings:
-    """The keys; whether somebody behind us signs, so that we do not; whether the signatures that break then go."""
+    """The keys; whether somebody behind us signs, so that we do not; whether the signatures that break then go.
+
+    hosted: the domain that signs, with an ARC set, for organizer domains that have no key; "" for none.
+    """
 
     keys: tuple[KeyName, ...] = ()
     later_signer: bool = False
     remove_broken: bool = False
+    hosted: str = ""
 
     def keys_for(self, domain: str) -> tuple[KeyName, ...]:
         """Return the keys of a domain, or of the nearest one above it that has any; none where somebody else signs."""
@@ -87,12 +102,13 @@ class Parties:
 class Unsigned:
     """A DKIM-Signature field that lacks its signature. value: up to and with `b=`, folds in CRLF.
 
-    digest: what is to be signed.
+    digest: what is to be signed. field: its name.
     """
 
     key: KeyName
     value: bytes
     digest: bytes
+    field: bytes = FIELD
 
     def signed(self, signature: bytes, eol: bytes = b"\r\n") -> bytes:
         """Return the whole value, folded. eol: the line end of the message."""
@@ -106,13 +122,16 @@ class Signing:
     """What becomes of signatures. removed: indices among the DKIM-Signature fields, 1-based, rising.
 
     endangered: those that the change breaks and nothing replaces, if their keys say that they are valid. more: there are more,
-    which nobody looks at and which count as valid.
+    which nobody looks at and which count as valid. arc: the ARC-Message-Signature, where there is to be an ARC set;
+    seen: what is to be said of the signatures in it.
     """
 
     removed: tuple[int, ...] = ()
     unsigned: tuple[Unsigned, ...] = ()
     endangered: tuple[Candidate, ...] = ()
-    more: bool = field(default=False)
+    more: bool = False
+    arc: Unsigned | None = None
+    seen: tuple[Candidate | Flaw, ...] = ()
 
 
 def plan(message: bytes, result: bytes, parties: Parties, settings: SigningSettings, now: int) -> Signing:
@@ -122,6 +141,8 @@ def plan(message: bytes, result: bytes, parties: Parties, settings: SigningSetti
         gone = (one.index for one in theirs if settings.remove_broken and one.domain and parties.own(one.domain))
         return Signing(tuple(gone))
     keys = _keys(parties, settings)
+    if not keys and settings.hosted and _guest(parties):
+        return _hosted(message, result, settings, now)
     ours = keys[0].domain if keys else ""
 
     def harmed(domain: str) -> bool:
@@ -140,8 +161,28 @@ def _keys(parties: Parties, settings: SigningSettings) -> tuple[KeyName, ...]:
     return keys if {settings.keys_for(one) for one in parties.senders} == {keys} else ()
 
 
-def unsigned(message: bytes, keys: tuple[KeyName, ...], now: int) -> tuple[Unsigned, ...]:
-    """Return the field for each key, lacking its signature. now: seconds since 1970 UTC."""
+def _guest(parties: Parties) -> bool:
+    """Say whether the author is of an organizer domain, and the sender of that domain, too."""
+    senders = parties.senders or ()
+    return bool(parties.author) and parties.own(parties.author) and all(related(parties.author, one) for one in senders)
+
+
+def _hosted(message: bytes, result: bytes, settings: SigningSettings, now: int) -> Signing:
+    """Return what is signed for a domain whose DNS is not ours: signatures break, and an ARC set says what they were."""
+    keys, theirs = settings.keys_for(settings.hosted), carried(message)
+    removed = tuple(one.index for one in theirs if one.domain == settings.hosted)
+    fields = unsigned(result, keys, now)
+    if any(one.name.lower().startswith(b"arc-") for one in header_fields(message).fields):
+        return Signing(removed, fields)  # RFC 8617 §5.1: who adds to a chain has to have validated it
+    sealing = tuple(key for key in keys if key.algorithm is Algorithm.RSA)[:1]
+    (arc,) = unsigned(result, sealing, now, ARC_SIGNATURE, "i=1")
+    return Signing(removed, fields, arc=arc, seen=looked_at(message, lambda domain: True, now)[0])
+
+
+def unsigned(
+    message: bytes, keys: tuple[KeyName, ...], now: int, name: bytes = FIELD, begin: str = "v=1"
+) -> tuple[Unsigned, ...]:
+    """Return the field for each key, lacking its signature. now: seconds since 1970 UTC. name, begin: of the field."""
     if not keys:
         return ()
     header = header_fields(message)
@@ -152,9 +193,9 @@ def unsigned(message: bytes, keys: tuple[KeyName, ...], now: int) -> tuple[Unsig
     wanted = [one for one in fields if one[0].lower() in names]
     found = []
     for key in keys:
-        value = _value(key, names, body, now)
-        digest = header_digest(policy, wanted, names, (FIELD, value + b"\r\n"))
-        found.append(Unsigned(key, value, digest))
+        value = _value(key, names, body, now, begin)
+        digest = header_digest(policy, wanted, names, (name, value + b"\r\n"))
+        found.append(Unsigned(key, value, digest, name))
     return tuple(found)
 
 
@@ -167,14 +208,14 @@ def _names(fields: list[tuple[bytes, bytes]]) -> list[bytes]:
     return [name for name in names if name not in long or name == b"from"]
 
 
-def _value(key: KeyName, names: list[bytes], body_hash: bytes, now: int) -> bytes:
+def _value(key: KeyName, names: list[bytes], body_hash: bytes, now: int, begin: str) -> bytes:
     lines = [b" h="]
     for at, name in enumerate(names):
         piece = name + (b":" if at < len(names) - 1 else b";")
         if len(lines[-1]) + len(piece) > _WIDTH:
             lines.append(b"  ")
         lines[-1] += piece
-    first = f" v=1; a={key.algorithm.value}; c=relaxed/simple; d={key.domain};\r\n s={key.selector}; t={now};\r\n"
+    first = f" {begin}; a={key.algorithm.value}; c=relaxed/simple; d={key.domain};\r\n s={key.selector}; t={now};\r\n"
     return first.encode("ascii") + b"\r\n".join(lines) + b"\r\n bh=" + body_hash + b";\r\n b="
 
 

@@ -21,6 +21,7 @@ NAME = KEY.record_name
         (b"hello", State.WRONG, "no key record"),
         (b"v=DKIM1; k=ed25519; p=AAAA", State.WRONG, "not that of the key file"),
     ],
+    ids=["good", "testing", "none", "no-answer", "another", "withdrawn", "nonsense", "other-kind"],
 )
 def test_each_state_has_its_sentence(record: bytes | None, state: State, words: str) -> None:
     (finding,) = check((KEY,), Names({NAME: record}))
