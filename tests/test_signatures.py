@@ -14,7 +14,7 @@ from notes2conf_milter.core.signing import SigningSettings
 from notes2conf_milter.core.verdict import Outcome, Reason, Verdict
 from notes2conf_milter.dkim.signer import Signer
 from notes2conf_milter.workers import Workers
-from tests.house import INSIDE, MESSAGE, NOW, SENT, House, links_open, token, word
+from tests.house import BERTA, INSIDE, MESSAGE, NOW, SENT, House, links_open, token, word
 from tests.signatures import FIELD, Names, key, keys, opendkim, records, sign, verified
 
 PLAIN = b"Message-ID: <1@example.org>\r\n" + MESSAGE
@@ -200,6 +200,28 @@ def test_a_forged_organizer_gets_no_signature(house: House) -> None:
     assert word(outcome) == SENT
     assert (outcome.signed, [type(edit) for edit in outcome.edits]) == ((), [ReplaceBody])
     assert [domain for domain, _ in verified(house.mails[0][1], KNOWN)] == ["example.org"] * 2
+
+
+def test_what_somebody_else_passes_on_is_signed_only_if_it_is_theirs(house: House) -> None:
+    """A colleague who forwards a known meeting is shown as its author. What a server forwards by itself has anybody's From."""
+    house.sign_with(*OURS)
+    assert word(house.process(PLAIN)) == SENT
+    by_berta = PLAIN.replace(b"From: Anna <anna@", b"From: Berta <berta@")
+    outcome = house.process(by_berta, BERTA)
+    assert (word(outcome), len(outcome.signed)) == ((Verdict.REWRITE, Reason.LINK_KEPT), 2)
+    for envelope in (replace(INSIDE, sender=b"SRS0=x=y=evil.example=eve@example.org"), BERTA):
+        outcome = house.process(PLAIN, envelope)
+        assert (word(outcome), outcome.signed) == ((Verdict.REWRITE, Reason.LINK_KEPT), ())
+
+
+def test_where_from_counts_the_envelope_has_to_agree(house: House) -> None:
+    """Anybody can forge a From that a server of the house passes on: its domain must be the envelope's, too."""
+    house.sign_with(*OURS)
+    house.settings = replace(house.settings, policy=replace(house.settings.policy, sender_from=True))
+    outcome = house.process(PLAIN, replace(INSIDE, sender=b"eve@evil.example"))
+    assert (word(outcome), outcome.signed) == (SENT, ())
+    outcome = house.process(PLAIN, replace(INSIDE, sender=b"bounces@example.org"))
+    assert len(outcome.signed) == 2
 
 
 def test_in_worker_processes(house: House) -> None:

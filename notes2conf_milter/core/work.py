@@ -224,17 +224,27 @@ def change(
     parties = Parties(
         domain_of(author(message)),
         domain_of(invitation.organizer.address),
-        _sender_domains(message, envelope, policy),
+        _sender_domains(message, envelope, invitation, policy),
         lambda domain: own(f"@{domain}"),
     )
     return replace(found, signing=plan(message, found.applied(message), parties, settings.signing, now))
 
 
-def _sender_domains(message: bytes, envelope: Envelope, policy: PolicySettings) -> frozenset[str] | None:
-    """Return the domains of who counts as the sender (law 9); None where there is no envelope."""
+def _sender_domains(
+    message: bytes, envelope: Envelope, invitation: Invitation, policy: PolicySettings
+) -> frozenset[str] | None:
+    """Return the domains of those who have to agree before the author's domain signs (law 9); None where there is no envelope.
+
+    A server that passes mail on by itself is a sender of the house, and From anybody's: so who is shown must be who sends,
+    unless that is the organizer; and whatever counts as the sender, the envelope is one.
+    """
     if envelope.door is Door.COMMAND:
         return None
-    return frozenset(map(domain_of, senders(envelope, message, policy)))
+    found = senders(envelope, message, policy)
+    known = {author(message), invitation.organizer.address.lower(), invitation.sent_by.lower()}
+    if found.isdisjoint(known - {""}):
+        return frozenset({""})  # nobody
+    return frozenset(map(domain_of, (*found, envelope.sender.decode("utf-8", "replace"))))
 
 
 def _checked(message: bytes, invitation: Invitation, job: Job, mending: Mending) -> Changes | str:
