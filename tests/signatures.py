@@ -1,7 +1,8 @@
-"""DKIM keys of a house, their records, and two verifiers that are not ours: dkimpy's own, and OpenDKIM.
+"""DKIM keys of a house, their records, and three verifiers that are not ours: dkimpy's own, OpenDKIM, and Mail::DKIM.
 
     assert verified(message, RECORDS) == [("example.org", True)]
-    assert opendkim(message, RECORDS, tmp_path)
+    assert opendkim(message, RECORDS, tmp_path) == [True]
+    assert mail_dkim(message, RECORDS) == ["arc none", "dkim example.org rsa-sha256 pass"]
 
 `sign` signs as a mail server before us does, with dkimpy's own arithmetic.
 """
@@ -24,6 +25,7 @@ from notes2conf_milter.core.edits import RemoveHeader, apply
 from notes2conf_milter.core.signing import Algorithm, KeyName
 from notes2conf_milter.dkim.keys import SigningKey
 from notes2conf_milter.dkim.records import NoAnswer
+from tests.nameserver import NameServer
 
 FIELD = re.compile(rb"(?im)^DKIM-Signature:[^\r\n]*(?:\r?\n[ \t][^\r\n]*)*\r?\n")
 
@@ -115,3 +117,14 @@ def opendkim(message: bytes, known: Mapping[str, bytes], folder: Path) -> list[b
         assert said.count("verification (") == 1, said
         answers.append("succeeded" in said)
     return answers
+
+
+def mail_dkim(message: bytes, known: Mapping[str, bytes]) -> list[str]:
+    """What Mail::DKIM says, as maildkim.pl prints it; it asks a name server for the keys. It knows no Ed25519."""
+    with NameServer(known) as server:
+        command = ["perl", str(Path(__file__).with_name("maildkim.pl")), str(server.address.port)]
+        done = subprocess.run(command, input=message, capture_output=True, timeout=60, check=False)
+    assert done.returncode == 0, (
+        f"{done.stderr.decode()}; on Debian: apt-get install --no-install-recommends libmail-dkim-perl"
+    )
+    return done.stdout.decode().splitlines()

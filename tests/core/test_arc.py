@@ -1,4 +1,4 @@
-"""The ARC set, verified by dkimpy."""
+"""The ARC set, verified by dkimpy and by Mail::DKIM."""
 
 import re
 
@@ -9,7 +9,7 @@ from notes2conf_milter.core.arc import Result, arc_set
 from notes2conf_milter.core.edits import InsertHeader, apply
 from notes2conf_milter.core.signing import ARC_SIGNATURE, unsigned
 from tests.core.test_signing import MESSAGE, NOW
-from tests.signatures import key, records
+from tests.signatures import key, mail_dkim, records
 
 KEY = key("gateway.example")
 SEEN = (Result("pass", "customer.example", "s1"), Result("fail"))
@@ -31,6 +31,7 @@ def test_the_chain_is_valid(results: tuple[Result, ...]) -> None:
     """The seal is on top, then the signature, then the results."""
     message = sealed(MESSAGE, results)
     assert chain(message) == b"pass"
+    assert mail_dkim(message, records(KEY)) == ["arc pass"]
     names = re.findall(rb"^(ARC-[A-Za-z-]+): ", message, re.MULTILINE)
     assert names == [b"ARC-Seal", b"ARC-Message-Signature", b"ARC-Authentication-Results"]
     assert chain(MESSAGE) == b"none"
@@ -50,6 +51,7 @@ def test_nobody_changes_what_was_seen(change: tuple[bytes, bytes]) -> None:
     message = sealed(MESSAGE)
     assert change[0] in message
     assert chain(message.replace(*change)) == b"fail"
+    assert mail_dkim(message.replace(*change), records(KEY)) == ["arc fail"]
 
 
 def test_what_is_said() -> None:

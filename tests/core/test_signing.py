@@ -9,7 +9,7 @@ from notes2conf_milter.core.carried import tags
 from notes2conf_milter.core.edits import InsertHeader, RemoveHeader, apply
 from notes2conf_milter.core.message import author
 from notes2conf_milter.core.signing import FIELD, Parties, SigningSettings, domain_of, plan, unsigned
-from tests.signatures import key, keys, opendkim, records, sign, verified
+from tests.signatures import key, keys, mail_dkim, opendkim, records, sign, verified
 
 NOW = 1_772_436_600
 KEYS = keys()
@@ -56,11 +56,14 @@ def signed(message: bytes, some: SigningSettings = SETTINGS) -> bytes:
     ],
 )
 def test_others_find_the_signatures_valid(message: bytes, tmp_path: Path) -> None:
-    """dkimpy and OpenDKIM, RSA and Ed25519; whatever the line ends, with and without a body."""
+    """dkimpy, OpenDKIM and Mail::DKIM, RSA and Ed25519; whatever the line ends, with and without a body."""
     result = signed(message)
     if b"SUBJECT :" not in message:  # dkimpy takes no blank before a colon
         assert verified(result, records(*KEYS)) == [("example.org", True)] * 2
     assert opendkim(result, records(*KEYS), tmp_path) == [True, True]
+    if b"\r\n" in message:  # Mail::DKIM wants what goes over the wire, with the last line end that SMTP adds
+        wire = result.removesuffix(b"\r\n") + b"\r\n"
+        assert "dkim example.org rsa-sha256 pass" in mail_dkim(wire, records(*KEYS))
 
 
 @pytest.mark.parametrize(

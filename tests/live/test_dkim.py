@@ -1,4 +1,4 @@
-"""DKIM behind a real Postfix, through both doors: what arrives verifies, by OpenDKIM and by dkimpy."""
+"""DKIM behind a real Postfix, through both doors: what arrives verifies, by OpenDKIM, Mail::DKIM and dkimpy."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -14,7 +14,7 @@ from tests.live.gateway import ANNA, BOB, HOUSE, WITHOUT_MILTERS, Meeting, Servi
 from tests.live.postfix import Listener, Postfix, directory, free_ports, send
 from tests.live.sink import Delivery, Sink
 from tests.nameserver import NameServer
-from tests.signatures import FIELD, key, keys, opendkim, pem, records, sign, verified
+from tests.signatures import FIELD, key, keys, mail_dkim, opendkim, pem, records, sign, verified
 
 BASE_URL = "https://conf.example.org"
 OURS = keys()
@@ -99,6 +99,11 @@ def test_what_arrives_verifies(site: Site, door: str, tmp_path: Path) -> None:
         assert "dkim=example.org:r,example.org:e" in mail.log()
     assert verified(arrived, KNOWN) == [("example.org", True)] * 2 + [("esp.example", False)]
     assert opendkim(arrived, KNOWN, tmp_path) == [True, True, False]
+    assert mail_dkim(arrived, KNOWN)[1:] == [
+        "dkim example.org rsa-sha256 pass",
+        "dkim example.org ed25519-sha256 invalid",  # which Mail::DKIM does not know
+        "dkim esp.example rsa-sha256 fail",
+    ]
     assert verified(start_mail.octets, KNOWN) == [("example.org", True)] * 2
     assert opendkim(start_mail.octets, KNOWN, tmp_path) == [True, True]
     relayed, _ = site.through("neither", arrived)
@@ -153,3 +158,18 @@ def test_a_milter_behind_ours_signs(site: Site, tmp_path: Path) -> None:
     later = sign(below_received(arrived), key(selector="later"))
     known = {**KNOWN, **records(key(selector="later"))}
     assert verified(later, known) == [("example.org", True), ("esp.example", False)]
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_a_customer_whose_dns_is_not_ours(site: Site, door: str) -> None:
+    """`dkim.hosted`: the ARC set arrives valid, and says that the customer's signature was."""
+    message = sign(invitation(Meeting.new()), SERVER)
+    with site.mail([ESP], 'hosted = "esp.example"\n') as mail:
+        arrived, _ = site.through(door, message)
+        assert mail.answers()[0].reason == "link-added"
+    assert mail_dkim(arrived, KNOWN) == [
+        "arc pass",
+        "dkim esp.example rsa-sha256 pass",
+        "dkim example.org rsa-sha256 fail",
+    ]
+    assert b"dkim=pass header.d=example.org header.s=server;" in arrived
