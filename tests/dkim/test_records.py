@@ -52,3 +52,30 @@ def test_an_error_names_nobody() -> None:
     with NameServer({NAME: None}) as server, pytest.raises(NoAnswer) as error:
         Dns(server.address, 1.0).txt(NAME)
     assert "example" not in str(error.value)
+
+
+@pytest.mark.parametrize("octets", [b"", b"\0", b"\xff" * 600])
+def test_what_is_no_answer(octets: bytes) -> None:
+    """Nothing that comes from the network raises anything else."""
+
+    class Odd:
+        def to_wire(self) -> bytes:
+            return octets
+
+    class Garbage(NameServer):
+        def _answer(self, query: object, name: str) -> Odd:  # type: ignore[override]
+            return Odd()
+
+    with Garbage({}) as server, pytest.raises(NoAnswer):
+        Dns(server.address, 1.0).txt(NAME)
+
+
+def test_an_error_that_nobody_foresaw(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Is no answer, either: a message must not be deferred for it."""
+
+    def fail(*_: object, **__: object) -> None:
+        raise IndexError("inside")
+
+    monkeypatch.setattr("dns.resolver.Resolver.resolve", fail)
+    with NameServer({}) as server, pytest.raises(NoAnswer, match="IndexError"):
+        Dns(server.address, 1.0).txt(NAME)
