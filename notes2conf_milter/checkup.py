@@ -19,6 +19,7 @@ from pathlib import Path
 from notes2conf_milter.address import InetAddress, UnixAddress
 from notes2conf_milter.config import ConfigError, Settings
 from notes2conf_milter.core.encryption import Mode
+from notes2conf_milter.core.signing import Algorithm
 from notes2conf_milter.daemon import load_certificate
 from notes2conf_milter.store import EpochFile, StoreSetupError, load_mail_key
 from notes2conf_milter.web.certificate import CertificateError
@@ -51,6 +52,7 @@ def check(settings: Settings) -> list[Finding]:
         *_needed(settings),
         *_keys(settings),
         *_unreadable(settings),
+        *_dkim(settings),
         *_advice(settings),
         *_languages(settings),
         *_sockets(settings),
@@ -174,6 +176,28 @@ def _missing(path: Path) -> bool:
         return not path.exists()
     except PermissionError:  # a folder on the way is closed to us
         return False
+
+
+def _dkim(settings: Settings) -> list[Finding]:
+    if settings.dkim_later_signer:
+        return []
+    if not settings.dkim_keys:
+        text = "dkim.keys is empty: nothing is signed, and an invitation that was signed (DKIM) before gets no link"
+        return [Finding(Weight.NOTE, text + "; make keys with: notes2conf-milter dkim new DOMAIN")]
+    try:
+        keys = settings.signing_keys()
+    except ConfigError as error:
+        return [Finding(Weight.ERROR, str(error))]
+    found, signing = [], settings.signing(keys)
+    without = [one for one in sorted(settings.policy.organizer_domains) if not signing.keys_for(one.removeprefix("."))]
+    if without and not settings.dkim_hosted:
+        text = f"dkim.keys has none for {', '.join(without)}: what is rewritten there is not signed"
+        found.append(Finding(Weight.WARNING, text))
+    lone = {key.name.domain for key in keys} - {key.name.domain for key in keys if key.name.algorithm is Algorithm.RSA}
+    if lone:
+        text = f"dkim.keys has no RSA key for {', '.join(sorted(lone))}: many receivers know no Ed25519, and see no signature"
+        found.append(Finding(Weight.WARNING, text))
+    return found
 
 
 def _advice(settings: Settings) -> list[Finding]:

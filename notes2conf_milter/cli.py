@@ -23,10 +23,16 @@ from typing import Any, BinaryIO, TypeVar
 import click
 
 from notes2conf_milter import checkup, daemon, demo
-from notes2conf_milter.address import host_port
+from notes2conf_milter import readers as kind
+from notes2conf_milter.address import InetAddress, host_port
 from notes2conf_milter.config import ConfigError, Settings, load
 from notes2conf_milter.core.edits import apply
 from notes2conf_milter.core.verdict import Verdict
+from notes2conf_milter.dkim.check import State
+from notes2conf_milter.dkim.check import check as check_records
+from notes2conf_milter.dkim.keys import KeyFileError
+from notes2conf_milter.dkim.keys import new_keys as new_signing_keys
+from notes2conf_milter.dkim.records import Dns
 from notes2conf_milter.journal import Journal
 from notes2conf_milter.settings import SETTINGS
 from notes2conf_milter.store import EpochFile, StoreError, StoreSetupError, new_keys, purge
@@ -46,6 +52,7 @@ EX_TEMPFAIL = 75
 EX_CONFIG = 78
 EX_INTERRUPTED = 130
 _CA_FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
+DKIM_FOLDER = Path("/etc/notes2conf/dkim")
 DEFAULT_BASE_URL = "https://conf.example.org"
 
 # What no waiting mends. An address in use, a name that does not resolve, a full disk may be gone at the next try.
@@ -61,7 +68,7 @@ def failures() -> Iterator[None]:
     """Turn the two kinds of failure into their exit codes and one line on standard error."""
     try:
         yield
-    except (ConfigError, StoreSetupError) as error:
+    except (ConfigError, KeyFileError, StoreSetupError) as error:
         click.echo(f"notes2conf-milter: {error}", err=True)
         raise SystemExit(EX_CONFIG) from None
     except StoreError as error:
@@ -219,6 +226,70 @@ def new(config_file: Path | None, **given: Any) -> None:
         for name, made, wanted in (("mail", mail_key, settings.keys_mail), ("epoch", epoch, settings.keys_epoch)):
             if made != wanted:
                 click.echo(f"keys.{name} is {wanted}: move {made} there")
+
+
+@main.group(name="dkim")
+def dkim_group() -> None:
+    """The keys that sign what is rewritten."""
+
+
+@dkim_group.command(name="new")
+@click.argument("domain")
+@click.option("--selector", help="How both selectors begin; else n2c and the month.", metavar="NAME")
+@click.option(
+    "--folder",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=DKIM_FOLDER,
+    help=f"Where the key files go, else {DKIM_FOLDER}.",
+)
+def dkim_new(domain: str, selector: str | None, folder: Path) -> None:
+    """Make an RSA and an Ed25519 key for DOMAIN and print the DNS records; existing files are never overwritten."""
+    begin = selector or datetime.now(UTC).strftime("n2c%Y%m")
+    try:
+        file = kind.dkim_key(f"{domain}:{begin}:{folder}")
+    except ValueError:
+        raise click.UsageError("DOMAIN is not a domain, or NAME has more than letters, digits and hyphens") from None
+    with failures():
+        made = new_signing_keys(folder.absolute(), file.domain, file.selector)
+    click.echo("made " + " and ".join(str(path) for path, _ in made))
+    click.echo("\nPublish these records in DNS, and see that they are there with: notes2conf-milter dkim check\n")
+    for _, one in made:
+        click.echo(one.zone_lines)
+    click.echo("\nThen sign with them; in the settings, section [dkim]:\n\nkeys = [")
+    for path, one in made:
+        click.echo(f'  "{one.name}:{path}",')
+    click.echo("]")
+
+
+def _name_server(context: click.Context, parameter: click.Parameter, value: str | None) -> InetAddress | None:
+    try:
+        return None if value is None else kind.name_server(value)
+    except ValueError as error:
+        raise click.BadParameter(f"allowed is {error}") from None
+
+
+@dkim_group.command(name="check")
+@click.option(
+    "--resolver",
+    callback=_name_server,
+    help="The name server to ask, as 192.0.2.53:53, instead of dkim.resolver.",
+    metavar="HOST:PORT",
+)
+@setting_options()
+def dkim_check(resolver: InetAddress | None, config_file: Path | None) -> None:
+    """Compare the DNS records of dkim.keys with the key files; exit code 78 when one is wrong, 75 when DNS does not say."""
+    with failures():
+        settings = read_settings(config_file, {})
+        keys = settings.signing_keys()
+        if not keys:
+            problem = "is empty, there is nothing to check; make keys with: notes2conf-milter dkim new DOMAIN"
+            raise ConfigError(settings.source, "dkim.keys", problem)
+        findings = check_records(keys, Dns(resolver or settings.dkim_resolver))
+    for finding in findings:
+        click.echo(f"{finding.state.value}: {finding.text}")
+    states = {finding.state for finding in findings}
+    if states != {State.GOOD}:
+        raise SystemExit(EX_CONFIG if State.WRONG in states else EX_TEMPFAIL)
 
 
 @main.group()

@@ -19,8 +19,10 @@ from notes2conf_milter.core.encryption import TlsRules
 from notes2conf_milter.core.meeting import Admission
 from notes2conf_milter.core.policy import PolicySettings, Trigger
 from notes2conf_milter.core.repairs import Mode, Repairs
+from notes2conf_milter.core.signing import Algorithm, SigningSettings
 from notes2conf_milter.core.tlsrecord import TlsLog
 from notes2conf_milter.core.wording import WORDINGS, Wording, forms
+from notes2conf_milter.dkim.keys import KeyFile, KeyFileError, SigningKey, load_key
 from notes2conf_milter.services.offered import Offer, OfferError, offered
 from notes2conf_milter.services.service import Service
 from notes2conf_milter.settings import SETTINGS
@@ -68,6 +70,11 @@ class Settings:
     conference_reply: bool
     start_mail_relay: InetAddress
     start_mail_from: str | None
+    dkim_keys: tuple[KeyFile, ...]
+    dkim_later_signer: bool
+    dkim_remove_broken: bool
+    dkim_hosted: str
+    dkim_resolver: InetAddress | None
     defer_without_store: bool
     retention_grace_seconds: int
     retention_open_series_days: int
@@ -118,6 +125,24 @@ class Settings:
             return offered(self.services)
         except OfferError as error:
             raise ConfigError(self.source, error.key, str(error)) from None
+
+    def signing_keys(self) -> tuple[SigningKey, ...]:
+        """Return the DKIM keys; raises ConfigError."""
+        try:
+            keys = tuple(map(load_key, self.dkim_keys))
+        except KeyFileError as error:
+            raise ConfigError(self.source, "dkim.keys", str(error)) from None
+        sealing = {key.name.domain for key in keys if key.name.algorithm is Algorithm.RSA}
+        if self.dkim_hosted and self.dkim_hosted not in sealing:  # RFC 8617 knows no Ed25519
+            raise ConfigError(
+                self.source, "dkim.hosted", "has no RSA key in dkim.keys; allowed is a domain that has one"
+            )
+        return keys
+
+    def signing(self, keys: tuple[SigningKey, ...]) -> SigningSettings:
+        """Return what is to be signed with these keys."""
+        names = tuple(key.name for key in keys)
+        return SigningSettings(names, self.dkim_later_signer, self.dkim_remove_broken, self.dkim_hosted)
 
     def check_logo(self) -> None:
         """Raise ConfigError when the logo cannot be read, or is too large."""
@@ -213,6 +238,7 @@ def _settings(values: dict[str, Any], source: str) -> Settings:
         raise ConfigError(
             source, "policy.opt_out_keyword", "is the same word as policy.keyword; allowed is another one"
         )
+    _check_dkim(values, source)
     policy = _policy(values)
     return Settings(
         base_url=values["base_url"],
@@ -236,6 +262,11 @@ def _settings(values: dict[str, Any], source: str) -> Settings:
         conference_reply=values["conference.reply"],
         start_mail_relay=relay,
         start_mail_from=values["start_mail.from"],
+        dkim_keys=values["dkim.keys"],
+        dkim_later_signer=values["dkim.later_signer"],
+        dkim_remove_broken=values["dkim.remove_broken"],
+        dkim_hosted=values["dkim.hosted"] or "",
+        dkim_resolver=values["dkim.resolver"],
         defer_without_store=values["policy.without_store"] == "defer",
         retention_grace_seconds=values["retention.grace_seconds"],
         retention_open_series_days=values["retention.open_series_days"],
@@ -262,6 +293,18 @@ def _settings(values: dict[str, Any], source: str) -> Settings:
         log_level=values["log.level"],
         source=source,
     )
+
+
+def _check_dkim(values: dict[str, Any], source: str) -> None:
+    keys: tuple[KeyFile, ...] = values["dkim.keys"]
+    if len({(key.domain, key.selector) for key in keys}) != len(keys):
+        problem = "two keys have the same domain and selector; allowed are keys that differ in one of them"
+        raise ConfigError(source, "dkim.keys", problem)
+    if keys and values["dkim.later_signer"]:
+        raise ConfigError(source, "dkim.later_signer", "is true, and there are dkim.keys; allowed is one of the two")
+    if values["dkim.remove_broken"] and not values["dkim.later_signer"]:
+        problem = "is true without dkim.later_signer; allowed is true only where a later signer signs anew"
+        raise ConfigError(source, "dkim.remove_broken", problem)
 
 
 def _templates(folder: Path | None, policy: PolicySettings, source: str) -> dict[str, Wording]:

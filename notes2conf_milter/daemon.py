@@ -23,6 +23,9 @@ from notes2conf_milter.address import InetAddress, UnixAddress
 from notes2conf_milter.config import ConfigError, Settings
 from notes2conf_milter.core.letter import letter_language
 from notes2conf_milter.core.tlsrecord import TlsLog
+from notes2conf_milter.dkim.keys import SigningKey
+from notes2conf_milter.dkim.records import Dns
+from notes2conf_milter.dkim.signer import Signer
 from notes2conf_milter.mailflow import FlowSettings, MailFlow, Note
 from notes2conf_milter.milter.server import Limits as MilterLimits
 from notes2conf_milter.milter.server import MilterServer
@@ -61,8 +64,8 @@ def open_links(settings: Settings) -> LinkStore:
     return LinkStore(settings.database, EpochFile(settings.keys_epoch))
 
 
-def flow_settings(settings: Settings) -> FlowSettings:
-    """Return what the flow needs; base_url must be set."""
+def flow_settings(settings: Settings, keys: tuple[SigningKey, ...] = ()) -> FlowSettings:
+    """Return what the flow needs; base_url must be set. keys: those of DKIM."""
     return FlowSettings(
         base_url=settings.base_url or "",
         policy=settings.policy,
@@ -79,6 +82,7 @@ def flow_settings(settings: Settings) -> FlowSettings:
         tls=settings.tls,
         tls_log=settings.tls_log,
         wordings=settings.wordings,
+        signing=settings.signing(keys),
     )
 
 
@@ -94,7 +98,9 @@ async def mail_service(
     settings.need("policy.organizer_domains", settings.policy.organizer_domains, "mail")
     some = settings.milter_listen or settings.smtp_listen or settings.conference_listen
     settings.need("milter.listen", some, "mail (or smtp.listen, --smtp)")
+    keys = settings.signing_keys()
     store = open_meetings(settings)
+    signer = Signer(keys, Dns(settings.dkim_resolver), hosted=settings.dkim_hosted)
 
     def announce(recipient: bytes, message: bytes) -> "asyncio.Future[Handover]":
         call = hand_over(
@@ -107,11 +113,21 @@ async def mail_service(
         )
         return asyncio.ensure_future(call)
 
-    flowing = flow_settings(settings)
+    flowing = flow_settings(settings, keys)
     work = Workers(flowing.work())
     with ThreadPoolExecutor(1, "store") as store_thread:
-        flow = MailFlow(flowing, store, store_thread=store_thread, work=work, hand_over=announce, clock=now, note=note)
+        flow = MailFlow(
+            flowing,
+            store,
+            store_thread=store_thread,
+            work=work,
+            hand_over=announce,
+            clock=now,
+            note=note,
+            signer=signer,
+        )
         async with contextlib.AsyncExitStack() as doors:
+            doors.callback(signer.close)
             doors.push_async_callback(work.close)
             doors.push_async_callback(flow.finish)
             reminding = asyncio.create_task(_remind(flow), name="remind")

@@ -1,9 +1,10 @@
-"""One message: decide, remember, rewrite. The only place where failure becomes 4xx.
+"""One message: decide, remember, rewrite, sign. The only place where failure becomes 4xx.
 
 In:  a door's envelope and octets. Out: an `Outcome`: pass with a reason, rewrite with edits, or defer; at the conference
      address take or drop, or defer.
-Order (laws 1 and 5): the invitation is read and judged; the meeting is claimed and committed; the message is rewritten and
-checked; the organizer's start mail and the mails to internal attendees are handed over; only then does the answer leave.
+Order (laws 1 and 5): the invitation is read and judged; the meeting is claimed and committed; the message is rewritten,
+checked and signed; the organizer's start mail and the mails to internal attendees are handed over; only then does the
+answer leave.
 Whatever fails before that defers the message, or lets the original pass where a link would have nothing behind it.
 Logs: one line for each message: queue id, door, verdict, reason, and repairs where there are any. No personal data, no token.
 """
@@ -20,18 +21,21 @@ from typing import Any, TypeVar
 from weakref import WeakValueDictionary
 
 from notes2conf_milter.announcing import Announcer
+from notes2conf_milter.core.edits import InsertHeader, RemoveHeader
 from notes2conf_milter.core.encryption import Hop, Mode, TlsRules
 from notes2conf_milter.core.envelope import Envelope
 from notes2conf_milter.core.invitation import may_hold_calendar
-from notes2conf_milter.core.message import MessageTooComplex, header_fields
+from notes2conf_milter.core.message import MessageTooComplex, eol_of, header_fields
 from notes2conf_milter.core.policy import PolicySettings, before_body, plainly_no_calendar
 from notes2conf_milter.core.quota import Quota
 from notes2conf_milter.core.repairs import Repairs
-from notes2conf_milter.core.skips import Skipped, may_be_skipped
+from notes2conf_milter.core.signing import FIELD, Signing, SigningSettings
+from notes2conf_milter.core.skips import Skipped, may_be_skipped, signature_kept
 from notes2conf_milter.core.tlsrecord import TlsLog, TlsRecord
 from notes2conf_milter.core.verdict import Outcome, Reason, Verdict
 from notes2conf_milter.core.wording import WORDINGS, Wording
 from notes2conf_milter.core.work import Cancelled, Judged, WorkSettings
+from notes2conf_milter.dkim.signer import Signer
 from notes2conf_milter.ownmail import HandOver, Links, OwnMail
 from notes2conf_milter.smtp.reinject import Handed
 from notes2conf_milter.store import Cancelling, Claim, MeetingStore, News, Refusal, StoreError, UnreadableError
@@ -69,7 +73,7 @@ class FlowSettings:
     wait while the store cannot be used; else they go on without a link. meetings_per_hour: new ones of an organizer.
     attendee_links: each attendee's copy has an own link where there is a copy for each. reply: conference addresses accept.
     repairs: what else is looked for in invitations. tls: what is asked of sessions; tls_log: what is logged of them.
-    language: where a message says none; wordings: what is put into messages, by language.
+    language: where a message says none; wordings: what is put into messages, by language. signing: with which DKIM keys.
     """
 
     base_url: str
@@ -87,11 +91,12 @@ class FlowSettings:
     tls: TlsRules = field(default_factory=TlsRules)
     tls_log: TlsLog = TlsLog.EACH
     wordings: Mapping[str, Wording] = field(default_factory=WORDINGS.copy)
+    signing: SigningSettings = field(default_factory=SigningSettings)
 
     def work(self) -> WorkSettings:
         """Return what core.work needs of them."""
         given = (self.base_url, self.policy, self.language, self.series_seconds)
-        return WorkSettings(*given, self.repairs, self.wordings)
+        return WorkSettings(*given, self.repairs, self.wordings, self.signing)
 
 
 class MailFlow:
@@ -99,7 +104,7 @@ class MailFlow:
 
     store: used in `store_thread` alone (one thread). work: where messages are read and rewritten, off the event loop.
     hand_over: sends a mail of our own (recipient, message); None sends none (`notes2conf-milter rewrite`). clock: seconds since
-    1970 UTC. note: writes the log line of a message.
+    1970 UTC. note: writes the log line of a message. signer: has the DKIM keys that the settings name.
     """
 
     def __init__(
@@ -112,8 +117,10 @@ class MailFlow:
         hand_over: HandOver | None,
         clock: Callable[[], int],
         note: Note = logging.Logger.info,
+        signer: Signer | None = None,
     ) -> None:
         self._settings = settings
+        self._signer = signer or Signer()
         self._note = note
         self._store = store
         self._store_thread = store_thread
@@ -122,7 +129,8 @@ class MailFlow:
         self._own_mail = None
         if hand_over is not None:
             sender, language = settings.own_mail_from, settings.language
-            self._own_mail = OwnMail(settings.base_url, sender, language, hand_over, clock, settings.grace_seconds)
+            grace, sign = settings.grace_seconds, self._signer.sign_mail
+            self._own_mail = OwnMail(settings.base_url, sender, language, hand_over, clock, grace, sign)
         self._announcer = Announcer(
             self._own_mail,
             store,
@@ -256,6 +264,8 @@ class MailFlow:
         said = f"queue_id={envelope.queue_id or '-'} door={envelope.door.value} verdict={verdict} reason={reason}"
         if outcome.repairs:
             said += f" repairs={','.join(map(str, outcome.repairs))}"
+        if outcome.signed:
+            said += f" dkim={','.join(map(str, outcome.signed))}"
         said += self._record.note(envelope, outcome.verdict)
         self._note(log, said)
         return outcome
@@ -358,12 +368,31 @@ class MailFlow:
             log.error("self-check: %s would change beyond what is meant; the original goes on", changes)
             await self._release(claim)
             return Outcome(Verdict.PASS, Reason.SELF_CHECK_FAILED)
+        signing = changes.signing
+        if signing.more or (signing.endangered and await self._signer.any_valid(signing.endangered)):
+            await self._release(claim)
+            return self._signature_kept(message, found)
+        signatures = await self._signed(signing, message)
         refusal = await self._announce(found, claim)
         if refusal is not None:
             return refusal
-        edits = changes.edits(message)
+        edits = (*changes.edits(message), *signatures)
         reason = Reason.LINK_PRESENT if not edits else Reason.LINK_ADDED if claim.new else Reason.LINK_KEPT
-        return Outcome(Verdict.REWRITE, reason, edits, changes.repairs)
+        signed = tuple(one.key for one in signing.unsigned)
+        return Outcome(Verdict.REWRITE, reason, edits, changes.repairs, signed=signed)
+
+    async def _signed(self, signing: Signing, message: bytes) -> tuple[RemoveHeader | InsertHeader, ...]:
+        """Return the edits about signatures: those that go, from the last one up, then those that come."""
+        removed = (RemoveHeader(FIELD, index) for index in reversed(signing.removed))
+        eol = eol_of(message)
+        signatures = await self._signer.sign(signing.unsigned, eol)
+        return (*removed, *signatures, *await self._signer.seal(signing.arc, signing.seen, self._clock(), eol))
+
+    def _signature_kept(self, message: bytes, found: Judged) -> Outcome:
+        if self._own_mail is not None and self._settings.policy.tell_organizer and found.decision.update:
+            page = found.page
+            self._own_mail.skipped(signature_kept(message, page.organizer.address, page.subject, found.language))
+        return Outcome(Verdict.PASS, Reason.DKIM_SIGNATURE_KEPT)
 
     async def _make_conference(self, envelope: Envelope, found: Judged) -> Outcome:
         claim = await self._in_store(lambda: self._claim(found))

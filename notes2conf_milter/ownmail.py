@@ -10,7 +10,7 @@ import asyncio
 import hashlib
 import logging
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 
 from notes2conf_milter.core.fadingmail import FadingMail, fading_mail
@@ -27,6 +27,7 @@ from notes2conf_milter.smtp.reinject import Handed, Handover
 log = logging.getLogger("notes2conf.mail")
 
 HandOver = Callable[[bytes, bytes], "asyncio.Future[Handover]"]
+Sign = Callable[[bytes, int], Awaitable[bytes]]
 AT_ONCE = 8  # mails of one message that are handed over at the same time
 _REMEMBERED = 10_000  # skipped invitations
 _MOST_WAITING = 100  # mails about skipped invitations; what is beyond is not written
@@ -46,6 +47,7 @@ class OwnMail:
     that we write.
 
     hand_over: sends a mail (recipient, message). clock: seconds since 1970 UTC. grace: seconds that links outlive a meeting.
+    sign: returns a mail signed (DKIM), given the time; None signs none.
     """
 
     def __init__(
@@ -56,7 +58,9 @@ class OwnMail:
         hand_over: HandOver,
         clock: Callable[[], int],
         grace: int = 0,
+        sign: Sign | None = None,
     ) -> None:
+        self._sign = sign
         self._base_url, self._sender, self._language = base_url, sender, language
         self._hand_over = hand_over
         self._clock = clock
@@ -209,6 +213,8 @@ class OwnMail:
         return (await self._hand(what, recipient, message)).result
 
     async def _hand(self, what: str, recipient: str, message: bytes) -> Handover:
+        if self._sign is not None:
+            message = await self._sign(message, self._clock())
         handover = await self._hand_over(recipient.encode(), message)
         if handover.result is not Handed.ACCEPTED:
             log.warning("%s: %s, reply code %s", what, handover.result.value, handover.code or "none")

@@ -6,13 +6,14 @@ Fails: ValueError with a phrase that says what is allowed, to be put behind the 
 
 import re
 from collections.abc import Callable
-from ipaddress import IPv4Network, IPv6Network, ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from notes2conf_milter.address import InetAddress, UnixAddress, host_port, milter_address
 from notes2conf_milter.core.encryption import Rule, read_rule
+from notes2conf_milter.dkim.keys import KeyFile
 from notes2conf_milter.services import bigbluebutton
 from notes2conf_milter.services.jitsi import Jitsi
 from notes2conf_milter.services.rooms import Rooms, rooms
@@ -88,6 +89,20 @@ def domain(value: Any) -> str:
     if not _DOMAIN.fullmatch(text):
         raise ValueError('a domain, as "example.org", or ".example.org" for every subdomain')
     return text
+
+
+def dkim_key(value: Any) -> KeyFile:
+    """DOMAIN:SELECTOR:PATH, as in OpenDKIM's KeyTable."""
+    name, _, rest = line(value).partition(":")
+    word, _, where = rest.partition(":")
+    try:
+        of = domain(name)
+    except ValueError:
+        of = "."
+    selector = word.strip().lower()
+    if of.startswith(".") or not re.fullmatch(rf"{_LABEL}(?:\.{_LABEL})*", selector) or not where.strip():
+        raise ValueError('DOMAIN:SELECTOR:PATH, as "example.org:n2c-rsa:/etc/notes2conf/dkim/example.org.n2c-rsa.pem"')
+    return KeyFile(of, selector, path(where.strip()))
 
 
 def network(value: Any) -> Network:
@@ -197,6 +212,16 @@ def tcp_socket(value: Any) -> InetAddress:
         return host_port(line(value))
     except ValueError:
         raise ValueError("HOST:PORT, in quotes, an IPv6 host in brackets, the port 0 to 65535") from None
+
+
+def name_server(value: Any) -> InetAddress:
+    """ADDRESS:PORT: the name of a name server would have to be looked up."""
+    try:
+        found = host_port(line(value))
+        ip_address(found.host)
+    except ValueError:
+        raise ValueError('ADDRESS:PORT, as "192.0.2.53:53", in quotes, an IPv6 address in brackets') from None
+    return found
 
 
 _ADDRESS = re.compile(r"[^\s<>()\[\],;:\"\\@]+@[A-Za-z0-9.-]+")

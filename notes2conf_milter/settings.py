@@ -253,6 +253,36 @@ SETTINGS: tuple[Setting, ...] = (
         kind.choice("each", "summary", "off"),
         "What is logged of the encryption: with each message, summed up once in an hour, or nothing.",
     ),
+    Setting(
+        "dkim.keys",
+        [],
+        kind.list_of(kind.dkim_key),
+        "DKIM keys with which rewritten invitations and own mails are signed, DOMAIN:SELECTOR:PATH each.",
+    ),
+    Setting(
+        "dkim.later_signer",
+        False,
+        kind.flag,
+        "Somebody behind the gateway signs with DKIM (Proxmox Mail Gateway, say), so that the gateway does not.",
+    ),
+    Setting(
+        "dkim.remove_broken",
+        False,
+        kind.flag,
+        "With a later signer: take away signatures of own domains that the link has broken.",
+    ),
+    Setting(
+        "dkim.hosted",
+        "",
+        kind.optional(kind.domain),
+        'Domain of dkim.keys that signs, with an ARC set, for organizer domains without a key; "": none.',
+    ),
+    Setting(
+        "dkim.resolver",
+        "",
+        kind.optional(kind.name_server),
+        'The name server that is asked for key records, ADDRESS:PORT; "": those of this machine.',
+    ),
     Setting("retention.grace_seconds", 0, kind.number(0, 7 * 86400), "How long a meeting is kept after its end."),
     Setting(
         "retention.open_series_days",

@@ -14,11 +14,14 @@ from typing import Any
 
 from notes2conf_milter import daemon
 from notes2conf_milter.config import Settings
-from notes2conf_milter.core.edits import ChangeHeader, Edit, ReplaceBody
+from notes2conf_milter.core.edits import ChangeHeader, Edit, InsertHeader, RemoveHeader, ReplaceBody
 from notes2conf_milter.core.envelope import Door, Envelope
 from notes2conf_milter.core.message import header_fields
 from notes2conf_milter.core.repairs import Repair, State
+from notes2conf_milter.core.signing import KeyName
 from notes2conf_milter.core.verdict import EXPLANATIONS, Outcome, Reason, Verdict
+from notes2conf_milter.dkim.records import Dns
+from notes2conf_milter.dkim.signer import Signer
 from notes2conf_milter.mailflow import MailFlow
 from notes2conf_milter.smtp.reinject import Handed, Handover
 from notes2conf_milter.store import StoreError
@@ -52,7 +55,9 @@ async def try_message(
         store = daemon.open_meetings(settings)
     except StoreError:
         return Outcome(Verdict.DEFER, Reason.STORE_UNAVAILABLE), []
-    flowing = daemon.flow_settings(settings)
+    keys = settings.signing_keys()
+    signer = Signer(keys, Dns(settings.dkim_resolver), hosted=settings.dkim_hosted)
+    flowing = daemon.flow_settings(settings, keys)
     with ThreadPoolExecutor(1) as thread:
         work = Workers(flowing.work())
         flow = MailFlow(
@@ -62,11 +67,13 @@ async def try_message(
             work=work,
             hand_over=(lambda *mail: asyncio.ensure_future(keep(*mail))) if write else None,
             clock=clock,
+            signer=signer,
         )
         envelope = Envelope(Door.COMMAND, b"", tuple(recipient.encode() for recipient in recipients))
         outcome = await _ask(flow, envelope, message, settings.policy.conference_addresses)
         await flow.finish()
         await work.close()
+        signer.close()
         thread.submit(store.close).result()
     return outcome, mails
 
@@ -83,13 +90,14 @@ async def _ask(flow: MailFlow, envelope: Envelope, message: bytes, conference: f
 
 
 def explanation(outcome: Outcome, mails: list[dict[str, str]]) -> dict[str, Any]:
-    """Return what --explain prints: verdict, reason, a sentence, the edits without their octets, the repairs and the mails."""
+    """Return what --explain prints: verdict, reason, a sentence, the edits without their octets, repairs, signatures, mails."""
     return {
         "verdict": outcome.verdict.value,
         "reason": outcome.reason.value,
         "explanation": EXPLANATIONS[outcome.reason],
         "edits": [_edit(edit) for edit in outcome.edits],
         "repairs": [_repair(repair) for repair in outcome.repairs],
+        "signatures": [_signature(key) for key in outcome.signed],
         "mails": mails,
     }
 
@@ -99,9 +107,17 @@ def _repair(repair: Repair) -> dict[str, Any]:
     return {"repair": repair.fault.value, "done": done, "explanation": repair.explanation}
 
 
+def _signature(key: KeyName) -> dict[str, str]:
+    return {"domain": key.domain, "selector": key.selector, "algorithm": key.algorithm.value}
+
+
 def _edit(edit: Edit) -> dict[str, Any]:
     match edit:
         case ChangeHeader(name, index, _):
             return {"edit": "change-header", "name": name.decode("ascii", "replace"), "index": index}
+        case RemoveHeader(name, index):
+            return {"edit": "remove-header", "name": name.decode("ascii", "replace"), "index": index}
+        case InsertHeader(name, _):
+            return {"edit": "insert-header", "name": name.decode("ascii", "replace")}
         case ReplaceBody(body):
             return {"edit": "replace-body", "octets": len(body)}

@@ -21,6 +21,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, BinaryIO
 
+from notes2conf_milter.core.carried import library
 from notes2conf_milter.core.edits import Changes
 from notes2conf_milter.core.envelope import Envelope
 from notes2conf_milter.core.invitation import Invitation
@@ -71,6 +72,8 @@ def serve(descriptor: int) -> None:
     ):
         (settings, budget), _ = _next(stream)
         desk = _Desk(settings, budget)
+        if settings.signing.keys:
+            library()  # takes a tenth of a second, which no message is to pay for
         gc.freeze()  # what was imported stays: no need to look through it after every few messages
         _reply(peer, ("ok", "ready"))
         while True:
@@ -105,11 +108,13 @@ class _Desk:
         self._seconds = budget.cpu  # left for the message
         self._message = b""
         self._invitation: Invitation | None = None
+        self._envelope: Envelope | None = None
+        self._now = 0
         signal.signal(signal.SIGPROF, self._time_is_up)
 
     def drop(self) -> None:
         """Forget the message."""
-        self._message, self._invitation = b"", None
+        self._message, self._invitation, self._envelope = b"", None, None
 
     def answer(self, question: tuple[Any, ...], message: bytes) -> tuple[str, Any]:
         """Return ("ok", answer), ("over", which budget) or ("failed", type and places of an error)."""
@@ -140,13 +145,14 @@ class _Desk:
         if not isinstance(found, tuple):
             return found
         self._message, (self._invitation, judged) = message, found
+        self._envelope, self._now = envelope, now
         return judged
 
     def _change(self, token: str) -> Changes | str:
-        message, invitation = self._message, self._invitation
+        message, invitation, envelope = self._message, self._invitation, self._envelope
         self.drop()
         assert invitation is not None
-        return change(message, invitation, self._settings, token)
+        return change(message, invitation, self._settings, token, envelope, self._now)
 
     def _time_is_up(self, number: int, frame: FrameType | None) -> None:
         if self._working:

@@ -27,10 +27,13 @@ from notes2conf_milter.core.meeting import Occurrence, Page, Person, Revision
 from notes2conf_milter.core.message import header_fields, parse
 from notes2conf_milter.core.policy import PolicySettings, Trigger
 from notes2conf_milter.core.repairs import Mode, Repairs
+from notes2conf_milter.core.signing import SigningSettings
 from notes2conf_milter.core.template import wording_from
 from notes2conf_milter.core.transfer import decode
 from notes2conf_milter.core.verdict import Outcome
 from notes2conf_milter.core.wording import WORDINGS, Wording
+from notes2conf_milter.dkim.keys import SigningKey
+from notes2conf_milter.dkim.signer import Signer
 from notes2conf_milter.mailflow import FlowSettings, MailFlow
 from notes2conf_milter.milter.server import MilterServer
 from notes2conf_milter.store import Claim, EpochFile, MeetingStore, News, load_mail_key, new_keys
@@ -98,10 +101,13 @@ def _case(folder: Path) -> Case:
 
 
 @asynccontextmanager
-async def flow_for(case: Case, *, allowed: bool | None = None) -> AsyncIterator[MailFlow]:
+async def flow_for(
+    case: Case, *, allowed: bool | None = None, keys: tuple[SigningKey, ...] = ()
+) -> AsyncIterator[MailFlow]:
     """A mail flow with a store of its own; a known meeting is claimed first, and the messages that came before are processed.
 
     allowed: None takes the allowed network of the case; True and False say it of loopback, for doors that see only that.
+    keys: of DKIM.
     """
     settings = case.facts.get("settings", {})
     networks = (ALLOWED,) if allowed is None else (LOOPBACK,) if allowed else ()
@@ -117,7 +123,9 @@ async def flow_for(case: Case, *, allowed: bool | None = None) -> AsyncIterator[
     repairs = Repairs(**{name: Mode(value) for name, value in settings.get("repairs", {}).items()})
     wordings = WORDINGS | {name: _wording(values) for name, values in settings.get("templates", {}).items()}
     language = settings.get("language", "en")
-    fixed = FlowSettings(BASE_URL, policy, language, repairs=repairs, wordings=wordings)
+    signing = SigningSettings(tuple(key.name for key in keys))
+    fixed = FlowSettings(BASE_URL, policy, language, repairs=repairs, wordings=wordings, signing=signing)
+    signer = Signer(keys)
     with tempfile.TemporaryDirectory() as folder, ThreadPoolExecutor(1) as thread:
         new_keys(Path(folder), case.now)
         tokens = iter((JOIN, START))
@@ -133,7 +141,9 @@ async def flow_for(case: Case, *, allowed: bool | None = None) -> AsyncIterator[
 
             def flow(fixed: FlowSettings, now: int) -> MailFlow:
                 work = InThread(thread, fixed.work())
-                return MailFlow(fixed, store, store_thread=thread, work=work, hand_over=None, clock=lambda: now)
+                return MailFlow(
+                    fixed, store, store_thread=thread, work=work, hand_over=None, clock=lambda: now, signer=signer
+                )
 
             for earlier in case.before:
                 house = replace(fixed, policy=replace(policy, allowed_networks=(ALLOWED,)))
@@ -142,6 +152,7 @@ async def flow_for(case: Case, *, allowed: bool | None = None) -> AsyncIterator[
             yield flow(fixed, case.now)
         finally:
             store.close()
+            signer.close()
 
 
 def _wording(values: dict[str, str]) -> Wording:
@@ -171,23 +182,23 @@ async def answer(flow: MailFlow, envelope: Envelope, message: bytes) -> Outcome:
     return outcome or await flow.process(envelope, message)
 
 
-def through_core(case: Case, message: bytes) -> tuple[Outcome, bytes]:
+def through_core(case: Case, message: bytes, keys: tuple[SigningKey, ...] = ()) -> tuple[Outcome, bytes]:
     """The outcome and what goes on, by the core alone."""
 
     async def run() -> tuple[Outcome, bytes]:
-        async with flow_for(case) as flow:
+        async with flow_for(case, keys=keys) as flow:
             outcome = await answer(flow, case.envelope(Door.MILTER), message)
             return outcome, apply(message, outcome.edits)
 
     return asyncio.run(run())
 
 
-async def through_milter_door(case: Case, folder: Path, piece: int = 0) -> bytes:
+async def through_milter_door(case: Case, folder: Path, piece: int = 0, keys: tuple[SigningKey, ...] = ()) -> bytes:
     """What an MTA has after replaying the milter's edits. The message is in CRLF.
 
     folder: for the socket, with a short path; piece: octets that are written at a time, 0 for as many as there are.
     """
-    async with flow_for(case) as flow:
+    async with flow_for(case, keys=keys) as flow:
         door = MilterServer()
         socket = UnixAddress(str(folder / "m"))
         await door.start(socket, flow)
@@ -202,10 +213,10 @@ async def through_milter_door(case: Case, folder: Path, piece: int = 0) -> bytes
     return result.message
 
 
-async def through_smtp_door(case: Case, *, singly: bool = False) -> bytes:
+async def through_smtp_door(case: Case, *, singly: bool = False, keys: tuple[SigningKey, ...] = ()) -> bytes:
     """What the next hop gets. The message ends in CRLF; singly: octet by octet."""
     async with (
-        flow_for(case, allowed=case.client_allowed) as flow,
+        flow_for(case, allowed=case.client_allowed, keys=keys) as flow,
         NextHop() as hop,
         serving(hop.address, flow) as server,
         connected(server.address, singly) as client,

@@ -12,7 +12,11 @@ from notes2conf_milter.core.envelope import Door, Envelope
 from notes2conf_milter.core.joinlink import own_join_link
 from notes2conf_milter.core.meeting import LinkKind
 from notes2conf_milter.core.policy import PolicySettings
+from notes2conf_milter.core.signing import SigningSettings
 from notes2conf_milter.core.verdict import Outcome, Reason, Verdict
+from notes2conf_milter.dkim.keys import SigningKey
+from notes2conf_milter.dkim.records import Records
+from notes2conf_milter.dkim.signer import Signer
 from notes2conf_milter.mailflow import FlowSettings, MailFlow
 from notes2conf_milter.smtp.reinject import Handed, Handover
 from notes2conf_milter.store import MeetingStore
@@ -46,6 +50,9 @@ class House:
     replies: list[Handover | Exception] = field(default_factory=list)
     mails: list[tuple[bytes, bytes]] = field(default_factory=list)
     now: int = NOW
+    keys: tuple[SigningKey, ...] = ()
+    records: Records | None = None
+    hosted: str = ""
 
     def __post_init__(self) -> None:
         self.store = self.vault.mail()
@@ -58,7 +65,12 @@ class House:
             raise reply
         return reply
 
-    def flow(self) -> MailFlow:
+    def sign_with(self, *keys: SigningKey) -> None:
+        """Let the house sign with these keys."""
+        self.keys = keys
+        self.settings = replace(self.settings, signing=SigningSettings(tuple(key.name for key in keys)))
+
+    def flow(self, signer: Signer | None = None) -> MailFlow:
         return MailFlow(
             self.settings,
             self.store,
@@ -66,10 +78,20 @@ class House:
             work=InThread(self.thread, self.settings.work()),
             hand_over=self.hand_over,  # type: ignore[arg-type]
             clock=lambda: self.now,
+            signer=signer,
         )
 
     def process(self, octets: bytes = MESSAGE, envelope: Envelope = INSIDE) -> Outcome:
-        return asyncio.run(self.flow().process(envelope, octets))
+        async def run() -> Outcome:
+            signer = Signer(self.keys, self.records, hosted=self.hosted) if self.keys or self.records else None
+            flow = self.flow(signer)
+            outcome = await flow.process(envelope, octets)
+            await flow.finish()
+            if signer is not None:
+                signer.close()
+            return outcome
+
+        return asyncio.run(run())
 
     def deliver(self, octets: bytes, envelope: Envelope) -> Outcome:
         """What happens to a message at the conference address."""

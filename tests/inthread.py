@@ -30,18 +30,21 @@ class _ThreadSitting:
     def __init__(self, work: InThread, message: bytes) -> None:
         self._work, self._message = work, message
         self._invitation: Invitation | None = None
+        self._asked: tuple[Envelope, int] | None = None
 
     async def judge(self, envelope: Envelope, now: int) -> Judged | Cancelled | Skipped | Reason:
         found = await self._run(lambda: judge(self._message, envelope, self._work.settings, now))
         if not isinstance(found, tuple):
             return found
         self._invitation, judged = found
+        self._asked = envelope, now
         return judged
 
     async def change(self, token: str) -> Changes | str:
-        invitation = self._invitation
+        invitation, asked = self._invitation, self._asked
         assert invitation is not None
-        return await self._run(lambda: change(self._message, invitation, self._work.settings, token))
+        assert asked is not None
+        return await self._run(lambda: change(self._message, invitation, self._work.settings, token, *asked))
 
     def end(self) -> None:
         self._message, self._invitation = b"", None

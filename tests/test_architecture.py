@@ -39,6 +39,7 @@ LAYERS = {
     "smtp.client": 5,
     "services": 5,
     "tlscheck": 5,
+    "dkim": 5,
     "workers": 5,
     "worker": 5,
     "store": 5,

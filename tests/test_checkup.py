@@ -10,7 +10,9 @@ import pytest
 from notes2conf_milter import checkup
 from notes2conf_milter.checkup import Finding, Weight
 from notes2conf_milter.config import Settings, load
+from notes2conf_milter.core.signing import Algorithm
 from notes2conf_milter.store import new_keys
+from tests.signatures import key, pem
 
 SHIPPED = Path(__file__).parent.parent / "config" / "templates"
 MEET = "meet@conf.example.org"
@@ -19,6 +21,7 @@ GOOD: dict[str, Any] = {
     "policy.organizer_domains": ["example.org"],
     "policy.allowed_networks": ["192.0.2.0/24"],
     "services.jitsi_url": "https://meet.example.org",
+    "dkim.later_signer": True,
 }
 
 
@@ -177,6 +180,33 @@ def test_an_open_state_folder_is_a_warning(state: Path) -> None:
     """Names and sizes of the files are nobody's business."""
     state.chmod(0o755)
     assert [finding.weight for finding in checkup.check(settings(state))] == [Weight.WARNING]
+
+
+def test_what_signs(state: Path) -> None:
+    """No key at all, one that cannot be read, a domain without, one with a kind of key that few know: each is said."""
+    sole = key(selector="e", algorithm=Algorithm.ED25519)
+    for name, octets in (("r.pem", pem(key())), ("e.pem", pem(sole))):
+        (state / name).write_bytes(octets)
+        (state / name).chmod(0o600)
+
+    def said(*keys: str, **changed: Any) -> list[tuple[Weight, str]]:
+        changed = {"dkim__later_signer": False, "dkim__keys": list(keys)} | changed
+        return [(one.weight, one.text) for one in checkup.check(settings(state, **changed))]
+
+    both = f"example.org:r:{state}/r.pem", f"example.org:e:{state}/e.pem"
+    assert said(*both) == said(both[0]) == []
+    ((weight, text),) = said()
+    assert (weight, "dkim.keys is empty" in text, "dkim new" in text) == (Weight.NOTE, True, True)
+    ((weight, text),) = said(both[1])
+    assert (weight, "no RSA key for example.org" in text) == (Weight.WARNING, True)
+    ((weight, text),) = said(both[0], policy__organizer_domains=["example.org", "example.net", ".example.org"])
+    assert (weight, "has none for example.net: " in text) == (Weight.WARNING, True)
+    assert said(both[0], policy__organizer_domains=["example.net"], dkim__hosted="example.org") == []
+    ((weight, text),) = said(both[1], dkim__hosted="example.org")
+    assert (weight, "dkim.hosted: has no RSA key in dkim.keys" in text) == (Weight.ERROR, True)
+    (state / "r.pem").chmod(0o644)
+    ((weight, text),) = said(both[0])
+    assert (weight, "mode 0644 is too open" in text, "dkim.keys" in text) == (Weight.ERROR, True, True)
 
 
 @pytest.mark.parametrize(("said", "warned"), [("tempfail", False), ("accept", True), ("", True)])

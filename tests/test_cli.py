@@ -26,6 +26,8 @@ from notes2conf_milter.core.verdict import EXPLANATIONS, Reason
 from notes2conf_milter.demo import invitation
 from notes2conf_milter.store import new_keys
 from tests.golden import cases
+from tests.nameserver import NameServer
+from tests.signatures import verified
 from tests.tlscheck.mailhost import MailHost
 from tests.tlscheck.place import Place
 
@@ -634,3 +636,92 @@ def test_tls_report(tmp_path: Path) -> None:
 def test_what_tls_report_cannot_do(options: tuple[str, ...], code: int, words: str) -> None:
     result = run("tls", "report", "--config", "/dev/null", *options)
     assert result.returncode == code and words in result.stderr.decode()
+
+
+# --- dkim ---
+
+
+def made_keys(folder: Path, *options: str) -> tuple[Path, str]:
+    """Keys of example.org made by the command; a settings file that names them as it says; what it said."""
+    done = run("dkim", "new", "example.org", "--folder", str(folder / "dkim"), *options)
+    assert (done.returncode, done.stderr) == (0, b"")
+    said = done.stdout.decode()
+    settings = folder / "notes2conf.toml"
+    policy = '[policy]\norganizer_domains = ["example.org"]\n'
+    settings.write_text(policy + "[dkim]\n" + said[said.index("keys = [") :], "utf-8")
+    return settings, said
+
+
+def zone(said: str) -> dict[str, bytes]:
+    """The records that the command printed, as a name server has them."""
+    lines = re.findall(r"^(\S+)\. IN TXT (.*?)(?=^\S|^$)", said, re.MULTILINE | re.DOTALL)
+    return {name: "".join(re.findall(r'"([^"]*)"', text)).encode() for name, text in lines}
+
+
+def test_new_dkim_keys_can_be_published_and_used_as_they_are_printed(tmp_path: Path) -> None:
+    """Records, settings and files fit together; what is rewritten with them verifies, and --explain says who signed."""
+    settings, said = made_keys(tmp_path, "--selector", "n2c")
+    published = zone(said)
+    assert list(published) == ["n2c-rsa._domainkey.example.org", "n2c-ed25519._domainkey.example.org"]
+    with NameServer(published) as server:
+        done = run("dkim", "check", "--config", str(settings), "--resolver", server.address.netloc)
+    assert (done.returncode, done.stdout.count(b"ok: n2c-")) == (0, 2), done
+    message = (MESSAGES / "002-notes-85-simple" / "in.eml").read_bytes()
+    done = run(
+        "rewrite", "--explain", "--config", str(settings), "--state", str(tmp_path / "state"), *BEFORE, stdin=message
+    )
+    assert verified(done.stdout, published) == [("example.org", True)] * 2
+    explained = json.loads(done.stderr.splitlines()[-1])
+    assert [one["edit"] for one in explained["edits"]] == ["replace-body", "insert-header", "insert-header"]
+    assert explained["signatures"] == [
+        {"domain": "example.org", "selector": "n2c-rsa", "algorithm": "rsa-sha256"},
+        {"domain": "example.org", "selector": "n2c-ed25519", "algorithm": "ed25519-sha256"},
+    ]
+
+
+def test_dkim_keys_are_never_overwritten(tmp_path: Path) -> None:
+    """The second call says so, with exit code 78; the selector has the month in it, so that the next keys are others."""
+    _, said = made_keys(tmp_path)
+    assert re.search(r"n2c20[0-9]{4}-rsa\._domainkey", said)
+    before = {path: path.read_bytes() for path in (tmp_path / "dkim").iterdir()}
+    done = run("dkim", "new", "example.org", "--folder", str(tmp_path / "dkim"))
+    assert (done.returncode, b"exists already" in done.stderr, done.stdout) == (78, True, b"")
+    assert {path: path.read_bytes() for path in (tmp_path / "dkim").iterdir()} == before
+    for wrong in (("exa mple.org",), ("example.org", "--selector", "a b")):
+        assert run("dkim", "new", *wrong, "--folder", str(tmp_path / "dkim")).returncode == 2
+
+
+def test_dkim_check_tells_what_is_wrong_from_what_cannot_be_known(tmp_path: Path) -> None:
+    """Exit codes for monitoring: 78 where a record is wrong, 75 where DNS does not say; plain sentences."""
+    settings, said = made_keys(tmp_path, "--selector", "n2c")
+    rsa, ed25519 = published = zone(said)
+
+    def check(records: dict[str, bytes | None]) -> subprocess.CompletedProcess[bytes]:
+        with NameServer(records) as server:
+            return run("dkim", "check", "--config", str(settings), "--resolver", server.address.netloc)
+
+    done = check({rsa: published[rsa]})
+    assert done.returncode == 78
+    assert f"error: {ed25519}: there is no TXT record; publish: v=DKIM1; k=ed25519; p=" in done.stdout.decode()
+    done = check({**published, rsa: None})
+    assert done.returncode == 75
+    assert f"unknown: {rsa}: DNS does not say what is there" in done.stdout.decode()
+    assert check({rsa: None}).returncode == 78
+    empty = tmp_path / "empty.toml"
+    empty.write_text("", "utf-8")
+    done = run("dkim", "check", "--config", str(empty))
+    assert (done.returncode, b"dkim.keys: is empty" in done.stderr) == (78, True)
+    assert run("dkim", "check", "--config", str(settings), "--resolver", "ns.example.org:53").returncode == 2
+
+
+def test_a_dkim_key_that_others_can_read_stops_the_service(tmp_path: Path) -> None:
+    """Exit code 78, with file, key and what is allowed."""
+    settings, _ = made_keys(tmp_path, "--selector", "n2c")
+    path = tmp_path / "dkim" / "example.org.n2c-rsa.pem"
+    path.chmod(0o644)
+    new_keys(tmp_path, 1_700_000_000)
+    done = run("mail", "--config", str(settings), *OWN, "--state", str(tmp_path), "--milter", f"unix:{tmp_path}/m.sock")
+    assert done.returncode == 78
+    assert done.stderr.decode().strip() == (
+        f"notes2conf-milter: {settings}: dkim.keys: {path}: mode 0644 is too open for a key; allowed is 0600 (its owner alone)"
+    )

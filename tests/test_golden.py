@@ -28,8 +28,10 @@ from tests.golden import (
     through_milter_door,
     through_smtp_door,
 )
+from tests.signatures import FIELD, keys, opendkim, records, verified
 
 CASES = cases()
+KEYS = keys()
 REWRITTEN = [case for case in CASES if case.facts["verdict"] == "rewrite"]
 every = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 rewritten = pytest.mark.parametrize("case", REWRITTEN, ids=lambda case: case.name)
@@ -79,6 +81,31 @@ def test_smtp_door_gives_the_same_octets(case: Case) -> None:
     assert got == expected
     if sent == case.message:
         compare(case, got)
+
+
+@rewritten
+def test_a_signed_golden_message_is_the_same_through_every_door(case: Case, tmp_path: Path) -> None:
+    """The golden message, below signatures that others find valid; sent again it passes as it is (law 3)."""
+    sent = case.message if b"\r\n" in case.message else case.message.replace(b"\n", b"\r\n")
+    sent = sent if sent.endswith(b"\r\n") else sent + b"\r\n"
+    outcome, got = through_core(case, sent, KEYS)
+    if not outcome.edits:
+        assert outcome.signed == ()
+        return
+    assert [key.domain for key in outcome.signed] == ["example.org"] * 2
+    assert FIELD.sub(b"", got) == FIELD.sub(b"", through_core(case, sent)[1])
+    assert verified(got, records(*KEYS))[:2] == [("example.org", True)] * 2
+    assert opendkim(got, records(*KEYS), tmp_path)[:2] == [True, True]
+    whole = replace(case, message=sent)
+    assert asyncio.run(through_milter_door(whole, tmp_path, keys=KEYS)) == got
+    assert asyncio.run(through_smtp_door(whole, keys=KEYS)) == got
+
+    async def again() -> Outcome:
+        async with flow_for(case, keys=KEYS) as flow:
+            first = await answer(flow, case.envelope(Door.MILTER), sent)
+            return await answer(flow, case.envelope(Door.MILTER), apply(sent, first.edits))
+
+    assert asyncio.run(again()).edits == ()
 
 
 @rewritten

@@ -10,6 +10,7 @@ import pytest
 
 from notes2conf_milter import readers
 from notes2conf_milter.address import InetAddress, UnixAddress
+from notes2conf_milter.dkim.keys import KeyFile
 
 
 @pytest.mark.parametrize(
@@ -24,6 +25,9 @@ from notes2conf_milter.address import InetAddress, UnixAddress
         (readers.domain, "Example.ORG.", "example.org"),
         (readers.domain, ".example.org", ".example.org"),
         (readers.domain, "müller.example", "xn--mller-kva.example"),
+        (readers.dkim_key, "Example.org:N2C-rsa:/etc/a:b.pem", KeyFile("example.org", "n2c-rsa", Path("/etc/a:b.pem"))),
+        (readers.dkim_key, "bücher.example:a.b:k", KeyFile("xn--bcher-kva.example", "a.b", Path("k"))),
+        (readers.name_server, "[2001:db8::53]:53", InetAddress("2001:db8::53", 53)),
         (readers.network, "192.0.2.0/24", ip_network("192.0.2.0/24")),
         (readers.network, "2001:db8::/32", ip_network("2001:db8::/32")),
         (readers.base_url, "https://conf.example.org/", "https://conf.example.org"),
@@ -62,6 +66,12 @@ def test_allowed(read: Callable[[Any], Any], value: Any, expected: Any) -> None:
         (readers.domain, "", "example.org"),
         (readers.domain, "anna@example.org", "example.org"),
         (readers.network, "192.0.2.1/24", "host bits"),
+        (readers.dkim_key, "example.org:r", "DOMAIN:SELECTOR:PATH"),
+        (readers.dkim_key, ".example.org:r:/k.pem", "DOMAIN:SELECTOR:PATH"),
+        (readers.dkim_key, "example.org:r r:/k.pem", "DOMAIN:SELECTOR:PATH"),
+        (readers.dkim_key, "example.org:r: ", "DOMAIN:SELECTOR:PATH"),
+        (readers.name_server, "ns.example.org:53", "ADDRESS:PORT"),
+        (readers.name_server, "192.0.2.53", "ADDRESS:PORT"),
         (readers.network, "all", "host bits"),
         (readers.base_url, "http://conf.example.org", "https://"),
         (readers.base_url, "https://conf.example.org/?a=b", "https://"),

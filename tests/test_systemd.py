@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from notes2conf_milter.dkim.keys import CREDENTIAL_NAME
+
 FOLDER = Path(__file__).parent.parent / "systemd"
 SERVICES = ("mail", "web", "purge")
 MOST_EXPOSURE = 2.0
@@ -170,6 +172,22 @@ def test_only_the_mail_service_has_the_mail_key() -> None:
     for name in ("web", "purge"):
         assert "LoadCredential" not in service(name)
         assert f"-{key}" in service(name)["InaccessiblePaths"][0].split()
+
+
+def test_only_the_mail_service_has_dkim_keys(installed: Path) -> None:
+    """A drop-in hands them to it, under the names by which dkim.keys finds them; the folder is out of reach for all three."""
+    folder = "/etc/notes2conf/dkim"
+    drop_in = unit("notes2conf-mail-dkim.conf")["Service"]
+    assert drop_in["LoadCredential"] == [f"{CREDENTIAL_NAME}:{folder}"]
+    assert drop_in["InaccessiblePaths"] == [f"-{folder}"]
+    for name in ("web", "purge"):
+        assert f"-{folder}" in service(name)["InaccessiblePaths"][0].split()
+    placed = installed / "notes2conf-mail.service.d" / "dkim.conf"
+    placed.parent.mkdir()
+    placed.write_text((installed / "notes2conf-mail-dkim.conf").read_text("utf-8"), "utf-8")
+    done = analyze("verify", "--man=no", str(installed / "notes2conf-mail.service"))
+    if done is not None:
+        assert (done.returncode, [line for line in done.stderr.splitlines() if "notes2conf" in line]) == (0, [])
 
 
 def test_each_service_writes_where_it_must_and_nowhere_else() -> None:

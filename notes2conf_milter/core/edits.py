@@ -3,14 +3,16 @@
 In:  a message (octets) and edits. Out: the edited message.
 The milter door sends the same edits to Postfix; the SMTP door and `rewrite` call `apply`. A header edit names its field
 by name and 1-based index among the fields of that name (case-insensitive), as the milter protocol does.
+A signature (core.signing) goes to the top of the header, above all that it speaks of.
 Fails: `EditError` when an edit names a header field that is not there.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from notes2conf_milter.core.message import header_fields
+from notes2conf_milter.core.message import Field, eol_of, header_fields
 from notes2conf_milter.core.repairs import Repair
+from notes2conf_milter.core.signing import Signing
 from notes2conf_milter.core.transfer import Splice, splice
 
 
@@ -38,20 +40,38 @@ class ReplaceBody:
     body: bytes
 
 
-Edit = ChangeHeader | ReplaceBody
+@dataclass(frozen=True, slots=True)
+class RemoveHeader:
+    """Remove the index-th field called `name` (1-based)."""
+
+    name: bytes
+    index: int
+
+
+@dataclass(frozen=True, slots=True)
+class InsertHeader:
+    """Put a field above all others. value: as in ChangeHeader."""
+
+    name: bytes
+    value: bytes
+
+
+Edit = ChangeHeader | ReplaceBody | RemoveHeader | InsertHeader
 
 
 @dataclass(frozen=True, slots=True)
 class Changes:
     """What to change in a message, without the octets that stay: splices of the message, and header fields.
 
-    repairs: the faults that were found in it, beside the link, and what becomes of them.
+    repairs: the faults that were found in it, beside the link, and what becomes of them. signing: what becomes of signatures;
+    that is for who has the keys, and not among `edits`.
     """
 
     splices: tuple[Splice, ...]
     body_start: int
     fields: tuple[ChangeHeader, ...]
     repairs: tuple[Repair, ...] = ()
+    signing: Signing = field(default_factory=Signing)
 
     def edits(self, message: bytes) -> tuple[Edit, ...]:
         """Return the edits that make these changes in `message`, the one they were made for."""
@@ -74,12 +94,21 @@ def apply(message: bytes, edits: Iterable[Edit]) -> bytes:
                 message = message[: header_fields(message).body_start] + body
             case ChangeHeader(name, index, value):
                 message = _change_header(message, name, index, value)
+            case RemoveHeader(name, index):
+                field = _field(message, name, index)
+                message = message[: field.start] + message[field.end :]
+            case InsertHeader(name, value):
+                message = name + b":" + value + eol_of(message) + message
     return message
 
 
 def _change_header(message: bytes, name: bytes, index: int, value: bytes) -> bytes:
+    field = _field(message, name, index)
+    return message[: field.value_start] + value + message[field.value_end :]
+
+
+def _field(message: bytes, name: bytes, index: int) -> Field:
     same = [field for field in header_fields(message).fields if field.name.lower() == name.lower()]
     if not 1 <= index <= len(same):
         raise EditError(f"no header field {index} of the name given")
-    field = same[index - 1]
-    return message[: field.value_start] + value + message[field.value_end :]
+    return same[index - 1]

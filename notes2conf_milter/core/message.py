@@ -144,6 +144,26 @@ def parameters(value: bytes) -> dict[bytes, bytes]:
     return found
 
 
+def eol_of(octets: bytes) -> bytes:
+    """Return the line end of the first line: CRLF, or LF where a file has it so."""
+    first = octets.find(b"\n")
+    return b"\n" if first >= 0 and octets[max(first - 1, 0) : first] != b"\r" else b"\r\n"
+
+
+_ADDRESS = re.compile(rb"<([^<>\s]+@[^<>\s]+)>|(?:^|[\s,])([^<>\s,\"()]+@[^<>\s,\"()]+)")
+
+
+def author(message: bytes) -> str:
+    """Return the one address in From, in lower case; "" where it is not plain who is shown as the author."""
+    froms = [field for field in header_fields(message).fields if field.name.lower() == b"from"]
+    if len(froms) != 1:  # RFC 5322 §3.6: exactly one; with several, who is shown depends on the reader
+        return ""
+    found = _ADDRESS.findall(message[froms[0].value_start : froms[0].value_end])
+    return (
+        next((angle or plain).decode("utf-8", "replace").lower() for angle, plain in found) if len(found) == 1 else ""
+    )
+
+
 def media_type(value: bytes, default: bytes = b"text/plain") -> bytes:
     """Return the media type of a Content-Type value in lower case; the default where it says none."""
     match = _CONTENT_TYPE.match(value)

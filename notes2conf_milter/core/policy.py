@@ -18,7 +18,7 @@ from notes2conf_milter.core.envelope import Door, Envelope
 from notes2conf_milter.core.invitation import Cancellation, Invitation, is_calendar, may_hold_calendar, sealed
 from notes2conf_milter.core.keyword import keyword_pattern
 from notes2conf_milter.core.meeting import Person
-from notes2conf_milter.core.message import header_fields, media_type, parse
+from notes2conf_milter.core.message import author, header_fields, media_type, parse
 from notes2conf_milter.core.verdict import Reason
 
 _CONFERENCE_PROPERTIES = (
@@ -160,18 +160,12 @@ def _stranger(envelope: Envelope, header: bytes, settings: PolicySettings) -> Re
     return None
 
 
-_FROM_ADDRESS = re.compile(rb"<([^<>\s]+@[^<>\s]+)>|(?:^|[\s,])([^<>\s,\"()]+@[^<>\s,\"()]+)")
-
-
 def senders(envelope: Envelope, message: bytes, settings: PolicySettings) -> set[str]:
     """Return the addresses that count as the sender, in lower case: the envelope's, or From's where that is set."""
     if not settings.sender_from:
         return {envelope.sender.decode("utf-8", "replace").lower()}
-    froms = [field for field in header_fields(message).fields if field.name.lower() == b"from"]
-    if len(froms) != 1:  # RFC 5322 §3.6: exactly one; with several, who is shown depends on the reader
-        return set()
-    found = _FROM_ADDRESS.findall(message[froms[0].value_start : froms[0].value_end])
-    return {(angle or plain).decode("utf-8", "replace").lower() for angle, plain in found} if len(found) == 1 else set()
+    found = author(message)
+    return {found} if found else set()
 
 
 def decide(

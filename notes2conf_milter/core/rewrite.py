@@ -22,7 +22,7 @@ from notes2conf_milter.core.joinlink import join_url, own_join_link
 from notes2conf_milter.core.keyword import cuts, folds_whole, without_keyword
 from notes2conf_milter.core.meant import Meant
 from notes2conf_milter.core.mending import Mending
-from notes2conf_milter.core.message import Part, header_fields
+from notes2conf_milter.core.message import Part, eol_of, header_fields
 from notes2conf_milter.core.transfer import Splice, encode, splice
 from notes2conf_milter.core.wording import FENCE, HTML_CLOSE, HTML_OPEN, Wording, html_block, html_lines, plain_block
 
@@ -83,20 +83,14 @@ def changes(message: bytes, invitation: Invitation, job: Job, mending: Mending |
         inserted = [one for event in copy.events for one in _event(copy, event, job, texts)]
         found += _in_message(message, copy.part, [*mended, *inserted])
     for body in bodies(message, mending.invitation):  # where the calendar is unwrapped, more texts are shown
-        found += _in_message(message, body.part, _body(body, job, _line_end(message)))
+        found += _in_message(message, body.part, _body(body, job, eol_of(message)))
     fields = (*mending.fields, *_subject(message, invitation, job))
     return Changes(tuple(found), header_fields(message).body_start, fields, mending.repairs)
 
 
-def _line_end(octets: bytes) -> bytes:
-    """Return the line end of the first line: CRLF, or LF where a file has it so."""
-    first = octets.find(b"\n")
-    return b"\n" if first >= 0 and octets[max(first - 1, 0) : first] != b"\r" else b"\r\n"
-
-
 def _body(body: Body, job: Job, eol: bytes) -> list[Splice]:
     """Return the splices of a body's decoded octets. eol: the message's line end, for a body without any."""
-    eol = _line_end(body.octets) if b"\n" in body.octets else eol
+    eol = eol_of(body.octets) if b"\n" in body.octets else eol
     if body.part.media_type == b"text/html":
         block = job.html(lambda wording: _html_lines(wording, job.url, eol), eol)
         return _with_cuts(body.octets, job, partial(html_changes, block=block, link=job.link()))
@@ -115,7 +109,7 @@ def _in_message(message: bytes, part: Part, changes: list[Splice]) -> list[Splic
         return []
     start = part.header.body_start
     encoded = encode(message[start : part.body_end], part.encoding, changes)
-    if _line_end(message) == b"\r\n":  # then no bare LF is of our making, whatever ends the lines of the part
+    if eol_of(message) == b"\r\n":  # then no bare LF is of our making, whatever ends the lines of the part
         encoded = [Splice(one.start, one.end, _BARE_LF.sub(b"\r\n", one.text)) for one in encoded]
     return [Splice(start + change.start, start + change.end, change.text) for change in encoded]
 

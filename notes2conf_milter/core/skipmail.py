@@ -49,6 +49,8 @@ _TEXTS = {
             Obstacle.TNEF: "It was sent in Outlook's own format (winmail.dat, rich text), which other programs cannot read. "
             "Set your mail program to HTML or plain text and send it once more.",
             Obstacle.UNREADABLE: "Its calendar could not be read safely. If that happens again, tell your administrator.",
+            Obstacle.DKIM: "Your mail server had signed it (DKIM), and any change would break that signature. That is for your "
+            "administrator to solve, once for all: please pass this mail on.",
         },
         once="You get this mail once for each invitation.",
     ),
@@ -68,6 +70,8 @@ _TEXTS = {
             "nicht lesen. Stellen Sie Ihr Mailprogramm auf HTML oder Nur-Text und senden Sie sie noch einmal.",
             Obstacle.UNREADABLE: "Der Kalenderteil konnte nicht sicher gelesen werden. Kommt das wieder vor, sagen "
             "Sie es bitte Ihrer Administration.",
+            Obstacle.DKIM: "Ihr Mailserver hatte sie schon signiert (DKIM), und jede Änderung würde diese Signatur brechen. "
+            "Das kann Ihre Administration ein für alle Mal lösen: Leiten Sie ihr diese Mail bitte weiter.",
         },
         once="Zu jeder Einladung erhalten Sie diese Mail nur einmal.",
     ),

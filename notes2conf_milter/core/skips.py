@@ -34,6 +34,7 @@ class Obstacle(Enum):
     ENCRYPTED = "encrypted"
     TNEF = "tnef"
     UNREADABLE = "unreadable"
+    DKIM = "dkim"  # a signature of the organizer's mail server
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,15 +90,18 @@ def skipped(message: bytes, envelope: Envelope, settings: PolicySettings, reason
     subject = _subject(message, root)
     if not _asked_for(subject.encode("utf-8", "replace") + b"\n" + calendar, envelope, settings):
         return None
+    return Skipped(reason, obstacle, own[0], subject, _mark(message, root), language_of(message, root) or "")
+
+
+def signature_kept(message: bytes, organizer: str, subject: str, language: str) -> Skipped:
+    """Return whom to tell that `message` passes because of its DKIM signature. The message has been read before."""
+    mark = _mark(message, parse(message))
+    return Skipped(Reason.DKIM_SIGNATURE_KEPT, Obstacle.DKIM, organizer, subject, mark, language)
+
+
+def _mark(message: bytes, root: Part) -> str:
     name = next(_values(message, root, b"message-id"), message).strip()
-    return Skipped(
-        reason,
-        obstacle,
-        own[0],
-        subject,
-        hashlib.sha256(b"skipped " + name).hexdigest()[:32],
-        language_of(message, root) or "",
-    )
+    return hashlib.sha256(b"skipped " + name).hexdigest()[:32]
 
 
 def _obstacle(message: bytes, root: Part, reason: Reason, own: str) -> tuple[Reason, Obstacle, bytes] | None:

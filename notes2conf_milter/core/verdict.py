@@ -8,6 +8,7 @@ from enum import Enum
 
 from notes2conf_milter.core.edits import Edit
 from notes2conf_milter.core.repairs import Repair
+from notes2conf_milter.core.signing import KeyName
 
 
 class Verdict(Enum):
@@ -50,6 +51,7 @@ class Reason(Enum):
     METHOD_OTHER = "method-other"
     METHOD_UNCLEAR = "method-unclear"
     SIGNED = "signed"
+    DKIM_SIGNATURE_KEPT = "dkim-signature-kept"
     ENCRYPTED = "encrypted"
     TNEF = "tnef"
     CALENDAR_UNPARSABLE = "calendar-unparsable"
@@ -105,6 +107,8 @@ EXPLANATIONS: dict[Reason, str] = {
     Reason.METHOD_OTHER: "The calendar's METHOD is not REQUEST.",
     Reason.METHOD_UNCLEAR: "The calendar has no METHOD, or it contradicts the method parameter of its Content-Type.",
     Reason.SIGNED: "The message is signed; any change would break the signature.",
+    Reason.DKIM_SIGNATURE_KEPT: "The message has a valid DKIM signature of its own domain, or one that could not be checked; "
+    "a link would break it, and no key here replaces it.",
     Reason.ENCRYPTED: "The message is encrypted.",
     Reason.TNEF: "The invitation is in Outlook's own format (winmail.dat, TNEF), which is left alone.",
     Reason.CALENDAR_UNPARSABLE: "The calendar cannot be read safely, so it is left alone.",
@@ -140,10 +144,14 @@ EXPLANATIONS: dict[Reason, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """The answer to one message: the verdict, why, the edits and repairs (for REWRITE alone), the reply (for REFUSE alone)."""
+    """The answer to one message: the verdict, why, and the edits and repairs (for REWRITE alone).
+
+    reply: for REFUSE alone. signed: the DKIM keys with which the edits sign it.
+    """
 
     verdict: Verdict
     reason: Reason
     edits: tuple[Edit, ...] = ()
     repairs: tuple[Repair, ...] = ()
     reply: str = ""
+    signed: tuple[KeyName, ...] = ()

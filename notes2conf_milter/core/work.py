@@ -8,23 +8,25 @@ Fails: never by itself. How much time and memory it may take is the business of 
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 
 from notes2conf_milter.core.edits import Changes
-from notes2conf_milter.core.envelope import Envelope
+from notes2conf_milter.core.envelope import Door, Envelope
 from notes2conf_milter.core.invitation import Cancellation, Invitation, read
 from notes2conf_milter.core.joinlink import own_join_link
 from notes2conf_milter.core.language import language_of
 from notes2conf_milter.core.meeting import Instance, Page, Person, Revision
 from notes2conf_milter.core.mending import Mending, mend
+from notes2conf_milter.core.message import author
 from notes2conf_milter.core.occurrences import Apart, ScheduleError, schedule
-from notes2conf_milter.core.policy import Decision, PolicySettings, Trigger, decide, guests_apart, obeyed
+from notes2conf_milter.core.policy import Decision, PolicySettings, Trigger, decide, guests_apart, obeyed, senders
 from notes2conf_milter.core.repairs import Repairs
 from notes2conf_milter.core.revision import revision_of
 from notes2conf_milter.core.rewrite import Job, changes, meant
 from notes2conf_milter.core.said import marks
 from notes2conf_milter.core.selfcheck import check
+from notes2conf_milter.core.signing import Parties, SigningSettings, domain_of, plan
 from notes2conf_milter.core.skips import Skipped, skipped
 from notes2conf_milter.core.verdict import Reason
 from notes2conf_milter.core.wording import WORDINGS, Wording
@@ -47,6 +49,7 @@ class WorkSettings:
     series_seconds: int
     repairs: Repairs = field(default_factory=Repairs)
     wordings: Mapping[str, Wording] = field(default_factory=WORDINGS.copy)
+    signing: SigningSettings = field(default_factory=SigningSettings)
 
     def language_for(self, message: bytes, found: Invitation | Cancellation) -> str:
         """Return the language of what is put into a message, and of mails about it."""
@@ -202,10 +205,18 @@ def _text(octets: bytes) -> str:
     return octets.decode("utf-8", "backslashreplace")
 
 
-def change(message: bytes, invitation: Invitation, settings: WorkSettings, token: str) -> Changes | str:
+def change(
+    message: bytes,
+    invitation: Invitation,
+    settings: WorkSettings,
+    token: str,
+    envelope: Envelope | None = None,
+    now: int = 0,
+) -> Changes | str:
     """Return the changes that give `message` its link and repair it, or the self-check's complaint (law 2).
 
-    A repair that the self-check does not agree with is left out: it never costs the link.
+    A repair that the self-check does not agree with is left out: it never costs the link. What becomes of signatures is
+    said where there is an envelope. now: seconds since 1970 UTC, when the message is signed.
     """
     policy = settings.policy
     keyword: re.Pattern[bytes] | None = policy.keyword_found if policy.trigger is Trigger.KEYWORD else None
@@ -216,7 +227,33 @@ def change(message: bytes, invitation: Invitation, settings: WorkSettings, token
     found = _checked(message, invitation, job, mending)
     if isinstance(found, str) and (mending.unwraps or mending.rule):
         found = _checked(message, invitation, job, Mending(invitation, repairs=mending.failed()))
-    return found
+    if isinstance(found, str) or envelope is None or not (found.splices or found.fields):
+        return found  # only what is rewritten is signed
+    own = settings.policy.own_domain
+    parties = Parties(
+        domain_of(author(message)),
+        domain_of(invitation.organizer.address),
+        _sender_domains(message, envelope, invitation, policy),
+        lambda domain: own(f"@{domain}"),
+    )
+    return replace(found, signing=plan(message, found.applied(message), parties, settings.signing, now))
+
+
+def _sender_domains(
+    message: bytes, envelope: Envelope, invitation: Invitation, policy: PolicySettings
+) -> frozenset[str] | None:
+    """Return the domains of those who have to agree before the author's domain signs (law 9); None where there is no envelope.
+
+    A server that passes mail on by itself is a sender of the house, and From anybody's: so who is shown must be who sends,
+    unless that is the organizer; and whatever counts as the sender, the envelope is one.
+    """
+    if envelope.door is Door.COMMAND:
+        return None
+    found = senders(envelope, message, policy)
+    known = {author(message), invitation.organizer.address.lower(), invitation.sent_by.lower()}
+    if found.isdisjoint(known - {""}):
+        return frozenset({""})  # nobody
+    return frozenset(map(domain_of, (*found, envelope.sender.decode("utf-8", "replace"))))
 
 
 def _checked(message: bytes, invitation: Invitation, job: Job, mending: Mending) -> Changes | str:

@@ -55,6 +55,7 @@ class Command(IntEnum):
 class Action(IntFlag):
     """What a milter may do to a message (SMFIF_*); only what this one uses."""
 
+    ADD_HEADERS = 0x01
     CHANGE_BODY = 0x02
     CHANGE_HEADERS = 0x10
     SET_SYMBOLS = 0x100
@@ -202,6 +203,17 @@ def change_header(name: bytes, index: int, value: bytes) -> bytes:
     """Encode the replacement of the index-th (1-based) field of that name; value has LF line ends, and no NUL."""
     length = 1 + 4 + len(name) + 1 + len(value) + 1
     return b"".join((_INDEXED_HEAD.pack(length, b"m", index), name, b"\0", value, b"\0"))
+
+
+def remove_header(name: bytes, index: int) -> bytes:
+    """Encode the removal of the index-th (1-based) field of that name: a change to nothing."""
+    return change_header(name, index, b"")
+
+
+def insert_header(name: bytes, value: bytes) -> bytes:
+    """Encode a new field above all that the MTA has shown; value has LF line ends, and no NUL."""
+    length = 1 + 4 + len(name) + 1 + len(value) + 1
+    return b"".join((_INDEXED_HEAD.pack(length, b"i", 0), name, b"\0", value, b"\0"))
 
 
 def replace_body(body: bytes) -> list[bytes | memoryview]:

@@ -10,14 +10,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 
-from notes2conf_milter.core.edits import ChangeHeader, Edit, ReplaceBody
+from notes2conf_milter.core.edits import ChangeHeader, Edit, InsertHeader, RemoveHeader, ReplaceBody
 from notes2conf_milter.core.verdict import Outcome, Verdict
 from notes2conf_milter.milter import packets
 from notes2conf_milter.milter.packets import Action, Command, Negotiation, PacketError, Stage, Step
 
 TRY_LATER = packets.reply_code("451 4.3.0 Temporary failure, please try again later")
 
-WANTED_ACTIONS = Action.CHANGE_BODY | Action.CHANGE_HEADERS | Action.SET_SYMBOLS
+WANTED_ACTIONS = Action.ADD_HEADERS | Action.CHANGE_BODY | Action.CHANGE_HEADERS | Action.SET_SYMBOLS
 WANTED_STEPS = (
     Step.NO_HELO | Step.NO_DATA | Step.NO_UNKNOWN | Step.LEADING_BLANK
     | Step.NO_REPLY_CONNECT | Step.NO_REPLY_HELO | Step.NO_REPLY_MAIL | Step.NO_REPLY_RCPT
@@ -63,8 +63,8 @@ class Terms:
 
     @property
     def can_edit(self) -> bool:
-        """True when the MTA lets us change body and header fields."""
-        wanted = Action.CHANGE_BODY | Action.CHANGE_HEADERS
+        """True when the MTA lets us change body and header fields, and add some."""
+        wanted = Action.ADD_HEADERS | Action.CHANGE_BODY | Action.CHANGE_HEADERS
         return self.actions & wanted == wanted
 
     def can_send(self, edit: Edit) -> bool:
@@ -74,6 +74,10 @@ class Terms:
                 return bool(self.actions & Action.CHANGE_BODY)
             case ChangeHeader(name, _, value):
                 return bool(self.actions & Action.CHANGE_HEADERS) and b"\0" not in name + value
+            case RemoveHeader(name):
+                return bool(self.actions & Action.CHANGE_HEADERS) and b"\0" not in name
+            case InsertHeader(name, value):
+                return bool(self.actions & Action.ADD_HEADERS) and b"\0" not in name + value
 
     def verdict(self, outcome: Outcome) -> bytes:
         """Encode edits and verdict, to be sent in one write; an outcome whose edits cannot be sent becomes ACCEPT.
@@ -89,14 +93,27 @@ class Terms:
             return packets.ACCEPT  # half the edits would be worse than none
         # The body first, in one run: Postfix refuses one that other edits interrupt (milter8.c, body_edit_lockout).
         bodies = [packets.replace_body(edit.body) for edit in outcome.edits if isinstance(edit, ReplaceBody)]
+        # Then what names fields by their number, then what moves them. cleanup_milter.c counts what is still there.
         fields = [self._change_header(edit) for edit in outcome.edits if isinstance(edit, ChangeHeader)]
+        removals = sorted(
+            (edit for edit in outcome.edits if isinstance(edit, RemoveHeader)), key=lambda edit: -edit.index
+        )
+        fields += [packets.remove_header(edit.name, edit.index) for edit in removals]
+        fields += [self._insert_header(edit) for edit in outcome.edits if isinstance(edit, InsertHeader)]
         return b"".join([*(piece for body in bodies[-1:] for piece in body), *fields, packets.ACCEPT])
 
     def _change_header(self, edit: ChangeHeader) -> bytes:
-        value = edit.value.replace(b"\r\n", b"\n")
-        if not self.steps & Step.LEADING_BLANK:
-            value = value.removeprefix(b" ")  # the MTA puts one blank before it
+        value = self._value(edit.value)
         return packets.change_header(edit.name, edit.index, value or b" ")  # an empty value would delete the field
+
+    def _insert_header(self, edit: InsertHeader) -> bytes:
+        return packets.insert_header(edit.name, self._value(edit.value))
+
+    def _value(self, value: bytes) -> bytes:
+        value = value.replace(b"\r\n", b"\n")
+        return (
+            value if self.steps & Step.LEADING_BLANK else value.removeprefix(b" ")
+        )  # the MTA puts one blank before it
 
 
 @lru_cache(16)  # an MTA makes the same offer in each of its connections

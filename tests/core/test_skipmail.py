@@ -13,6 +13,7 @@ WORDS = {
     Obstacle.ENCRYPTED: ("encrypted", "verschlüsselt"),
     Obstacle.TNEF: ("winmail.dat", "winmail.dat"),
     Obstacle.UNREADABLE: ("administrator", "Administration"),
+    Obstacle.DKIM: ("signed it (DKIM)", "signiert (DKIM)"),
 }
 
 

@@ -48,7 +48,7 @@ NOT_YET = re.compile(r"connect to Milter service \S+: (No such file or directory
 
 _POLL = 0.02
 _ANSWER = re.compile(
-    r"^INFO notes2conf\.mail: queue_id=(\S+) door=(\S+) verdict=(\S+) reason=(\S+)(?: repairs=\S+)?(?: tls=.*)?$",
+    r"^INFO notes2conf\.mail: queue_id=(\S+) door=(\S+) verdict=(\S+) reason=(\S+)(?: repairs=\S+)?(?: dkim=\S+)?(?: tls=.*)?$",
     re.MULTILINE,
 )
 _NOTES_UID = b"7C41D0B35E2F98A6C1258DA50042B1F3"  # of the golden message that `invitation` starts from

@@ -170,8 +170,8 @@ class MilterClient:
             name, data = await self.read()
             if name == b"p" and not data:
                 result.progress += 1
-            elif event == "E" and name in (b"b", b"m"):
-                needed = {b"b": 0x2, b"m": 0x10}[name]
+            elif event == "E" and name in (b"b", b"m", b"i"):
+                needed = {b"b": 0x2, b"m": 0x10, b"i": 0x1}[name]
                 if not self.granted_actions & needed:
                     raise Violation("an edit that was not granted")
                 result.edits.append((name, data))
@@ -236,6 +236,11 @@ def apply(
         (index,), (field_name, value, rest) = struct.unpack("!I", data[:4]), data[4:].split(b"\0")
         if rest or not field_name or b"\r" in value:
             raise Violation("header change")
+        if name == b"i":
+            if not value:
+                raise Violation("a field without a value")
+            fields.insert(index, (field_name, value if leading_blank else b" " + value))
+            continue
         same = [at for at, (n, _) in enumerate(fields) if n.lower() == field_name.lower()]
         if value and index <= len(same):
             fields[same[index - 1]] = (field_name, value if leading_blank else b" " + value)

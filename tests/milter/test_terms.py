@@ -4,7 +4,7 @@ import struct
 
 import pytest
 
-from notes2conf_milter.core.edits import ChangeHeader, ReplaceBody
+from notes2conf_milter.core.edits import ChangeHeader, Edit, InsertHeader, RemoveHeader, ReplaceBody
 from notes2conf_milter.core.verdict import Outcome, Reason, Verdict
 from notes2conf_milter.milter import packets
 from notes2conf_milter.milter.packets import Command, PacketError, Step
@@ -48,7 +48,7 @@ def test_what_is_no_offer(offer: bytes) -> None:
         agree(offer)
 
 
-def rewrite(*edits: ChangeHeader | ReplaceBody) -> Outcome:
+def rewrite(*edits: Edit) -> Outcome:
     return Outcome(Verdict.REWRITE, Reason.LINK_ADDED, edits)
 
 
@@ -90,3 +90,27 @@ def test_every_command_that_decides_nothing_has_its_reply() -> None:
     terms, _ = agree(struct.pack("!III", 2, 0, 0))
     decides = {Command.EOH, Command.EOM, Command.ABORT, Command.QUIT, Command.QUIT_NC, Command.MACRO, Command.NEGOTIATE}
     assert set(terms.replies) == set(Command) - decides
+
+
+def test_signatures_go_and_come_in_an_order_that_is_safe() -> None:
+    """Behind the body, from the last index up, then the new ones at the top: no number means another field by then."""
+    edits = (InsertHeader(b"D", b" a\r\n b"), RemoveHeader(b"D", 1), ReplaceBody(b"x"), RemoveHeader(b"D", 3))
+    for steps, value in ((0x1FFFFF, b" a\n b"), (0x7F, b"a\n b")):
+        said = packets.Decoder().feed(Terms(0x1FF, steps).verdict(rewrite(*edits)))
+        assert said == [
+            (ord("b"), b"x"),
+            (ord("m"), b"\0\0\0\3D\0\0"),
+            (ord("m"), b"\0\0\0\1D\0\0"),
+            (ord("i"), b"\0\0\0\0D\0" + value + b"\0"),
+            (ord("a"), b""),
+        ]
+
+
+@pytest.mark.parametrize("actions", [0x1FE, 0x1EF])
+def test_half_of_the_edits_is_none(actions: int) -> None:
+    """Where the MTA lets us add or change no field, a signature cannot be replaced."""
+    terms = Terms(actions, 0x1FFFFF)
+    assert not terms.can_edit
+    edits = (ReplaceBody(b"x"), RemoveHeader(b"D", 1), InsertHeader(b"D", b" a"))
+    assert terms.verdict(rewrite(*edits)) == packets.ACCEPT
+    assert Terms(0x1FF, 0x1FFFFF).verdict(rewrite(InsertHeader(b"D", b"\0"))) == packets.ACCEPT

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from tests.golden import Case, through_core, through_milter_door, through_smtp_door
 from tests.properties.messages import damaged, messages
+from tests.signatures import FIELD, keys, records, verified
 
 MORE = settings(deadline=None, suppress_health_check=list(HealthCheck), max_examples=30)
 FACTS = {
@@ -45,3 +46,21 @@ def test_every_way_gives_the_same_octets(octets: bytes, piece: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         assert asyncio.run(through_milter_door(case, Path(folder), piece)) == expected
     assert asyncio.run(through_smtp_door(case, singly=piece == 1)) == expected
+
+
+@MORE
+@given(messages() | damaged(), st.sampled_from([0, 7]))
+def test_signed_it_is_the_same_and_verifies(octets: bytes, piece: int) -> None:
+    """The signatures of every way are equal, valid, and all that there is besides."""
+    case = Case("wild", as_sent(octets), b"", FACTS)
+    _, plain = through_core(case, case.message)
+    outcome, expected = through_core(case, case.message, keys())
+    with tempfile.TemporaryDirectory() as folder:
+        assert asyncio.run(through_milter_door(case, Path(folder), piece, keys())) == expected
+    assert asyncio.run(through_smtp_door(case, keys=keys())) == expected
+    if outcome.signed:
+        count = len(outcome.signed)
+        assert verified(expected, records(*keys()))[:count] == [("example.org", True)] * count
+        assert FIELD.sub(b"", expected) == FIELD.sub(b"", plain)
+    else:
+        assert expected == plain
