@@ -17,12 +17,12 @@ from ipaddress import IPv4Network, IPv6Network, ip_address
 from pathlib import Path
 
 from notes2conf_milter.address import InetAddress, UnixAddress
+from notes2conf_milter.certificate import CertificateError
 from notes2conf_milter.config import ConfigError, Settings
 from notes2conf_milter.core.encryption import Mode
 from notes2conf_milter.core.signing import Algorithm
-from notes2conf_milter.daemon import load_certificate
+from notes2conf_milter.daemon import load_certificate, load_smtp_certificate
 from notes2conf_milter.store import EpochFile, StoreSetupError, load_mail_key
-from notes2conf_milter.web.certificate import CertificateError
 
 POSTCONF_SECONDS = 10
 SERVICES = ("mail", "web", "purge")
@@ -90,13 +90,18 @@ def _needed(settings: Settings) -> list[Finding]:
 
 
 def _certificate(settings: Settings) -> list[Finding]:
-    try:
-        certificate = load_certificate(settings)
-        if certificate is not None and certificate.over(int(time.time())):
-            return [Finding(Weight.ERROR, f"{settings.web_tls_certificate}: the certificate is over")]
-    except (ConfigError, CertificateError) as error:
-        return [Finding(Weight.ERROR, str(error))]
-    return []
+    found = []
+    for load, path in (
+        (load_certificate, settings.web_tls_certificate),
+        (load_smtp_certificate, settings.smtp_tls_certificate),
+    ):
+        try:
+            certificate = load(settings)
+            if certificate is not None and certificate.over(int(time.time())):
+                found.append(Finding(Weight.ERROR, f"{path}: the certificate is over"))
+        except (ConfigError, CertificateError) as error:
+            found.append(Finding(Weight.ERROR, str(error)))
+    return found
 
 
 def _keys(settings: Settings) -> list[Finding]:

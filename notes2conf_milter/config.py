@@ -65,6 +65,9 @@ class Settings:
     smtp_next_hop: InetAddress | None
     smtp_peers: tuple[kind.Network, ...]
     smtp_xforward_peers: tuple[kind.Network, ...]
+    smtp_tls_certificate: Path | None
+    smtp_tls_key: Path | None
+    smtp_listen_tls: InetAddress | None
     smtp_hostname: str
     conference_listen: UnixAddress | InetAddress | None
     conference_reply: bool
@@ -229,11 +232,15 @@ def _settings(values: dict[str, Any], source: str) -> Settings:
         raise ConfigError(
             source, "conference.addresses", 'conference.listen needs at least one, as ["meet@conf.example.org"]'
         )
-    if (values["web.tls_certificate"] is None) != (values["web.tls_key"] is None):
-        missing = "web.tls_key" if values["web.tls_key"] is None else "web.tls_certificate"
-        raise ConfigError(
-            source, missing, "web.tls_certificate and web.tls_key belong together; allowed are both, or none"
-        )
+    for place in ("web", "smtp"):
+        certificate, key = f"{place}.tls_certificate", f"{place}.tls_key"
+        if (values[certificate] is None) != (values[key] is None):
+            missing = key if values[key] is None else certificate
+            raise ConfigError(source, missing, f"{certificate} and {key} belong together; allowed are both, or none")
+    if values["smtp.listen_tls"] is not None:
+        for key in ("smtp.tls_certificate", "smtp.listen"):
+            if values[key] is None:
+                raise ConfigError(source, key, "smtp.listen_tls needs it")
     if values["policy.keyword"].lower() == values["policy.opt_out_keyword"].lower():
         raise ConfigError(
             source, "policy.opt_out_keyword", "is the same word as policy.keyword; allowed is another one"
@@ -257,6 +264,9 @@ def _settings(values: dict[str, Any], source: str) -> Settings:
         smtp_next_hop=values["smtp.next_hop"],
         smtp_peers=values["smtp.peers"],
         smtp_xforward_peers=values["smtp.xforward_peers"],
+        smtp_tls_certificate=values["smtp.tls_certificate"],
+        smtp_tls_key=values["smtp.tls_key"],
+        smtp_listen_tls=values["smtp.listen_tls"],
         smtp_hostname=values["smtp.hostname"] or _own_name(),
         conference_listen=values["conference.listen"],
         conference_reply=values["conference.reply"],

@@ -13,13 +13,14 @@ import resource
 import signal
 import socket
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 from notes2conf_milter.address import InetAddress, UnixAddress
+from notes2conf_milter.certificate import Certificate, CertificateError
 from notes2conf_milter.config import ConfigError, Settings
 from notes2conf_milter.core.letter import letter_language
 from notes2conf_milter.core.tlsrecord import TlsLog
@@ -33,7 +34,6 @@ from notes2conf_milter.smtp.reinject import Handover, hand_over
 from notes2conf_milter.smtp.relay import Limits as SmtpLimits
 from notes2conf_milter.smtp.server import SmtpServer
 from notes2conf_milter.store import EpochFile, LinkStore, MeetingStore, StoreError, load_mail_key
-from notes2conf_milter.web.certificate import Certificate, CertificateError
 from notes2conf_milter.web.server import WebServer, WebSettings, create_app
 from notes2conf_milter.worker import give_back_large_blocks
 from notes2conf_milter.workers import Workers
@@ -140,7 +140,7 @@ async def mail_service(
             for address in settings.milter_listen:
                 listening += await _milter_door(doors, settings, address, flow)
             if settings.smtp_listen is not None and settings.smtp_next_hop is not None:
-                listening.append(await _smtp_door(doors, settings, settings.smtp_listen, settings.smtp_next_hop, flow))
+                listening += await _smtp_door(doors, settings, settings.smtp_listen, settings.smtp_next_hop, flow)
             if settings.conference_listen is not None:
                 listening += await _conference_address(doors, settings, settings.conference_listen, flow)
             yield listening
@@ -233,22 +233,31 @@ async def _conference_address(
 
 async def _smtp_door(
     doors: contextlib.AsyncExitStack, settings: Settings, listen: InetAddress, next_hop: InetAddress, flow: MailFlow
-) -> InetAddress:
+) -> list[UnixAddress | InetAddress]:
     door = SmtpServer()
-    limits = _smtp_limits(settings)
-    with _naming("smtp.listen", listen.netloc):
-        await door.start(
-            listen,
-            next_hop,
-            flow,
-            peers=settings.smtp_peers,
-            hostname=settings.smtp_hostname,
-            limits=limits,
-            xforward_peers=settings.smtp_xforward_peers,
-            filters_enforce=settings.tls_filters_enforce,
-        )
+    certificate = load_smtp_certificate(settings)
+    if certificate is not None:
+        keeping = asyncio.create_task(certificate.keep(), name="smtp-certificate")
+        doors.callback(keeping.cancel)
+    listeners = [("smtp.listen", listen, False)]
+    if settings.smtp_listen_tls is not None:
+        listeners.append(("smtp.listen_tls", settings.smtp_listen_tls, True))
     doors.push_async_callback(door.close, GRACE_SECONDS)
-    return door.address
+    for key, address, implicit in listeners:
+        with _naming(key, address.netloc):
+            await door.start(
+                address,
+                next_hop,
+                flow,
+                peers=settings.smtp_peers,
+                hostname=settings.smtp_hostname,
+                limits=_smtp_limits(settings),
+                xforward_peers=settings.smtp_xforward_peers,
+                filters_enforce=settings.tls_filters_enforce,
+                tls=None if certificate is None else certificate.context,
+                implicit=implicit,
+            )
+    return door.addresses
 
 
 @asynccontextmanager
@@ -298,12 +307,23 @@ def _naming(key: str, address: object) -> Iterator[None]:
 
 def load_certificate(settings: Settings) -> Certificate | None:
     """Return the waiting room's certificate, None where a proxy has one; raises ConfigError."""
-    if settings.web_tls_certificate is None or settings.web_tls_key is None:
+    return _load(settings, "web.tls_certificate", settings.web_tls_certificate, settings.web_tls_key, ("http/1.1",))
+
+
+def load_smtp_certificate(settings: Settings) -> Certificate | None:
+    """Return the SMTP door's certificate, None where it offers no TLS; raises ConfigError."""
+    return _load(settings, "smtp.tls_certificate", settings.smtp_tls_certificate, settings.smtp_tls_key)
+
+
+def _load(
+    settings: Settings, name: str, certificate: Path | None, key: Path | None, protocols: Sequence[str] = ()
+) -> Certificate | None:
+    if certificate is None or key is None:
         return None
     try:
-        return Certificate(settings.web_tls_certificate, settings.web_tls_key)
+        return Certificate(certificate, key, protocols)
     except CertificateError as error:
-        raise ConfigError(settings.source, "web.tls_certificate", str(error)) from None
+        raise ConfigError(settings.source, name, str(error)) from None
 
 
 def most_connections() -> int:

@@ -183,6 +183,19 @@ SETTINGS: tuple[Setting, ...] = (
         kind.list_of(kind.network),
         "Those of smtp.peers that are filters of your Postfix: they say with XFORWARD who the client of a message is.",
     ),
+    Setting(
+        "smtp.tls_certificate",
+        "",
+        kind.optional(kind.path),
+        "Certificate with its chain: the SMTP door offers STARTTLS; read again when it changes.",
+    ),
+    Setting("smtp.tls_key", "", kind.optional(kind.path), "Its key, without a password."),
+    Setting(
+        "smtp.listen_tls",
+        "",
+        kind.optional(kind.tcp_socket),
+        'Socket of the SMTP door where TLS is there from the first octet on, HOST:PORT; "": none.',
+    ),
     Setting("smtp.hostname", "", kind.host_name, 'The name in our greeting and EHLO; "": this host\'s name.'),
     Setting(
         "conference.addresses",

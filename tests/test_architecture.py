@@ -44,6 +44,7 @@ LAYERS = {
     "worker": 5,
     "store": 5,
     "sockets": 5,
+    "certificate": 5,
     "address": 6,
     "core": 7,
 }

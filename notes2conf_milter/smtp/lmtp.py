@@ -79,6 +79,9 @@ class ConferenceSession(Session):
         self._leave()
         await self._answer(SYNTAX if arg else b"250 2.0.0 Ok")
 
+    async def _forget(self) -> None:
+        self._leave()
+
     def _leave(self) -> None:
         """Forget the transaction, and what was said of its client."""
         self._transaction = None

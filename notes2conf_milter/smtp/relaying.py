@@ -10,6 +10,7 @@ import logging
 from dataclasses import dataclass, field
 
 from notes2conf_milter.address import InetAddress
+from notes2conf_milter.core.encryption import Tls
 from notes2conf_milter.core.envelope import Door, Envelope
 from notes2conf_milter.smtp.client import NextHopGone, Reply
 from notes2conf_milter.smtp.incoming import IncomingMessage
@@ -73,6 +74,8 @@ class RelayingSession(Session):
         lines = [(keyword + b" " + offered[keyword]).rstrip() for keyword in _MIRRORED if keyword in offered]
         if self._speaks_for_others:
             lines.append(b"XFORWARD " + " ".join(ATTRIBUTES).encode("ascii"))
+        if self._setup.tls is not None and self._tls is None:
+            lines.append(b"STARTTLS")
         await self._answer(Reply(250, (self._setup.hostname.encode("ascii"), *lines, b"PIPELINING")).octets)
 
     async def smtp_HELO(self, hostname: str | None) -> None:
@@ -198,7 +201,17 @@ class RelayingSession(Session):
     def _envelope(self, sender: bytes, recipients: tuple[bytes, ...] = ()) -> Envelope:
         said = self._forwarded
         client = said.client if self._speaks_for_others else self._client
-        return Envelope(Door.SMTP, sender, recipients, client, queue_id=said.queue_id, hop=self._hop)
+        return Envelope(
+            Door.SMTP, sender, recipients, client, queue_id=said.queue_id, tls=self._seen_tls, hop=self._hop
+        )
+
+    @property
+    def _seen_tls(self) -> Tls | None:
+        """How the client's session was encrypted: not that of a filter between."""
+        return None if self._speaks_for_others else self._tls
+
+    async def _forget(self) -> None:
+        await self._leave_transaction()
 
     async def _leave_transaction(self) -> None:
         """Forget the envelope, here and at the next hop, and what was said of its client."""

@@ -28,6 +28,7 @@ syntax or unknown, and for clients outside of the peers (554 5.7.1).
 
 import asyncio
 import logging
+import ssl
 from collections.abc import Callable
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
@@ -37,7 +38,7 @@ from notes2conf_milter.mailflow import MailFlow
 from notes2conf_milter.smtp.lmtp import ConferenceSession
 from notes2conf_milter.smtp.relay import Limits
 from notes2conf_milter.smtp.relaying import RelayingSession
-from notes2conf_milter.smtp.session import Session, Setup
+from notes2conf_milter.smtp.session import HANDSHAKE_SECONDS, Session, Setup
 from notes2conf_milter.sockets import bind_unix, identity, remove_own
 
 __all__ = ["LOOPBACK", "Limits", "SmtpServer"]
@@ -65,17 +66,19 @@ class SmtpServer:
         limits: Limits | None = None,
         xforward_peers: tuple[IPv4Network | IPv6Network, ...] = (),
         filters_enforce: bool = False,
+        tls: ssl.SSLContext | None = None,
+        implicit: bool = False,
     ) -> None:
         """Listen on `listen` too; peers: the networks that are served; hostname: what we call ourselves to both sides.
 
         xforward_peers: those of whom the client of a message is whom they name with XFORWARD, and nobody else. filters_enforce:
-        the listeners before these enforce TLS.
+        the listeners before these enforce TLS. tls: for STARTTLS; implicit: TLS is there from the first octet on (RFC 8314).
 
         The next hop need not be there yet. Raises OSError when the address cannot be used, ValueError when hostname is
         not ASCII.
         """
-        setup = Setup(flow, peers, hostname, limits or Limits(), xforward_peers, filters_enforce)
-        await self._listen(listen, setup, lambda: RelayingSession(setup, next_hop))
+        setup = Setup(flow, peers, hostname, limits or Limits(), xforward_peers, filters_enforce, tls)
+        await self._listen(listen, setup, lambda: RelayingSession(setup, next_hop), tls=tls if implicit else None)
 
     async def start_conference(
         self,
@@ -105,13 +108,17 @@ class SmtpServer:
         session: Callable[[], Session],
         socket_mode: int | None = None,
         socket_group: int | None = None,
+        tls: ssl.SSLContext | None = None,
     ) -> None:
         setup.hostname.encode("ascii")
         # aiosmtpd logs addresses and whole lines of messages; these doors log by themselves, without personal data
         logging.getLogger("mail.log").setLevel(logging.CRITICAL + 1)
         loop = asyncio.get_running_loop()
         if isinstance(listen, InetAddress):
-            listener = await loop.create_server(session, listen.host, listen.port, backlog=_BACKLOG)
+            wait = None if tls is None else HANDSHAKE_SECONDS
+            listener = await loop.create_server(
+                session, listen.host, listen.port, backlog=_BACKLOG, ssl=tls, ssl_handshake_timeout=wait
+            )
         else:
             path = Path(listen.path)
             sock = bind_unix(path, socket_mode, socket_group)

@@ -8,15 +8,17 @@ Fails: never towards the listener. An unforeseen error is one log line without p
 import asyncio
 import logging
 import socket
+import ssl
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from typing import cast
 
 from aiosmtpd.smtp import SMTP
 
-from notes2conf_milter.core.encryption import Hop
+from notes2conf_milter.core.encryption import Hop, Tls
 from notes2conf_milter.core.envelope import client_address
 from notes2conf_milter.mailflow import MailFlow
 from notes2conf_milter.smtp.incoming import IncomingMessage, Path, read_path
@@ -33,6 +35,9 @@ NO_RCPT = b"503 5.5.1 No recipient was accepted"
 _COMMAND_LIMIT = 4096  # octets of a command line; DSN and SMTPUTF8 need more than the 512 of RFC 5321 §4.5.3.1.4
 _CLOSING = b"421 4.3.2 Service is shutting down, try again later"
 _IDLE = b"421 4.4.2 Time limit exceeded"
+_NO_TLS = b"454 4.7.0 TLS is not available"
+_TLS_ALREADY = b"503 5.5.1 TLS is active already"
+HANDSHAKE_SECONDS = 30.0
 _STRANGER = b"554 5.7.1 This service is not for you"
 
 
@@ -41,7 +46,7 @@ class Setup:
     """What all sessions of one listener share. peers: who is served; whoever reaches a unix socket is, too.
 
     xforward_peers: those of whom the client is whom they name with XFORWARD, and nobody where they name none. filters_enforce:
-    the listeners before these enforce TLS.
+    the listeners before these enforce TLS. tls: for STARTTLS, None: it is not offered.
     """
 
     flow: MailFlow
@@ -50,6 +55,7 @@ class Setup:
     limits: Limits
     xforward_peers: tuple[IPv4Network | IPv6Network, ...] = ()
     filters_enforce: bool = False
+    tls: ssl.SSLContext | None = None
     sessions: "dict[asyncio.Task[object], Session]" = field(default_factory=dict)
     closing: bool = False
 
@@ -157,6 +163,52 @@ class Session(SMTP):
         if self._client is None:
             return bool(self._writer.get_extra_info("socket").family == socket.AF_UNIX)
         return any(self._client in network for network in self._setup.xforward_peers)
+
+    async def smtp_STARTTLS(self, arg: str | None) -> None:
+        """Go on encrypted, and as if nothing had been said before (RFC 3207 §4.2).
+
+        What the client, or somebody in between, sent in clear behind the command is thrown away: it would be taken for
+        something said in the encrypted session (CVE-2011-0411).
+        """
+        if arg:
+            await self._answer(SYNTAX)
+        elif self._tls is not None:
+            await self._answer(_TLS_ALREADY)
+        elif self._setup.tls is None:
+            await self._answer(_NO_TLS)
+        else:
+            await self._forget()
+            await self._go_encrypted(self._setup.tls)
+
+    async def _go_encrypted(self, context: ssl.SSLContext) -> None:
+        self._stop_clock()
+        cast(asyncio.Transport, self._writer.transport).pause_reading()
+        self._reader._buffer.clear()  # type: ignore[attr-defined]
+        await self.push(b"220 2.0.0 Ready to start TLS")
+        try:
+            await self._writer.start_tls(context, ssl_handshake_timeout=HANDSHAKE_SECONDS)
+        except (OSError, TimeoutError) as error:  # ssl.SSLError is an OSError
+            log.info("%s: no TLS with a client: %s", self.door_name, type(error).__name__)
+            self._writer.transport.abort()
+            raise asyncio.CancelledError from None
+        self.transport = self._writer.transport
+        self.session = self._create_session()
+        self.session.ssl = {"context": context}  # aiosmtpd: the end of a TLS stream is answered otherwise
+        self._set_rset_state()  # type: ignore[no-untyped-call]
+        self._reset_timeout()
+
+    async def _forget(self) -> None:
+        """Forget the transaction, and all that was said of its client."""
+        raise NotImplementedError
+
+    @property
+    def _tls(self) -> Tls | None:
+        """How this session is encrypted, None: it is not."""
+        found = self._writer.get_extra_info("ssl_object")
+        if found is None:
+            return None
+        name, _, bits = found.cipher() or ("?", "", 0)
+        return Tls(found.version() or "?", name, bits)
 
     @property
     def _hop(self) -> Hop:

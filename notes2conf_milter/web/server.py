@@ -26,13 +26,13 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 
 from notes2conf_milter.address import InetAddress
+from notes2conf_milter.certificate import Certificate
 from notes2conf_milter.core.joinlink import TOKEN_OCTETS, token_from
 from notes2conf_milter.core.meeting import Admission
 from notes2conf_milter.services.service import Service
 from notes2conf_milter.store.links import LinkStore
 from notes2conf_milter.web import connection
 from notes2conf_milter.web.assets import read_static
-from notes2conf_milter.web.certificate import INTERVAL, Certificate
 from notes2conf_milter.web.connection import HEADER_LIMIT, Config, Connection
 from notes2conf_milter.web.guard import Guard
 from notes2conf_milter.web.limits import Misses, Network, Shares
@@ -170,7 +170,7 @@ class WebServer:
         if certificate is not None:
             config.load()
             config.ssl = certificate.context
-            self._renewing = asyncio.create_task(_renew(certificate), name="certificate")
+            self._renewing = asyncio.create_task(certificate.keep(), name="certificate")
         self._server = _Server(config)
         self._stop = app.state.stop
         self._task = asyncio.create_task(self._server.serve(sockets=[listener]), name="web")
@@ -193,12 +193,6 @@ class WebServer:
         self._server.should_exit = True
         await self._task
         cutting.cancel()
-
-
-async def _renew(certificate: Certificate) -> None:
-    while True:
-        await asyncio.sleep(INTERVAL)
-        certificate.refresh()
 
 
 class _Server(uvicorn.Server):

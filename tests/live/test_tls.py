@@ -1,6 +1,7 @@
 """TLS behind a real Postfix: what a rule refuses at MAIL FROM, what gets a link, and what the log says of each session."""
 
 import re
+import smtplib
 import ssl
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ import pytest
 
 from tests.live import gateway
 from tests.live.gateway import ANNA, BOB, HOUSE, OUTSIDE, WITHOUT_MILTERS, Meeting, Service, invitation
-from tests.live.postfix import Listener, Postfix, directory
+from tests.live.postfix import Listener, Postfix, directory, free_ports
 from tests.live.sink import Sink
 from tests.live.tls import certificate, context, send_by_tls
 
@@ -151,3 +152,51 @@ def test_one_session_after_the_other(site: Site) -> None:
 def test_the_log_names_no_address(site: Site) -> None:
     log = site.mail.log()
     assert not [word for word in ("192.0.2.200", "198.51.100.7", "@example", "client.example") if word in log]
+
+
+def test_our_own_door_speaks_tls() -> None:
+    """STARTTLS, and TLS from the first octet on: with either there is a link; a rule refuses what comes with neither."""
+    with directory() as place, Sink() as sink:
+        certificate(place)
+        postfix = Postfix(place, [Listener(options=WITHOUT_MILTERS)], sink.address)
+        door, implicit = free_ports(2)
+        settings = place / "door.toml"
+        settings.write_text(
+            f'[smtp]\ntls_certificate = "{place}/cert.pem"\ntls_key = "{place}/key.pem"\nlisten_tls = "127.0.0.1:{implicit}"\n'
+            '[tls]\nrules = ["strict.example require"]\n'
+        )
+        more = ("--smtp", f"127.0.0.1:{door}", "--next-hop", f"127.0.0.1:{postfix.ports[0]}", "--config", str(settings))
+        allow = ("127.0.0.0/8",)
+        start_mail = postfix.ports[0]
+        mail = gateway.mail(
+            place / "state", base_url=BASE_URL, start_mail=start_mail, allow=allow, exempt=(), more=more
+        )
+        with mail, postfix:
+            for port, tls, first in ((door, None, False), (door, context(), False), (implicit, context(), True)):
+                kind = smtplib.SMTP_SSL if first else smtplib.SMTP
+                given = {"context": tls} if first else {}
+                with kind("127.0.0.1", port, "client.example", timeout=30, **given) as client:
+                    client.ehlo()
+                    assert client.has_extn("starttls") is not first
+                    if tls is not None and not first:
+                        client.starttls(context=tls)
+                    client.sendmail(ANNA, [BOB], invitation(Meeting.new()))
+            with smtplib.SMTP("127.0.0.1", door, "client.example", timeout=30) as client:
+                client.ehlo()
+                assert client.mail("bert@strict.example") == NO_TLS
+                client.starttls(context=context())
+                client.ehlo()
+                assert client.mail("bert@strict.example")[0] == 250
+            said = SAID.findall(mail.log())
+            assert [one[:2] for one in said] == [
+                ("pass", "not-encrypted"),
+                ("rewrite", "link-added"),
+                ("rewrite", "link-added"),
+                ("refuse", "tls-missing"),
+            ]
+            assert [session.split()[0] for _, _, session in said] == [
+                "tls=none",
+                "tls=TLSv1.3",
+                "tls=TLSv1.3",
+                "tls=none",
+            ]

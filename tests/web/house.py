@@ -12,6 +12,7 @@ from pathlib import Path
 from urllib.parse import urlencode
 
 from notes2conf_milter.address import InetAddress
+from notes2conf_milter.certificate import Certificate
 from notes2conf_milter.core.meeting import LinkKind, Occurrence, Page, Person, Revision, Room, RoomState
 from notes2conf_milter.services.jitsi import Jitsi
 from notes2conf_milter.services.service import Conference, RefusedLink, Service, ServiceError, Visitor, Why
@@ -19,7 +20,6 @@ from notes2conf_milter.store.epoch import EpochFile
 from notes2conf_milter.store.keys import EPOCH_NAME, MAIL_KEY_NAME, load_mail_key, new_keys
 from notes2conf_milter.store.links import LinkStore, OpenedMeeting
 from notes2conf_milter.store.sqlite import Claim, MeetingStore
-from notes2conf_milter.web.certificate import Certificate
 from notes2conf_milter.web.forms import Form, blank_form
 from notes2conf_milter.web.server import WebServer, WebSettings, create_app
 from tests.store.vault import news

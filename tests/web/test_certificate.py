@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from notes2conf_milter.web.certificate import Certificate, CertificateError
+from notes2conf_milter.certificate import Certificate
 from notes2conf_milter.web.server import WebSettings
 from tests.web.house import House, page
 
@@ -148,20 +148,3 @@ def test_plain_http_gets_nothing(served: tuple[House, Certificate]) -> None:
     with socket.create_connection((house.address.host, house.address.port), timeout=10) as connection:
         connection.sendall(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
         assert b"ok" not in connection.recv(100)
-
-
-def test_what_stops_the_start(files: tuple[Path, Path], tmp_path: Path) -> None:
-    certificate, key = files
-    with pytest.raises(CertificateError, match="not there"):
-        Certificate(certificate, tmp_path / "none.pem")
-    with pytest.raises(CertificateError, match="allowed are"):
-        Certificate(certificate, certificate)
-    key.write_bytes(b"no key")
-    with pytest.raises(CertificateError, match="allowed are"):
-        Certificate(certificate, key)
-
-
-def test_a_certificate_that_is_over(tmp_path: Path) -> None:
-    now = int(NOW.timestamp())
-    assert Certificate(*write(tmp_path, 1)).over(now) is False
-    assert Certificate(*write(tmp_path, 2, days=-1)).over(now) is True

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from notes2conf_milter.address import InetAddress
+from notes2conf_milter.certificate import Certificate
 from notes2conf_milter.web import connection, listener
-from notes2conf_milter.web.certificate import Certificate
 from notes2conf_milter.web.server import WebSettings
 from tests.web.house import House, eventually
 from tests.web.test_certificate import write

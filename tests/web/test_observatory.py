@@ -14,7 +14,7 @@ from urllib.parse import urlencode, urljoin, urlsplit
 
 import pytest
 
-from notes2conf_milter.web.certificate import Certificate
+from notes2conf_milter.certificate import Certificate
 from notes2conf_milter.web.forms import blank_form
 from notes2conf_milter.web.server import WebSettings
 from tests.web.house import MONDAY, Answer, House, page

@@ -5,8 +5,10 @@ Fails: CertificateError from the first loading; later files that do not fit toge
 said once for each state of the files.
 """
 
+import asyncio
 import logging
 import ssl
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,7 +16,7 @@ from cryptography import x509
 
 INTERVAL = 30.0  # seconds between two looks
 
-_log = logging.getLogger("notes2conf_milter.web")
+_log = logging.getLogger("notes2conf")
 _Mark = tuple[tuple[int, int, int], ...]
 
 
@@ -23,12 +25,14 @@ class CertificateError(Exception):
 
 
 class Certificate:
-    """A certificate (with its chain) and its key. context: for a server; TLS 1.2 and newer."""
+    """A certificate (with its chain) and its key. context: for a server; TLS 1.2 and newer, with forward secrecy."""
 
-    def __init__(self, certificate: Path, key: Path) -> None:
-        """Load both; raises CertificateError."""
+    def __init__(self, certificate: Path, key: Path, protocols: Sequence[str] = ()) -> None:
+        """Load both; raises CertificateError. protocols: what ALPN agrees on (RFC 7301)."""
         self._certificate, self._key = certificate, key
         self.context = _context()
+        if protocols:
+            self.context.set_alpn_protocols(list(protocols))
         self._seen = self._mark()
         self._load(self.context)
 
@@ -46,6 +50,12 @@ class Certificate:
             return False
         _log.info("a new certificate is in use")
         return True
+
+    async def keep(self) -> None:
+        """Look once in a while, until cancelled."""
+        while True:
+            await asyncio.sleep(INTERVAL)
+            self.refresh()
 
     def over(self, now: int) -> bool:
         """Say whether the certificate is over. now: seconds since 1970 UTC. Raises CertificateError."""
@@ -80,5 +90,4 @@ def _context() -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_ciphers("ECDHE+AESGCM:ECDHE+CHACHA20")  # forward secrecy; BSI TR-02102-2
-    context.set_alpn_protocols(["http/1.1"])
     return context

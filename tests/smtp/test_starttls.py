@@ -1,0 +1,218 @@
+"""STARTTLS and implicit TLS at the SMTP door: what the client gets, what is forgotten, and what the flow is told."""
+
+import asyncio
+import contextlib
+import ssl
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import uvloop
+
+from notes2conf_milter.address import InetAddress
+from notes2conf_milter.certificate import Certificate
+from notes2conf_milter.core.encryption import Hop
+from notes2conf_milter.core.envelope import Envelope
+from notes2conf_milter.core.verdict import Outcome, Reason, Verdict
+from notes2conf_milter.smtp.server import LOOPBACK, SmtpServer
+from tests.smtp.door import Client, Flow, connected
+from tests.smtp.nexthop import NextHop
+from tests.web.test_certificate import write
+
+EHLO = b"EHLO client.example"
+FROM = b"MAIL FROM:<a@example.org>"
+TO = b"RCPT TO:<b@example.org>"
+TEXT = b"Subject: x\r\n\r\nbody\r\n."
+LOOPS = [asyncio.new_event_loop, uvloop.new_event_loop]
+
+
+class Seeing(Flow):
+    """Remembers whom each message was said to come from."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.envelopes: list[Envelope] = []
+
+    def before_body(self, envelope: Envelope, header: bytes) -> Outcome | None:
+        self.envelopes.append(envelope)
+        return Outcome(Verdict.PASS, Reason.NO_CALENDAR)
+
+
+@pytest.fixture
+def certificate(tmp_path: Path) -> Certificate:
+    return Certificate(*write(tmp_path, 1000))
+
+
+def run(loop: Callable[[], asyncio.AbstractEventLoop], what: Coroutine[Any, Any, None]) -> None:
+    with asyncio.Runner(loop_factory=loop) as runner:
+        runner.run(what)
+
+
+def client_context(version: ssl.TLSVersion | None = None) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    if version is not None:
+        context.set_ciphers("ALL:@SECLEVEL=0")
+        context.minimum_version = context.maximum_version = version
+    return context
+
+
+@asynccontextmanager
+async def door(
+    flow: Flow, certificate: Certificate | None, *, implicit: bool = False, xforward_peers: tuple = ()
+) -> AsyncIterator[tuple[Client, NextHop]]:
+    server = SmtpServer()
+    context = None if certificate is None else certificate.context
+    async with NextHop() as hop:
+        await server.start(
+            InetAddress("127.0.0.1", 0),
+            hop.address,
+            flow,
+            hostname="door.example",
+            tls=context,
+            implicit=implicit,
+            xforward_peers=xforward_peers,
+        )
+        try:
+            async with connected(server.address) as client:
+                yield client, hop
+        finally:
+            await server.close(0)
+
+
+async def encrypt(client: Client, version: ssl.TLSVersion | None = None) -> None:
+    """Say STARTTLS, and go on encrypted."""
+    assert (await client.ask(b"STARTTLS")) == b"220 2.0.0 Ready to start TLS"
+    await client.writer.start_tls(client_context(version))
+
+
+@pytest.mark.parametrize("loop", LOOPS, ids=["asyncio", "uvloop"])
+def test_a_message_by_tls(certificate: Certificate, loop: Callable[[], asyncio.AbstractEventLoop]) -> None:
+    """Offered once; EHLO comes anew; the flow is told version, cipher and bits; the session goes on for another message."""
+
+    async def talk() -> None:
+        flow = Seeing()
+        async with door(flow, certificate) as (client, hop):
+            await client.reply()
+            assert b"STARTTLS" in await client.ask(EHLO)
+            await encrypt(client)
+            assert (await client.ask(FROM)).startswith(b"503"), "EHLO comes first again"
+            offered = await client.ask(EHLO)
+            assert b"STARTTLS" not in offered and b"PIPELINING" in offered
+            assert (await client.ask(b"STARTTLS")).startswith(b"503")
+            for _ in range(2):
+                for command, code in ((FROM, b"250"), (TO, b"250"), (b"DATA", b"354"), (TEXT, b"250")):
+                    assert (await client.ask(command)).startswith(code)
+            assert len(hop.messages) == 2
+            assert (await client.ask(b"QUIT")).startswith(b"221")
+        tls = flow.envelopes[0].tls
+        assert tls is not None and (tls.version, tls.bits, tls.forward_secrecy) == ("TLSv1.3", 256, True)
+        assert {one.hop for one in flow.envelopes} == {Hop.SEEN}
+
+    run(loop, talk())
+
+
+@pytest.mark.parametrize("loop", LOOPS, ids=["asyncio", "uvloop"])
+def test_tls_from_the_first_octet_on(certificate: Certificate, loop: Callable[[], asyncio.AbstractEventLoop]) -> None:
+    async def talk() -> None:
+        flow = Seeing()
+        async with door(flow, certificate, implicit=True) as (client, hop):
+            client.reader._transport = None  # type: ignore[attr-defined]
+            await client.writer.start_tls(client_context())
+            assert (await client.reply()).startswith(b"220 ")
+            assert b"STARTTLS" not in await client.ask(EHLO)
+            for command, code in ((FROM, b"250"), (TO, b"250"), (b"DATA", b"354"), (TEXT, b"250")):
+                assert (await client.ask(command)).startswith(code)
+            assert len(hop.messages) == 1 and flow.envelopes[0].tls is not None
+
+    run(loop, talk())
+
+
+@pytest.mark.parametrize("loop", LOOPS, ids=["asyncio", "uvloop"])
+def test_commands_sent_in_clear_behind_starttls_are_not_taken_for_encrypted_ones(
+    certificate: Certificate, loop: Callable[[], asyncio.AbstractEventLoop]
+) -> None:
+    """CVE-2011-0411: a man in the middle puts them there."""
+
+    async def talk() -> None:
+        flow = Seeing()
+        async with door(flow, certificate) as (client, hop):
+            await client.reply()
+            await client.ask(EHLO)
+            await client.send(
+                b"STARTTLS\r\nEHLO evil.example\r\nMAIL FROM:<evil@example.org>\r\nRCPT TO:<b@example.org>\r\n"
+            )
+            assert await client.reply() == b"220 2.0.0 Ready to start TLS"
+            with contextlib.suppress(ssl.SSLError, ConnectionError):  # or the injected octets spoil the handshake
+                await client.writer.start_tls(client_context())
+                await client.send(EHLO + b"\r\n")
+                assert b"PIPELINING" in await client.reply()
+                assert (await client.ask(TO)).startswith(b"503"), "no MAIL is known"
+            assert not [command for command in hop.commands if "evil" in str(command)]
+        assert flow.envelopes == []
+
+    run(loop, talk())
+
+
+def test_what_was_said_before_is_forgotten(certificate: Certificate) -> None:
+    """RFC 3207 §4.2: the transaction, and what XFORWARD said. How the filter came is not how its client came."""
+
+    async def talk() -> None:
+        flow = Seeing()
+        async with door(flow, certificate, xforward_peers=LOOPBACK) as (client, hop):
+            await client.reply()
+            await client.ask(EHLO)
+            assert (await client.ask(b"XFORWARD ADDR=192.0.2.10")).startswith(b"250")
+            assert (await client.ask(FROM)).startswith(b"250")
+            await encrypt(client)
+            await client.ask(EHLO)
+            assert (await client.ask(TO)).startswith(b"503")
+            for command, code in ((FROM, b"250"), (TO, b"250"), (b"DATA", b"354"), (TEXT, b"250")):
+                assert (await client.ask(command)).startswith(code)
+            assert len(hop.messages) == 1
+        (envelope,) = flow.envelopes
+        assert (envelope.client, envelope.tls, envelope.hop) == (None, None, Hop.UNSEEN)
+
+    asyncio.run(talk())
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1])
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
+def test_old_versions_are_no_tls(certificate: Certificate, version: ssl.TLSVersion) -> None:
+    async def talk() -> None:
+        async with door(Flow(), certificate) as (client, _):
+            await client.reply()
+            await client.ask(EHLO)
+            with pytest.raises((ssl.SSLError, ConnectionError)):
+                await encrypt(client, version)
+
+    asyncio.run(talk())
+
+
+def test_garbage_in_place_of_a_handshake(certificate: Certificate, caplog: pytest.LogCaptureFixture) -> None:
+    """The connection ends, without a trace; the next client is served."""
+
+    async def talk() -> None:
+        async with door(Flow(), certificate) as (client, _):
+            await client.reply()
+            await client.ask(EHLO)
+            await client.ask(b"STARTTLS")
+            await client.send(b"no hello at all\r\n" * 20)
+            with contextlib.suppress(ConnectionError):
+                await client.reader.read()
+
+    asyncio.run(talk())
+    assert "Traceback" not in caplog.text and "Task exception" not in caplog.text
+
+
+def test_without_a_certificate_it_is_not_offered() -> None:
+    async def talk() -> None:
+        async with door(Flow(), None) as (client, _):
+            await client.reply()
+            assert b"STARTTLS" not in await client.ask(EHLO)
+            assert await client.ask(b"STARTTLS") == b"454 4.7.0 TLS is not available"
+            assert await client.ask(b"STARTTLS now") == b"501 5.5.4 Syntax error in the argument"
+
+    asyncio.run(talk())
