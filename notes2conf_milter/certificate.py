@@ -27,14 +27,31 @@ class CertificateError(Exception):
 class Certificate:
     """A certificate (with its chain) and its key. context: for a server; TLS 1.2 and newer, with forward secrecy."""
 
-    def __init__(self, certificate: Path, key: Path, protocols: Sequence[str] = ()) -> None:
-        """Load both; raises CertificateError. protocols: what ALPN agrees on (RFC 7301)."""
+    def __init__(
+        self, certificate: Path, key: Path, protocols: Sequence[str] = (), client_ca: Path | None = None
+    ) -> None:
+        """Load both; raises CertificateError.
+
+        protocols: what ALPN agrees on (RFC 7301). client_ca: clients are asked for a certificate; one that these authorities
+        did not sign ends the handshake, none is no failure.
+        """
         self._certificate, self._key = certificate, key
         self.context = _context()
         if protocols:
             self.context.set_alpn_protocols(list(protocols))
+        if client_ca is not None:
+            self._ask_for_certificates(client_ca)
         self._seen = self._mark()
         self._load(self.context)
+
+    def _ask_for_certificates(self, authorities: Path) -> None:
+        self.context.verify_mode = ssl.CERT_OPTIONAL
+        try:
+            self.context.load_verify_locations(authorities)
+        except ssl.SSLError:
+            raise CertificateError(f"{authorities}: holds no certificate in PEM") from None
+        except OSError as error:
+            raise CertificateError(f"{authorities}: cannot be read ({error.strerror})") from None
 
     def refresh(self) -> bool:
         """Load the files again when they have changed; say whether a new certificate is in use. Open connections stay."""

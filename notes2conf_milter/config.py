@@ -67,6 +67,7 @@ class Settings:
     smtp_xforward_peers: tuple[kind.Network, ...]
     smtp_tls_certificate: Path | None
     smtp_tls_key: Path | None
+    smtp_client_ca: Path | None
     smtp_listen_tls: InetAddress | None
     smtp_hostname: str
     conference_listen: UnixAddress | InetAddress | None
@@ -237,6 +238,8 @@ def _settings(values: dict[str, Any], source: str) -> Settings:
         if (values[certificate] is None) != (values[key] is None):
             missing = key if values[key] is None else certificate
             raise ConfigError(source, missing, f"{certificate} and {key} belong together; allowed are both, or none")
+    if values["smtp.client_ca"] is not None and values["smtp.tls_certificate"] is None:
+        raise ConfigError(source, "smtp.tls_certificate", "smtp.client_ca needs it")
     if values["smtp.listen_tls"] is not None:
         for key in ("smtp.tls_certificate", "smtp.listen"):
             if values[key] is None:
@@ -266,6 +269,7 @@ def _settings(values: dict[str, Any], source: str) -> Settings:
         smtp_xforward_peers=values["smtp.xforward_peers"],
         smtp_tls_certificate=values["smtp.tls_certificate"],
         smtp_tls_key=values["smtp.tls_key"],
+        smtp_client_ca=values["smtp.client_ca"],
         smtp_listen_tls=values["smtp.listen_tls"],
         smtp_hostname=values["smtp.hostname"] or _own_name(),
         conference_listen=values["conference.listen"],

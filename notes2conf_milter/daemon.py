@@ -312,16 +312,22 @@ def load_certificate(settings: Settings) -> Certificate | None:
 
 def load_smtp_certificate(settings: Settings) -> Certificate | None:
     """Return the SMTP door's certificate, None where it offers no TLS; raises ConfigError."""
-    return _load(settings, "smtp.tls_certificate", settings.smtp_tls_certificate, settings.smtp_tls_key)
+    given = settings.smtp_tls_certificate, settings.smtp_tls_key
+    return _load(settings, "smtp.tls_certificate", *given, client_ca=settings.smtp_client_ca)
 
 
 def _load(
-    settings: Settings, name: str, certificate: Path | None, key: Path | None, protocols: Sequence[str] = ()
+    settings: Settings,
+    name: str,
+    certificate: Path | None,
+    key: Path | None,
+    protocols: Sequence[str] = (),
+    client_ca: Path | None = None,
 ) -> Certificate | None:
     if certificate is None or key is None:
         return None
     try:
-        return Certificate(certificate, key, protocols)
+        return Certificate(certificate, key, protocols, client_ca)
     except CertificateError as error:
         raise ConfigError(settings.source, name, str(error)) from None
 

@@ -191,6 +191,12 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting("smtp.tls_key", "", kind.optional(kind.path), "Its key, without a password."),
     Setting(
+        "smtp.client_ca",
+        "",
+        kind.optional(kind.path),
+        "Authorities of clients' certificates, in PEM: clients of the SMTP door are asked for one.",
+    ),
+    Setting(
         "smtp.listen_tls",
         "",
         kind.optional(kind.tcp_socket),

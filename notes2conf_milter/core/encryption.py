@@ -17,6 +17,7 @@ Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
 VERSIONS = ("TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3")  # as Postfix and OpenSSL write them
+_SECRECY, _CERTIFICATE = "forward-secrecy", "client-certificate"
 _EPHEMERAL = ("ECDHE", "DHE", "EDH", "ADH", "AECDH")  # "ECDH-" alone is static
 
 
@@ -57,6 +58,7 @@ class Rule:
 
     who: as it was written, for the log; network, domain, authenticated: what it is about; all None and False: everybody.
     domain: of the envelope sender, in lower case; with a leading dot, every subdomain. version: the least, "" for any.
+    certificate: the client has to have one that is trusted.
     """
 
     who: str
@@ -66,13 +68,13 @@ class Rule:
     authenticated: bool = False
     version: str = ""
     forward_secrecy: bool = False
+    certificate: bool = False
 
     @property
     def text(self) -> str:
         """It as it is written, in one form."""
-        return " ".join(
-            filter(None, (self.who, self.mode.value, self.version, "forward-secrecy" if self.forward_secrecy else ""))
-        )
+        more = (_SECRECY if self.forward_secrecy else "", _CERTIFICATE if self.certificate else "")
+        return " ".join(filter(None, (self.who, self.mode.value, self.version, *more)))
 
     def about(self, client: Address | None, domain: str, *, authenticated: bool) -> bool:
         """Say whether it is about a session."""
@@ -85,7 +87,7 @@ class Rule:
     def met_by(self, tls: Tls) -> bool:
         """Say whether an encrypted session is as strong as is asked."""
         strong = not self.version or _rank(tls.version) >= _rank(self.version)
-        return strong and (tls.forward_secrecy or not self.forward_secrecy)
+        return strong and (tls.forward_secrecy or not self.forward_secrecy) and (tls.trusted or not self.certificate)
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,18 +115,19 @@ class TlsRules:
             code = "450 4.7.0" if self.temporary else "530 5.7.0"
             return f"{code} Must issue a STARTTLS command first"
         wanted = (rule.version or "TLS") + (" with forward secrecy" if rule.forward_secrecy else "")
+        wanted += ", and a trusted client certificate," if rule.certificate else ""
         code = "450 4.7.0" if self.temporary else "550 5.7.0"
         return f"{code} Encryption is too weak, {wanted} is required"
 
 
 def read_rule(text: str, domain_of: Callable[[str], str]) -> Rule:
-    """Read `WHO MODE [MIN_VERSION] [forward-secrecy]`; raises ValueError.
+    """Read `WHO MODE [MIN_VERSION] [forward-secrecy] [client-certificate]`; raises ValueError.
 
     WHO: a network, a domain of envelope senders, `authenticated`, or `*`. domain_of: reads a domain, or raises ValueError.
     """
     who, mode, *more = [*text.split(), "", ""] if len(text.split()) < 2 else text.split()
     versions = [word for word in more if word in VERSIONS[2:]]
-    known = not set(more) - {*versions, "forward-secrecy"} and len(set(more)) == len(more) and len(versions) < 2
+    known = not set(more) - {*versions, _SECRECY, _CERTIFICATE} and len(set(more)) == len(more) and len(versions) < 2
     network, domain = None, None
     try:
         if mode not in {one.value for one in Mode} or not known or (more and mode != "require"):
@@ -138,13 +141,14 @@ def read_rule(text: str, domain_of: Callable[[str], str]) -> Rule:
     except ValueError:
         raise ValueError(_ALLOWED) from None
     version = versions[0] if versions else ""
-    return Rule(who, Mode(mode), network, domain, who == "authenticated", version, "forward-secrecy" in more)
+    asked = (version, _SECRECY in more, _CERTIFICATE in more)
+    return Rule(who, Mode(mode), network, domain, who == "authenticated", *asked)
 
 
 _ALLOWED = (
     'WHO MODE, as "192.0.2.0/24 require TLSv1.2 forward-secrecy"; WHO is a network without host bits, a domain of envelope '
-    'senders, "authenticated" or "*"; MODE is off, log or require; behind require may stand TLSv1.2 or TLSv1.3, and '
-    "forward-secrecy"
+    'senders, "authenticated" or "*"; MODE is off, log or require; behind require may stand TLSv1.2 or TLSv1.3, '
+    "forward-secrecy, and client-certificate"
 )
 
 

@@ -208,7 +208,8 @@ class Session(SMTP):
         if found is None:
             return None
         name, _, bits = found.cipher() or ("?", "", 0)
-        return Tls(found.version() or "?", name, bits)
+        trusted = found.getpeercert(binary_form=True) is not None  # one that is not ends the handshake (smtp.client_ca)
+        return Tls(found.version() or "?", name, bits, trusted)
 
     @property
     def _hop(self) -> Hop:

@@ -1,5 +1,6 @@
 """What is known of a session's encryption, and what the rules ask of it."""
 
+from dataclasses import replace
 from ipaddress import ip_address, ip_network
 
 import pytest
@@ -44,6 +45,10 @@ def test_forward_secrecy(version: str, cipher: str, secret: bool) -> None:
         (
             "authenticated require forward-secrecy TLSv1.2",
             Rule("authenticated", Mode.REQUIRE, authenticated=True, version="TLSv1.2", forward_secrecy=True),
+        ),
+        (
+            "192.0.2.0/24 require client-certificate",
+            Rule("192.0.2.0/24", Mode.REQUIRE, ip_network("192.0.2.0/24"), certificate=True),
         ),
         ("*  log", Rule("*", Mode.LOG)),
     ],
@@ -97,6 +102,8 @@ def test_the_first_rule_that_is_about_a_session_counts() -> None:
         ("forward-secrecy", Tls("TLSv1.2", "AES128-SHA", 128), False),
         ("forward-secrecy", Tls("TLSv1.2", "ECDHE-RSA-AES128-SHA", 128), True),
         ("TLSv1.3 forward-secrecy", NEW, True),
+        ("client-certificate", NEW, False),
+        ("client-certificate", replace(NEW, trusted=True), True),
     ],
 )
 def test_how_strong_a_session_must_be(asked: str, tls: Tls, met: bool) -> None:
@@ -115,6 +122,8 @@ def test_the_replies() -> None:
     assert asked.reply(asked.rules[0], encrypted=False) == "530 5.7.0 Must issue a STARTTLS command first"
     weak = "Encryption is too weak, TLSv1.2 with forward secrecy is required"
     assert asked.reply(asked.rules[0], encrypted=True) == f"550 5.7.0 {weak}"
+    known = rules("* require client-certificate").rules[0]
+    assert asked.reply(known, encrypted=True).endswith("weak, TLS, and a trusted client certificate, is required")
     later = rules("* require TLSv1.2 forward-secrecy", temporary=True)
     assert later.reply(later.rules[0], encrypted=False) == "450 4.7.0 Must issue a STARTTLS command first"
     assert later.reply(later.rules[0], encrypted=True) == f"450 4.7.0 {weak}"

@@ -216,3 +216,35 @@ def test_without_a_certificate_it_is_not_offered() -> None:
             assert await client.ask(b"STARTTLS now") == b"501 5.5.4 Syntax error in the argument"
 
     asyncio.run(talk())
+
+
+def test_a_clients_certificate(tmp_path: Path) -> None:
+    """Asked for, trusted where the authorities signed it, refused where they did not; who has none is told apart."""
+    (tmp_path / "client").mkdir()
+    (tmp_path / "other").mkdir()
+    clients, others = write(tmp_path / "client", 7, days=30), write(tmp_path / "other", 8, days=30)
+    asking = Certificate(*write(tmp_path, 1000), client_ca=clients[0])
+
+    async def talk(files: tuple[Path, Path] | None) -> bool | None:
+        flow = Seeing()
+        context = client_context()
+        context.maximum_version = ssl.TLSVersion.TLSv1_2  # in 1.3 a refusal comes with the next reading
+        if files is not None:
+            context.load_cert_chain(*files)
+        async with door(flow, asking) as (client, _):
+            await client.reply()
+            await client.ask(EHLO)
+            await client.ask(b"STARTTLS")
+            try:
+                await client.writer.start_tls(context)
+            except (ssl.SSLError, ConnectionError):
+                return None
+            for command in (EHLO, FROM, TO, b"DATA", TEXT):
+                await client.ask(command)
+        tls = flow.envelopes[0].tls
+        assert tls is not None
+        return tls.trusted
+
+    assert asyncio.run(talk(clients)) is True
+    assert asyncio.run(talk(None)) is False
+    assert asyncio.run(talk(others)) is None
