@@ -26,6 +26,7 @@ from notes2conf_milter.dkim.keys import KeyFile, KeyFileError, SigningKey, load_
 from notes2conf_milter.services.offered import Offer, OfferError, offered
 from notes2conf_milter.services.service import Service
 from notes2conf_milter.settings import SETTINGS
+from notes2conf_milter.smtp.incoming import Strays
 from notes2conf_milter.store.keys import EPOCH_NAME, MAIL_KEY_NAME
 from notes2conf_milter.templates import FolderError, read_templates
 
@@ -67,6 +68,7 @@ class Settings:
     smtp_xforward_peers: tuple[kind.Network, ...]
     smtp_tls_certificate: Path | None
     smtp_tls_key: Path | None
+    smtp_bare_newlines: Strays
     smtp_client_ca: Path | None
     smtp_listen_tls: InetAddress | None
     smtp_hostname: str
@@ -269,6 +271,7 @@ def _settings(values: dict[str, Any], source: str) -> Settings:
         smtp_xforward_peers=values["smtp.xforward_peers"],
         smtp_tls_certificate=values["smtp.tls_certificate"],
         smtp_tls_key=values["smtp.tls_key"],
+        smtp_bare_newlines=Strays(values["smtp.bare_newlines"]),
         smtp_client_ca=values["smtp.client_ca"],
         smtp_listen_tls=values["smtp.listen_tls"],
         smtp_hostname=values["smtp.hostname"] or _own_name(),

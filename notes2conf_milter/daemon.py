@@ -256,6 +256,7 @@ async def _smtp_door(
                 filters_enforce=settings.tls_filters_enforce,
                 tls=None if certificate is None else certificate.context,
                 implicit=implicit,
+                strays=settings.smtp_bare_newlines,
             )
     return door.addresses
 

@@ -184,6 +184,12 @@ SETTINGS: tuple[Setting, ...] = (
         "Those of smtp.peers that are filters of your Postfix: they say with XFORWARD who the client of a message is.",
     ),
     Setting(
+        "smtp.bare_newlines",
+        "normalize",
+        kind.choice("normalize", "refuse"),
+        "What becomes of a CR or LF that is no line end: LF becomes CRLF and CR a blank, or the message is refused (550).",
+    ),
+    Setting(
         "smtp.tls_certificate",
         "",
         kind.optional(kind.path),

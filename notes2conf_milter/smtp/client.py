@@ -183,3 +183,33 @@ class Dots:
         replaced = joined.replace(b"\r\n.", by)[len(self._before) :]
         self._before = joined[-2:]
         return replaced
+
+
+class LineEnds:
+    """Stray CR and LF made harmless (RFC 5321 §2.3.8 knows no others than CRLF); pieces may be cut anywhere.
+
+    A bare LF becomes CRLF, a bare CR a blank, as in Postfix since 3.9 (smtpd_forbid_bare_newline, cleanup_replace_stray_cr_lf).
+    A server behind us that took LF . LF for the end of a message would else read what follows as commands of ours: smuggling.
+    found: there was one.
+    """
+
+    __slots__ = ("_held", "found")
+
+    def __init__(self) -> None:
+        self.found = False
+        self._held = b""  # a CR of which the next octet is not known yet
+
+    def mend(self, octets: bytes) -> bytes:
+        """Return octets of a message with CRLF alone; a last CR comes with the next ones."""
+        joined = self._held + octets
+        self._held = b"\r" if joined.endswith(b"\r") else b""
+        if self._held:
+            joined = joined[:-1]
+        ends = joined.count(CRLF)
+        if joined.count(b"\n") == ends == joined.count(b"\r"):
+            return joined
+        self.found = True
+        return _BARE_LF.sub(CRLF, _BARE_CR.sub(b" ", joined))
+
+
+_BARE_CR, _BARE_LF = re.compile(rb"\r(?!\n)"), re.compile(rb"(?<!\r)\n")

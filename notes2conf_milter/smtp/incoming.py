@@ -1,4 +1,4 @@
-"""The server's half of SMTP: what a client sends us, read without changing an octet.
+"""The server's half of SMTP: what a client sends us, read without changing an octet but stray CR and LF, by setting.
 
 In:  the argument of MAIL and RCPT; the stream of a client that has been told 354.
 Out: address and parameters, with the case and octets the client gave them; the message's octets, piece by piece.
@@ -9,8 +9,9 @@ before its final dot, so that a message without an end never looks like one that
 import asyncio
 import re
 from dataclasses import dataclass
+from enum import Enum
 
-from notes2conf_milter.smtp.client import CRLF, Dots, check_address, check_parameters
+from notes2conf_milter.smtp.client import CRLF, Dots, LineEnds, check_address, check_parameters
 
 _END = b"\r\n.\r\n"  # RFC 5321 §4.1.1.4, and nothing like it: "\n.\n" is text
 _PATH = re.compile(
@@ -45,13 +46,29 @@ def read_path(keyword: bytes, argument: bytes) -> Path:
     return Path(address, parameters)
 
 
+class Strays(Enum):
+    """What becomes of CR and LF that are no line end."""
+
+    KEEP = "keep"
+    NORMALIZE = "normalize"
+    REFUSE = "refuse"
+
+
+class StrayLineEnd(Exception):
+    """A message has a CR or LF that is no line end."""
+
+
 class IncomingMessage:
-    """The message that a client sends after 354; what it sends after the final dot stays in the reader."""
+    """The message that a client sends after 354; what it sends after the final dot stays in the reader.
 
-    __slots__ = ("_dots", "_reader", "_started", "ended")
+    strays: what becomes of CR and LF that are no line end.
+    """
 
-    def __init__(self, reader: asyncio.StreamReader) -> None:
+    __slots__ = ("_dots", "_ends", "_reader", "_started", "_strays", "ended")
+
+    def __init__(self, reader: asyncio.StreamReader, strays: Strays = Strays.KEEP) -> None:
         self._reader = reader
+        self._strays, self._ends = strays, LineEnds()
         self._dots = Dots()
         self._started = False
         self.ended = False  # the final dot has been read
@@ -59,13 +76,21 @@ class IncomingMessage:
     async def read(self) -> bytes | None:
         """Return the next octets of the message, perhaps none; None after the final dot.
 
-        Raises asyncio.IncompleteReadError when the client goes away before the final dot.
+        Raises asyncio.IncompleteReadError when the client goes away before the final dot; StrayLineEnd, once, where strays are
+        refused.
         """
         if self.ended:
             return None
         octets = await (self._read_on() if self._started else self._read_start())
         self._started = True
-        return self._dots.remove(octets)
+        octets = self._dots.remove(octets)
+        if self._strays is Strays.KEEP:
+            return octets
+        known = self._ends.found
+        octets = self._ends.mend(octets)
+        if self._strays is Strays.REFUSE and self._ends.found and not known:
+            raise StrayLineEnd
+        return octets
 
     async def _read_start(self) -> bytes:
         # The CRLF of the DATA line counts as the one before a final dot. So read as many octets as an end still lacks, until

@@ -13,7 +13,7 @@ from notes2conf_milter.address import InetAddress
 from notes2conf_milter.core.encryption import Tls
 from notes2conf_milter.core.envelope import Door, Envelope
 from notes2conf_milter.smtp.client import NextHopGone, Reply
-from notes2conf_milter.smtp.incoming import IncomingMessage
+from notes2conf_milter.smtp.incoming import IncomingMessage, StrayLineEnd
 from notes2conf_milter.smtp.reinject import Connection
 from notes2conf_milter.smtp.relay import BUSY, Relay, Route
 from notes2conf_milter.smtp.session import NESTED, NO_MAIL, NO_RCPT, NOT_TRUSTED, SYNTAX, Session, Setup, path_of
@@ -22,6 +22,7 @@ from notes2conf_milter.smtp.xforward import ATTRIBUTES, Forwarded, read_xforward
 log = logging.getLogger(__name__)
 
 _MIRRORED = (b"8BITMIME", b"SMTPUTF8", b"SIZE", b"DSN", b"ENHANCEDSTATUSCODES")
+_STRAYS = b"550 5.6.0 Lines have to end in CRLF, and nothing else may hold CR or LF"
 _GONE = b"451 4.4.1 The next hop does not answer, try again later"
 _NO_OFFER = b"421 4.4.1 The next hop does not answer, try again later"
 
@@ -182,7 +183,7 @@ class RelayingSession(Session):
     # --- a message
 
     async def _take_message(self, transaction: _Transaction) -> None:
-        incoming = IncomingMessage(self._reader)
+        incoming = IncomingMessage(self._reader, self._setup.strays)
         recipients = tuple(transaction.recipients)
         envelope = self._envelope(transaction.sender, recipients)
         self._forwarded = Forwarded()  # of one message
@@ -191,6 +192,9 @@ class RelayingSession(Session):
             reply = await relay.run(transaction.hop)
         except NextHopGone as gone:
             reply = self._lost("DATA", gone)
+        except StrayLineEnd:
+            self._route.drop()  # some of it may be there already, without its final dot
+            reply = _STRAYS
         except Exception as error:  # noqa: BLE001 - whatever it is, the rest of the message must not be read as commands
             reply = (await self.handle_exception(error)).encode("ascii")
         while await self._read(incoming) is not None:

@@ -12,7 +12,8 @@ How a message goes on:
   bound, no message is too large for us, and SIZE and its 552 are the next hop's own.
 - Otherwise it is held until its final dot, processed within `Limits.processing` seconds, edited and sent.
 - An edit that would lift a message over the next hop's SIZE is not made: the original goes on.
-Octets stay: bare CR and LF, 8-bit, NUL and long lines too. Only a lost final CRLF is added (RFC 5321 §4.1.1.4).
+Octets stay: 8-bit, NUL and long lines too. Only a lost final CRLF is added (RFC 5321 §4.1.1.4), and stray CR and LF are made
+harmless or refused, by setting, because what a server behind us makes of them is not ours to know (smuggling).
 
 What we offer: of 8BITMIME, SMTPUTF8, SIZE, DSN and ENHANCEDSTATUSCODES what the next hop offers (so the session with it is
 opened at EHLO), and PIPELINING, as commands are taken one by one. Known parameters that it does not offer are left out,
@@ -35,6 +36,7 @@ from pathlib import Path
 
 from notes2conf_milter.address import InetAddress, UnixAddress
 from notes2conf_milter.mailflow import MailFlow
+from notes2conf_milter.smtp.incoming import Strays
 from notes2conf_milter.smtp.lmtp import ConferenceSession
 from notes2conf_milter.smtp.relay import Limits
 from notes2conf_milter.smtp.relaying import RelayingSession
@@ -68,16 +70,18 @@ class SmtpServer:
         filters_enforce: bool = False,
         tls: ssl.SSLContext | None = None,
         implicit: bool = False,
+        strays: Strays = Strays.KEEP,
     ) -> None:
         """Listen on `listen` too; peers: the networks that are served; hostname: what we call ourselves to both sides.
 
         xforward_peers: those of whom the client of a message is whom they name with XFORWARD, and nobody else. filters_enforce:
         the listeners before these enforce TLS. tls: for STARTTLS; implicit: TLS is there from the first octet on (RFC 8314).
+        strays: what becomes of CR and LF that are no line end.
 
         The next hop need not be there yet. Raises OSError when the address cannot be used, ValueError when hostname is
         not ASCII.
         """
-        setup = Setup(flow, peers, hostname, limits or Limits(), xforward_peers, filters_enforce, tls)
+        setup = Setup(flow, peers, hostname, limits or Limits(), xforward_peers, filters_enforce, tls, strays)
         await self._listen(listen, setup, lambda: RelayingSession(setup, next_hop), tls=tls if implicit else None)
 
     async def start_conference(

@@ -21,7 +21,7 @@ from aiosmtpd.smtp import SMTP
 from notes2conf_milter.core.encryption import Hop, Tls
 from notes2conf_milter.core.envelope import client_address
 from notes2conf_milter.mailflow import MailFlow
-from notes2conf_milter.smtp.incoming import IncomingMessage, Path, read_path
+from notes2conf_milter.smtp.incoming import IncomingMessage, Path, Strays, read_path
 from notes2conf_milter.smtp.relay import BUSY, Limits
 
 log = logging.getLogger(__name__)
@@ -46,7 +46,8 @@ class Setup:
     """What all sessions of one listener share. peers: who is served; whoever reaches a unix socket is, too.
 
     xforward_peers: those of whom the client is whom they name with XFORWARD, and nobody where they name none. filters_enforce:
-    the listeners before these enforce TLS. tls: for STARTTLS, None: it is not offered.
+    the listeners before these enforce TLS. tls: for STARTTLS, None: it is not offered. strays: what becomes of
+    CR and LF that are no line end.
     """
 
     flow: MailFlow
@@ -56,6 +57,7 @@ class Setup:
     xforward_peers: tuple[IPv4Network | IPv6Network, ...] = ()
     filters_enforce: bool = False
     tls: ssl.SSLContext | None = None
+    strays: Strays = Strays.KEEP
     sessions: "dict[asyncio.Task[object], Session]" = field(default_factory=dict)
     closing: bool = False
 

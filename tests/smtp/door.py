@@ -109,12 +109,11 @@ async def connected(address: InetAddress, singly: bool = False) -> AsyncIterator
 
 @asynccontextmanager
 async def serving(
-    next_hop: InetAddress, flow: MailFlow | None = None, peers=LOOPBACK, limits: Limits | None = None
+    next_hop: InetAddress, flow: MailFlow | None = None, peers=LOOPBACK, limits: Limits | None = None, **options
 ) -> AsyncIterator[SmtpServer]:
     server = SmtpServer()
-    await server.start(
-        InetAddress("127.0.0.1", 0), next_hop, flow or Flow(), peers=peers, hostname="door.example", limits=limits
-    )
+    given = {"peers": peers, "hostname": "door.example", "limits": limits, **options}
+    await server.start(InetAddress("127.0.0.1", 0), next_hop, flow or Flow(), **given)
     try:
         yield server
     finally:
@@ -123,10 +122,10 @@ async def serving(
 
 @asynccontextmanager
 async def door(
-    next_hop: InetAddress, flow: MailFlow | None = None, limits: Limits | None = None, singly: bool = False
+    next_hop: InetAddress, flow: MailFlow | None = None, limits: Limits | None = None, singly: bool = False, **options
 ) -> AsyncIterator[Client]:
     """A listener, and one client connected to it."""
-    async with serving(next_hop, flow, limits=limits) as server, connected(server.address, singly) as client:
+    async with serving(next_hop, flow, limits=limits, **options) as server, connected(server.address, singly) as client:
         yield client
 
 

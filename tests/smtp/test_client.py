@@ -1,5 +1,7 @@
 """The client's half of SMTP: replies, command lines, dots."""
 
+import itertools
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -8,6 +10,7 @@ from notes2conf_milter.smtp.client import (
     LINE_LIMIT,
     LINES_LIMIT,
     Dots,
+    LineEnds,
     NextHopGone,
     Reply,
     ReplyParser,
@@ -131,3 +134,20 @@ def test_dots_are_those_of_the_rule_however_the_message_is_cut(octets: bytes, st
     assert sender.end == (b".\r\n" if octets == b"" or octets.endswith(b"\r\n") else b"\r\n.\r\n")
     assert (b"\r\n" + wire + sender.end).find(b"\r\n.\r\n") == len(wire + sender.end) - 3
     assert pieces(receiver.remove, wire) == octets
+
+
+PIECES = st.lists(st.sampled_from([b"\r", b"\n", b"\r\n", b".", b"a", b"\r\n.\r\n"]), max_size=12).map(b"".join)
+
+
+@given(PIECES, st.lists(st.integers(0, 40), max_size=4))
+def test_stray_line_ends_are_mended_wherever_pieces_are_cut(text: bytes, cuts: list[int]) -> None:
+    """Nothing but CRLF is left, nothing else changes, and again it changes nothing."""
+    octets = text + b"\r\n"  # what a message ends in
+    places = sorted({min(cut, len(octets)) for cut in cuts} | {0, len(octets)})
+    ends = LineEnds()
+    mended = b"".join(ends.mend(octets[start:end]) for start, end in itertools.pairwise(places))
+    left = mended.replace(b"\r\n", b"")
+    assert b"\r" not in left and b"\n" not in left
+    one_by_one = octets.replace(b"\r\n", b"\0").replace(b"\r", b" ").replace(b"\n", b"\0").replace(b"\0", b"\r\n")
+    assert mended == one_by_one and ends.found is (mended != octets)
+    assert LineEnds().mend(mended) == mended

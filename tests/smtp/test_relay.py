@@ -9,6 +9,7 @@ from notes2conf_milter.core.edits import ChangeHeader, ReplaceBody
 from notes2conf_milter.core.envelope import Door
 from notes2conf_milter.core.verdict import Outcome, Reason, Verdict
 from notes2conf_milter.smtp import relay
+from notes2conf_milter.smtp.incoming import Strays
 from notes2conf_milter.smtp.server import Limits
 from tests.smtp.door import DEFER, PASS, Flow, door, dotted
 from tests.smtp.nexthop import NextHop
@@ -188,3 +189,49 @@ def test_a_next_hop_that_goes_away_while_it_is_sent_a_large_message() -> None:
         reply, hop = carry(octets, flow, limits, vanish_after=20)
         assert reply.startswith(b"451 4.4.1 ")
         assert hop.messages == []
+
+
+STRAY = {name: OCTETS[name] for name in ("bare LF", "bare CR", "smuggled")}
+
+
+@pytest.mark.parametrize("early", [None, PASS])
+@pytest.mark.parametrize("name", OCTETS)
+def test_stray_line_ends_do_not_go_on(name: str, early: Outcome | None) -> None:
+    """In whatever way the message goes, the next hop and the flow see lines that end in CRLF; other octets stay."""
+
+    async def run() -> NextHop:
+        async with NextHop() as hop, door(hop.address, Flow(early=early), strays=Strays.NORMALIZE) as client:
+            await client.begin()
+            await client.send(dotted(OCTETS[name]))
+            assert (await client.reply()).startswith(b"250")
+            assert (await client.ask(b"QUIT")).startswith(b"221")
+            return hop
+
+    hop = asyncio.run(run())
+    complete = OCTETS[name] if not OCTETS[name] or OCTETS[name].endswith(b"\r\n") else OCTETS[name] + b"\r\n"
+    (message,) = hop.messages
+    left = message.octets.replace(b"\r\n", b"")
+    assert b"\r" not in left and b"\n" not in left
+    if name not in STRAY:
+        assert message.octets == complete
+    assert not any(command.upper().startswith(b"MAIL FROM:<X>") for command in hop.commands), "nothing was smuggled"
+
+
+@pytest.mark.parametrize("early", [None, PASS])
+@pytest.mark.parametrize("name", OCTETS)
+def test_stray_line_ends_may_be_refused(name: str, early: Outcome | None) -> None:
+    """Nothing of such a message is delivered, also where some of it went on before; the session goes on."""
+
+    async def run() -> NextHop:
+        async with NextHop() as hop, door(hop.address, Flow(early=early), strays=Strays.REFUSE) as client:
+            await client.begin()
+            await client.send(dotted(OCTETS[name]))
+            assert (await client.reply())[:3] == (b"550" if name in STRAY else b"250")
+            await client.envelope()
+            await client.send(dotted(MAIL))
+            assert (await client.reply()).startswith(b"250")
+            return hop
+
+    hop = asyncio.run(run())
+    assert [one.octets for one in hop.messages][-1] == MAIL
+    assert len(hop.messages) == (1 if name in STRAY else 2)
