@@ -154,6 +154,14 @@ def test_the_guides_to_services_say_the_same_commands() -> None:
         assert len(re.findall(sign, english, re.MULTILINE)) == len(re.findall(sign, german, re.MULTILINE)), sign
 
 
+def test_the_guides_to_proxmox_say_the_same_commands() -> None:
+    """And draw the same hops; tests/live/test_proxmox.py runs the commands."""
+    english, german = ((ROOT / "docs" / name).read_text("utf-8") for name in ("proxmox.md", "proxmox.de.md"))
+    assert code(german.replace("IHR-DOMINO", "YOUR-DOMINO")) == code(english) != []
+    for sign in (r"^\|", r"^\d\. ", r":(?:26|100\d\d)\b"):
+        assert len(re.findall(sign, english, re.MULTILINE)) == len(re.findall(sign, german, re.MULTILINE)), sign
+
+
 def test_the_readme_says_the_commands_of_the_guide() -> None:
     """The ten minutes are the guide's commands, nothing left out."""
     guide = "".join(code(GUIDES["en"].read_text("utf-8")))

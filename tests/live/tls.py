@@ -16,7 +16,7 @@ def send_by_tls(
     xclient: Mapping[str, str],
     tls: ssl.SSLContext | None,
 ) -> tuple[int, bytes]:
-    """Send one message; return the reply to MAIL FROM if that is none of success, else to the final dot."""
+    """Send one message; return the reply to MAIL FROM or RCPT TO that is none of success, else to the final dot."""
     with smtplib.SMTP("127.0.0.1", port, "client.example", timeout=30) as connection:
         connection.ehlo()
         if tls is not None:
@@ -29,7 +29,9 @@ def send_by_tls(
         if reply[0] != 250:
             return reply
         for recipient in recipients:
-            assert connection.rcpt(recipient)[0] == 250
+            reply = connection.rcpt(recipient)
+            if reply[0] != 250:
+                return reply
         return connection.data(message)
 
 
