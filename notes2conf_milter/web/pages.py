@@ -27,6 +27,8 @@ from notes2conf_milter.web.visits import EXTENSIONS, Shown
 
 LONG_SUBJECT = 60  # characters; longer ones are set smaller
 LISTED_GUESTS = 200
+# Signs that turn the direction of a text (UAX #9): a name could be made to look like another one, and reach beyond its place.
+_TURNING = dict.fromkeys((0x061C, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2066, 0x206A)))
 _ONWARD = 2  # seconds until a page without a script leads on
 _JOIN_REFRESH, _WAIT_REFRESH, _HOST_REFRESH = 60, 20, 30  # seconds; with a script only the first counts
 
@@ -221,7 +223,7 @@ class Pages:
     def _meeting(self, template: str, shown: Shown, language: str, **values: object) -> bytes:
         facts = {
             "code": f"{shown.token}/code.svg",
-            "label": shown.meeting.label,
+            "label": shown.meeting.label.translate(_TURNING),
             "events": f"{shown.token}/events",
         }
         facts["ics"] = f"{shown.token}/meeting.ics" if shown.view.dated else ""
@@ -246,7 +248,7 @@ def _tone(state: State) -> str:
 
 def _facts(shown: Shown, language: str) -> Mapping[str, object]:
     page, view = shown.meeting.page, shown.view
-    subject = page.subject.strip() or TEXTS[language].no_subject
+    subject = page.subject.translate(_TURNING).strip() or TEXTS[language].no_subject
     said = when(view.occurrence, language) if view.dated else None
     local = None
     if said is not None and not view.occurrence.all_day and said.zone:
@@ -257,7 +259,7 @@ def _facts(shown: Shown, language: str) -> Mapping[str, object]:
     return {
         "subject": subject,
         "long_subject": len(subject) > LONG_SUBJECT,
-        "organizer": page.organizer.name.strip() or page.organizer.address,
+        "organizer": page.organizer.name.translate(_TURNING).strip() or page.organizer.address,
         "when": said,
         "local": local,
         "all_day": view.occurrence.all_day,

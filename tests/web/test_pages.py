@@ -316,6 +316,15 @@ def test_another_service_is_another_one() -> None:
         assert [had["value"] for _, had in elements if had.get("name") == "service" and "checked" in had] == [wanted]
 
 
+def test_signs_that_turn_a_text_are_left_out() -> None:
+    """A subject or a name cannot be made to look like another one; letters that are written from the right stay."""
+    turned = page("Plan\u202egnp.exe\u2066", organizer=Person("anna@example.org", "Anna \u202erelluM"))
+    text = PAGES.join(shown(turned), FORM, Admission.OPEN, "en").decode()
+    assert "Plangnp.exe" in text and "Anna relluM" in text
+    assert not any(sign in text for sign in "\u202e\u2066")
+    assert "\u05d0\u05d1" in PAGES.join(shown(page("\u05d0\u05d1")), FORM, Admission.OPEN, "en").decode()
+
+
 def test_the_visitors_own_time() -> None:
     """What the script needs; not for whole days and times in nobody's zone."""
     assert f'data-start="{MONDAY}" data-end="{MONDAY + HOUR}" data-offset="7200"' in join(page())
