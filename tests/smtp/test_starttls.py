@@ -119,7 +119,6 @@ def test_tls_from_the_first_octet_on(certificate: Certificate, loop: Callable[[]
     async def talk() -> None:
         flow = Seeing()
         async with door(flow, certificate, implicit=True) as (client, hop):
-            client.reader._transport = None  # type: ignore[attr-defined]
             await client.writer.start_tls(client_context())
             assert (await client.reply()).startswith(b"220 ")
             assert b"STARTTLS" not in await client.ask(EHLO)
