@@ -37,7 +37,7 @@ def test_what_is_rewritten_is_signed(house: House, tmp_path: Path, caplog: pytes
         assert verified(message, KNOWN) == [("example.org", True)] * 2
         assert opendkim(message, KNOWN, tmp_path) == [True, True]
     assert caplog.messages == [
-        "queue_id=4Xy door=milter verdict=rewrite reason=link-added dkim=example.org:r,example.org:e"
+        "queue_id=4Xy door=milter verdict=rewrite reason=link-added dkim=example.org:r,example.org:e tls=none peer=192.0.2.0/24"
     ]
 
 
