@@ -86,6 +86,7 @@ class Settings:
     retention_open_series_days: int
     tls: TlsRules
     tls_filters_enforce: bool
+    tls_mark_links: bool
     tls_log: TlsLog
     limits_message_octets: int
     limits_meetings_per_hour: int
@@ -289,6 +290,7 @@ def _settings(values: dict[str, Any], source: str) -> Settings:
         retention_open_series_days=values["retention.open_series_days"],
         tls=TlsRules(values["tls.rules"], values["tls.refusal"] == "temporary"),
         tls_filters_enforce=values["tls.filters_enforce"],
+        tls_mark_links=values["tls.mark_links"],
         tls_log=TlsLog(values["tls.log"]),
         limits_message_octets=values["limits.message_octets"],
         limits_meetings_per_hour=values["limits.meetings_per_hour"],

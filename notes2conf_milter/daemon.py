@@ -83,6 +83,7 @@ def flow_settings(settings: Settings, keys: tuple[SigningKey, ...] = ()) -> Flow
         tls_log=settings.tls_log,
         wordings=settings.wordings,
         signing=settings.signing(keys),
+        mark_links=settings.tls_mark_links,
     )
 
 

@@ -26,6 +26,7 @@ from notes2conf_milter.core.encryption import Hop, Mode, TlsRules
 from notes2conf_milter.core.envelope import Envelope
 from notes2conf_milter.core.invitation import may_hold_calendar
 from notes2conf_milter.core.message import MessageTooComplex, eol_of, header_fields
+from notes2conf_milter.core.onward import mark
 from notes2conf_milter.core.policy import PolicySettings, before_body, plainly_no_calendar
 from notes2conf_milter.core.quota import Quota
 from notes2conf_milter.core.repairs import Repairs
@@ -74,6 +75,7 @@ class FlowSettings:
     attendee_links: each attendee's copy has an own link where there is a copy for each. reply: conference addresses accept.
     repairs: what else is looked for in invitations. tls: what is asked of sessions; tls_log: what is logged of them.
     language: where a message says none; wordings: what is put into messages, by language. signing: with which DKIM keys.
+    mark_links: what carries a link gets the field by which Postfix knows it.
     """
 
     base_url: str
@@ -92,6 +94,7 @@ class FlowSettings:
     tls_log: TlsLog = TlsLog.EACH
     wordings: Mapping[str, Wording] = field(default_factory=WORDINGS.copy)
     signing: SigningSettings = field(default_factory=SigningSettings)
+    mark_links: bool = False
 
     def work(self) -> WorkSettings:
         """Return what core.work needs of them."""
@@ -130,7 +133,9 @@ class MailFlow:
         if hand_over is not None:
             sender, language = settings.own_mail_from, settings.language
             grace, sign = settings.grace_seconds, self._signer.sign_mail
-            self._own_mail = OwnMail(settings.base_url, sender, language, hand_over, clock, grace, sign)
+            self._own_mail = OwnMail(
+                settings.base_url, sender, language, hand_over, clock, grace, sign, mark_links=settings.mark_links
+            )
         self._announcer = Announcer(
             self._own_mail,
             store,
@@ -379,7 +384,8 @@ class MailFlow:
         edits = (*changes.edits(message), *signatures)
         reason = Reason.LINK_PRESENT if not edits else Reason.LINK_ADDED if claim.new else Reason.LINK_KEPT
         signed = tuple(one.key for one in signing.unsigned)
-        return Outcome(Verdict.REWRITE, reason, edits, changes.repairs, signed=signed)
+        marks = mark(message) if self._settings.mark_links else ()
+        return Outcome(Verdict.REWRITE, reason, (*edits, *marks), changes.repairs, signed=signed)
 
     async def _signed(self, signing: Signing, message: bytes) -> tuple[RemoveHeader | InsertHeader, ...]:
         """Return the edits about signatures: those that go, from the last one up, then those that come."""

@@ -18,6 +18,7 @@ from notes2conf_milter.core.joinlink import join_url, start_url
 from notes2conf_milter.core.joinmail import JoinMail, join_mail
 from notes2conf_milter.core.letter import letter_language
 from notes2conf_milter.core.meeting import Occurrence, Page, Person, Revision
+from notes2conf_milter.core.onward import marked
 from notes2conf_milter.core.reply import Reply, reply_message
 from notes2conf_milter.core.skipmail import SkipMail, skip_mail
 from notes2conf_milter.core.skips import Skipped
@@ -47,7 +48,8 @@ class OwnMail:
     that we write.
 
     hand_over: sends a mail (recipient, message). clock: seconds since 1970 UTC. grace: seconds that links outlive a meeting.
-    sign: returns a mail signed (DKIM), given the time; None signs none.
+    sign: returns a mail signed (DKIM), given the time; None signs none. mark_links: mails with a link get the
+    mark of core.onward.
     """
 
     def __init__(
@@ -59,8 +61,11 @@ class OwnMail:
         clock: Callable[[], int],
         grace: int = 0,
         sign: Sign | None = None,
+        *,
+        mark_links: bool = False,
     ) -> None:
         self._sign = sign
+        self._mark_links = mark_links
         self._base_url, self._sender, self._language = base_url, sender, language
         self._hand_over = hand_over
         self._clock = clock
@@ -86,7 +91,7 @@ class OwnMail:
             first if before else "",
             self._grace,
         )
-        return await self._send("start mail", page.organizer.address, start_mail(mail))
+        return await self._send("start mail", page.organizer.address, self._linked(start_mail(mail)))
 
     async def fading(self, links: Links, end: int) -> Handed:
         """Tell the organizer of a series without an end until when it is kept, seconds since 1970 UTC."""
@@ -101,7 +106,8 @@ class OwnMail:
             letter_language(self._language),
             self._message_id("start", page, "start mail ", links.start_token),
         )
-        return await self._send("mail about a series without an end", page.organizer.address, fading_mail(mail))
+        octets = self._linked(fading_mail(mail))
+        return await self._send("mail about a series without an end", page.organizer.address, octets)
 
     async def join(self, links: Links, tokens: dict[Person, str], language: str) -> tuple[frozenset[str], bool]:
         """Send a few attendees their join links. Return who needs no further try (lower case), and whether nobody took them."""
@@ -144,8 +150,10 @@ class OwnMail:
         return (await self._send_all("cancellation", mails))[1]
 
     async def _send_all(self, what: str, mails: list[JoinMail]) -> tuple[frozenset[str], bool]:
+        octets = [join_mail(mail) if mail.join_url is None else self._linked(join_mail(mail)) for mail in mails]
         results = await asyncio.gather(
-            *(self._hand(what, mail.attendee.address, join_mail(mail)) for mail in mails), return_exceptions=True
+            *(self._hand(what, mail.attendee.address, one) for mail, one in zip(mails, octets, strict=True)),
+            return_exceptions=True,
         )
         addresses = [mail.attendee.address.lower() for mail in mails]
         for result in results:
@@ -219,6 +227,9 @@ class OwnMail:
         if handover.result is not Handed.ACCEPTED:
             log.warning("%s: %s, reply code %s", what, handover.result.value, handover.code or "none")
         return handover
+
+    def _linked(self, message: bytes) -> bytes:
+        return marked(message) if self._mark_links else message
 
     def _from(self, organizer: str) -> str:
         return self._sender or f"no-reply@{organizer.rpartition('@')[2]}"

@@ -273,6 +273,12 @@ SETTINGS: tuple[Setting, ...] = (
         "The Postfix listeners before smtp.xforward_peers and conference.listen enforce TLS themselves.",
     ),
     Setting(
+        "tls.mark_links",
+        False,
+        kind.flag,
+        "Put the field X-Notes2conf-TLS into mail with a link, by which Postfix sends it on by TLS alone.",
+    ),
+    Setting(
         "tls.log",
         "each",
         kind.choice("each", "summary", "off"),

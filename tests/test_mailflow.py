@@ -17,6 +17,7 @@ from notes2conf_milter.core.edits import ChangeHeader, apply
 from notes2conf_milter.core.encryption import Hop, Tls, TlsRules, read_rule
 from notes2conf_milter.core.envelope import Envelope
 from notes2conf_milter.core.meeting import LinkKind, Room
+from notes2conf_milter.core.onward import MARK
 from notes2conf_milter.core.policy import Trigger
 from notes2conf_milter.core.repairs import Mode, Repairs
 from notes2conf_milter.core.tlsrecord import TlsLog
@@ -79,6 +80,21 @@ def test_the_log_line_says_what_was_found_to_repair(
     reasons = [line.partition(" reason=")[2].partition(" tls=")[0] for line in caplog.messages]
     assert reasons == ["link-added" + said, "link-kept"]
     assert (b"multipart/related" in apply(wrapped, outcome.edits)) == (wanted.multipart_related is not Mode.ON)
+
+
+def test_what_carries_a_link_is_marked_where_that_is_wanted(house: House) -> None:
+    """Once, in a message that needs no other edit, too, and in the start mail; nothing else is; without the setting nothing."""
+    unmarked = apply(MESSAGE, house.process().edits)
+    assert b"X-Notes2conf-TLS" not in unmarked + house.mails[0][1]
+    house.settings = replace(house.settings, mark_links=True)
+    outcome = house.process(unmarked)
+    assert (word(outcome), outcome.edits) == ((Verdict.REWRITE, Reason.LINK_PRESENT), (MARK,))
+    again = house.process(apply(unmarked, outcome.edits))
+    assert (word(again), again.edits) == ((Verdict.REWRITE, Reason.LINK_PRESENT), ())
+    new = house.process(MESSAGE.replace(b"uid-1", b"uid-2"))
+    assert (word(new), new.edits[-1]) == (SENT, MARK)
+    assert house.mails[-1][1].startswith(b"X-Notes2conf-TLS: required\r\n")
+    assert house.process(cancellation(b"SEQUENCE:1")).edits == ()
 
 
 def test_an_invitation_with_its_link_is_repaired_too(house: House) -> None:

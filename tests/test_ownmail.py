@@ -152,3 +152,22 @@ def test_on_the_whole_way_the_message_goes_on(house: House) -> None:
     house.mails.clear()
     assert process(False) == Outcome(Verdict.PASS, Reason.SIGNED)
     assert house.mails == []
+
+
+def test_mails_with_a_link_are_marked_and_no_others() -> None:
+    """Start mail, join mail, the word about a series; not a cancellation, a reply or a reason."""
+    post = Post()
+    post.own = OwnMail("https://conf.example.org", None, "en", post.take, lambda: post.now, mark_links=True)  # type: ignore[arg-type]
+    carla, revision = "carla@int.example.org", Revision(1, "20260302T080000")
+
+    async def write() -> None:
+        await post.own.start(LINKS, (), 0, "en")
+        await post.own.join(LINKS, {Person(carla): LINKS.join_token}, "en")
+        await post.own.fading(LINKS, 1_773_309_600)
+        await post.own.cancelled(PAGE, LINKS.start_token, [carla], revision, "en")
+        await post.own.accept(LINKS, "meet@conf.example.org", "uid-1", revision, None, "en")
+
+    asyncio.run(write())
+    links = [b"conf.example.org/" in message.replace(b"=\r\n", b"") for _, message in post.mails]
+    marks = [message.startswith(b"X-Notes2conf-TLS: required\r\n") for _, message in post.mails]
+    assert marks == links == [True, True, True, False, False]

@@ -214,6 +214,12 @@ class Postfix:
         found = [line for line in self.log().splitlines() if any(word in line for word in words)]
         return [_LOG_PREFIX.sub("", line) for line in found if not any(word in line for word in _CLOCK_IS_SET)]
 
+    def empty_queue(self) -> None:
+        """Throw away each message that is in the queue, and wait until none is."""
+        command = ["postsuper", "-c", str(self.configuration), "-d", "ALL"]
+        subprocess.run(command, env={"PATH": _PATH, "LC_ALL": "C"}, check=True, capture_output=True, timeout=60)
+        self.wait_until_idle()
+
     def queued(self) -> list[Path]:
         """Return the files of all messages that are in the queue, in whatever state."""
         found = []
