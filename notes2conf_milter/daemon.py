@@ -34,7 +34,6 @@ from notes2conf_milter.smtp.reinject import Handover, hand_over
 from notes2conf_milter.smtp.relay import Limits as SmtpLimits
 from notes2conf_milter.smtp.server import SmtpServer
 from notes2conf_milter.store import EpochFile, LinkStore, MeetingStore, StoreError, load_mail_key
-from notes2conf_milter.web.server import WebServer, WebSettings, create_app
 from notes2conf_milter.worker import give_back_large_blocks
 from notes2conf_milter.workers import Workers
 
@@ -265,6 +264,12 @@ async def _smtp_door(
 @asynccontextmanager
 async def web_service(settings: Settings) -> AsyncIterator[InetAddress]:
     """Run the waiting room inside the block; yields where it listens."""
+    from notes2conf_milter.web.server import (
+        WebServer,
+        WebSettings,
+        create_app,
+    )  # 8 MB that the mail service does without
+
     settings.need("base_url", settings.base_url, "web")
     services = settings.offered()
     settings.check_logo()

@@ -10,8 +10,6 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import TypeVar
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from notes2conf_milter.tlsreport.records import Count, Share
 
 LISTED = 40  # rows of a table on the page and in the text; the rest is one row. JSON has all
@@ -160,6 +158,8 @@ def as_text(count: Count, about: About, language: str) -> str:
 
 def as_html(count: Count, about: About, language: str) -> str:
     """Return a page that stands by itself."""
+    from jinja2 import Environment, PackageLoader, StrictUndefined  # the mail service never makes one
+
     environment = Environment(
         loader=PackageLoader("notes2conf_milter.tlsreport"),
         autoescape=True,
