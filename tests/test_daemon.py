@@ -252,7 +252,7 @@ def test_the_last_summary_is_written_at_the_end(tmp_path: Path) -> None:
 
 def test_the_mail_service_does_without_the_web_service() -> None:
     """Its code takes memory, and nothing of it is needed where mail flows."""
-    unneeded = ("uvicorn", "starlette", "jinja2")
+    unneeded = ("uvicorn", "starlette", "jinja2", "httpx")
     script = f"import sys, notes2conf_milter.cli; print([one for one in {unneeded} if one in sys.modules])"
     done = subprocess.run([sys.executable, "-c", script], timeout=60, check=True, capture_output=True, text=True)
     assert done.stdout == "[]\n"

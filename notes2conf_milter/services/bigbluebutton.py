@@ -22,8 +22,6 @@ from dataclasses import dataclass, field
 from urllib.parse import urlencode, urlsplit
 from xml.parsers import expat
 
-import httpx
-
 from notes2conf_milter.services.service import Conference, ServiceError, Visitor
 
 NAME = "bigbluebutton"
@@ -115,6 +113,8 @@ class BigBlueButton:
 
 async def _fetched(url: str) -> bytes:
     """Return what a GET brings; raises ServiceError."""
+    import httpx  # 3 MB, and the mail service reads these settings, too, but asks nobody
+
     body = b""
     try:
         async with (
