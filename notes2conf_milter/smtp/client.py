@@ -2,8 +2,8 @@
 
 In:  addresses, ESMTP parameters, message octets; the octets that a server sends.
 Out: command lines and message octets for the wire; `Reply` values.
-Message octets go out as they came in: bare CR and LF, 8-bit, NUL and lines of any length. Only the dots of RFC 5321 §4.5.2
-and, where it is missing, the final CRLF are added.
+Message octets go out as they are given: 8-bit, NUL and lines of any length. Only the dots of RFC 5321 §4.5.2 and, where it is
+missing, the final CRLF are added. `LineEnds` makes stray CR and LF harmless, at the other end of the door (incoming.py).
 Fails: ValueError for an address or a parameter that would break out of its command line, before anything is sent;
 `NextHopGone` when what the server sends is no SMTP.
 """

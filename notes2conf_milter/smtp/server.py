@@ -1,4 +1,4 @@
-"""The SMTP door in its plain form, a hop of our own between two Postfix instances; and the listener of the conference address.
+"""The SMTP door, a hop of our own between two Postfix instances; and the listener of the conference address.
 
 The latter speaks LMTP and is described in lmtp.py. The rest of this page is about the former.
 
