@@ -27,6 +27,7 @@ from notes2conf_milter.services.offered import Offer, OfferError, offered
 from notes2conf_milter.services.service import Service
 from notes2conf_milter.settings import SETTINGS
 from notes2conf_milter.smtp.incoming import Strays
+from notes2conf_milter.smtp.onward import Level, local
 from notes2conf_milter.store.keys import EPOCH_NAME, MAIL_KEY_NAME
 from notes2conf_milter.templates import FolderError, read_templates
 
@@ -64,6 +65,12 @@ class Settings:
     milter_socket_mode: int | None
     smtp_listen: InetAddress | None
     smtp_next_hop: InetAddress | None
+    smtp_lmtp: bool
+    smtp_next_hop_lmtp: bool
+    smtp_next_hop_tls: Level
+    smtp_next_hop_name: str
+    smtp_next_hop_ca: Path | None
+    smtp_next_hop_resolver: InetAddress | None
     smtp_peers: tuple[kind.Network, ...]
     smtp_xforward_peers: tuple[kind.Network, ...]
     smtp_tls_certificate: Path | None
@@ -227,11 +234,33 @@ def _hint(key: str) -> str:
     )
 
 
+def _check_next_hop(values: dict[str, Any], source: str) -> None:
+    if values["smtp.next_hop_protocol"] == "lmtp":
+        if values["smtp.protocol"] != "lmtp":
+            why = "LMTP behind SMTP could refuse a message for some recipients alone, and SMTP has no answer for that"
+            raise ConfigError(source, "smtp.protocol", f'{why}; allowed with smtp.next_hop_protocol = "lmtp" is "lmtp"')
+        if values["start_mail.relay"] is None:
+            raise ConfigError(
+                source, "start_mail.relay", "start mails need an SMTP listener; smtp.next_hop speaks LMTP"
+            )
+    next_hop = values["smtp.next_hop"]
+    for key in ("smtp.listen", "smtp.listen_tls"):
+        if next_hop is not None and next_hop == values[key] and next_hop.port:
+            raise ConfigError(source, "smtp.next_hop", f"is {key} itself: mail would never leave")
+
+
+def _level(word: str | None, next_hop: InetAddress | None) -> Level:
+    if word is not None:
+        return Level(word)
+    return Level.NONE if next_hop is None or local(next_hop) else Level.MAY
+
+
 def _settings(values: dict[str, Any], source: str) -> Settings:
     state: Path = values["state_dir"]
     relay = values["start_mail.relay"] or values["smtp.next_hop"] or InetAddress("127.0.0.1", 10026)
     if values["smtp.listen"] is not None and values["smtp.next_hop"] is None:
         raise ConfigError(source, "smtp.next_hop", "the SMTP door (smtp.listen) needs it; give HOST:PORT or --next-hop")
+    _check_next_hop(values, source)
     if values["conference.listen"] is not None and not values["conference.addresses"]:
         raise ConfigError(
             source, "conference.addresses", 'conference.listen needs at least one, as ["meet@conf.example.org"]'
@@ -268,6 +297,12 @@ def _settings(values: dict[str, Any], source: str) -> Settings:
         milter_socket_mode=values["milter.socket_mode"],
         smtp_listen=values["smtp.listen"],
         smtp_next_hop=values["smtp.next_hop"],
+        smtp_lmtp=values["smtp.protocol"] == "lmtp",
+        smtp_next_hop_lmtp=values["smtp.next_hop_protocol"] == "lmtp",
+        smtp_next_hop_tls=_level(values["smtp.next_hop_tls"], values["smtp.next_hop"]),
+        smtp_next_hop_name=values["smtp.next_hop_name"],
+        smtp_next_hop_ca=values["smtp.next_hop_ca"],
+        smtp_next_hop_resolver=values["smtp.next_hop_resolver"],
         smtp_peers=values["smtp.peers"],
         smtp_xforward_peers=values["smtp.xforward_peers"],
         smtp_tls_certificate=values["smtp.tls_certificate"],

@@ -30,6 +30,8 @@ from notes2conf_milter.dkim.signer import Signer
 from notes2conf_milter.mailflow import FlowSettings, MailFlow, Note
 from notes2conf_milter.milter.server import Limits as MilterLimits
 from notes2conf_milter.milter.server import MilterServer
+from notes2conf_milter.smtp.onward import Level, NextHop, local
+from notes2conf_milter.smtp.pool import Pool
 from notes2conf_milter.smtp.reinject import Handover, hand_over
 from notes2conf_milter.smtp.relay import Limits as SmtpLimits
 from notes2conf_milter.smtp.server import SmtpServer
@@ -102,16 +104,11 @@ async def mail_service(
     store = open_meetings(settings)
     signer = Signer(keys, Dns(settings.dkim_resolver), hosted=settings.dkim_hosted)
 
+    next_hop, relay = load_next_hop(settings), load_start_mail_relay(settings)
+
     def announce(recipient: bytes, message: bytes) -> "asyncio.Future[Handover]":
-        call = hand_over(
-            settings.start_mail_relay,
-            b"",  # RFC 3834 §3.3: nobody answers or bounces to a machine
-            recipient,
-            message,
-            hostname=settings.smtp_hostname,
-            timeout=START_MAIL_SECONDS,
-        )
-        return asyncio.ensure_future(call)
+        # RFC 3834 §3.3: nobody answers or bounces to a machine
+        return asyncio.ensure_future(hand_over(relay, b"", recipient, message, timeout=START_MAIL_SECONDS))
 
     flowing = flow_settings(settings, keys)
     work = Workers(flowing.work())
@@ -139,8 +136,8 @@ async def mail_service(
             listening: list[UnixAddress | InetAddress] = []
             for address in settings.milter_listen:
                 listening += await _milter_door(doors, settings, address, flow)
-            if settings.smtp_listen is not None and settings.smtp_next_hop is not None:
-                listening += await _smtp_door(doors, settings, settings.smtp_listen, settings.smtp_next_hop, flow)
+            if settings.smtp_listen is not None and next_hop is not None:
+                listening += await _smtp_door(doors, settings, settings.smtp_listen, next_hop, flow)
             if settings.conference_listen is not None:
                 listening += await _conference_address(doors, settings, settings.conference_listen, flow)
             yield listening
@@ -232,9 +229,12 @@ async def _conference_address(
 
 
 async def _smtp_door(
-    doors: contextlib.AsyncExitStack, settings: Settings, listen: InetAddress, next_hop: InetAddress, flow: MailFlow
+    doors: contextlib.AsyncExitStack, settings: Settings, listen: InetAddress, next_hop: NextHop, flow: MailFlow
 ) -> list[UnixAddress | InetAddress]:
     door = SmtpServer()
+    limits = _smtp_limits(settings)
+    pool = Pool(next_hop, limits.connect, limits.reply)
+    doors.push_async_callback(pool.close)
     certificate = load_smtp_certificate(settings)
     if certificate is not None:
         keeping = asyncio.create_task(certificate.keep(), name="smtp-certificate")
@@ -247,16 +247,17 @@ async def _smtp_door(
         with _naming(key, address.netloc):
             await door.start(
                 address,
-                next_hop,
+                pool,
                 flow,
                 peers=settings.smtp_peers,
                 hostname=settings.smtp_hostname,
-                limits=_smtp_limits(settings),
+                limits=limits,
                 xforward_peers=settings.smtp_xforward_peers,
                 filters_enforce=settings.tls_filters_enforce,
                 tls=None if certificate is None else certificate.context,
                 implicit=implicit,
                 strays=settings.smtp_bare_newlines,
+                lmtp=settings.smtp_lmtp,
             )
     return door.addresses
 
@@ -310,6 +311,40 @@ def _naming(key: str, address: object) -> Iterator[None]:
     except OSError as error:
         why = os.strerror(error.errno) if error.errno is not None else str(error)
         raise OSError(error.errno, why, f"{key} {address}") from error
+
+
+def load_next_hop(settings: Settings) -> NextHop | None:
+    """Return where the SMTP door hands mail on, None where there is no such place; raises ConfigError."""
+    if settings.smtp_next_hop is None:
+        return None
+    given = settings.smtp_next_hop_name, settings.smtp_next_hop_lmtp
+    return _next_hop(settings, settings.smtp_next_hop, settings.smtp_next_hop_tls, *given)
+
+
+def load_start_mail_relay(settings: Settings) -> NextHop:
+    """Return where own mails are handed on; raises ConfigError. The way there is encrypted like that to smtp.next_hop."""
+    relay = settings.start_mail_relay
+    if relay == settings.smtp_next_hop:
+        return _next_hop(settings, relay, settings.smtp_next_hop_tls, settings.smtp_next_hop_name)
+    if local(relay):
+        return _next_hop(settings, relay, Level.NONE)
+    level = settings.smtp_next_hop_tls
+    return _next_hop(settings, relay, Level.MAY if level is Level.NONE else level)
+
+
+def _next_hop(settings: Settings, address: InetAddress, level: Level, name: str = "", lmtp: bool = False) -> NextHop:
+    try:
+        return NextHop(
+            address,
+            settings.smtp_hostname,
+            lmtp=lmtp,
+            level=level,
+            authorities=settings.smtp_next_hop_ca,
+            name=name,
+            resolver=settings.smtp_next_hop_resolver,
+        )
+    except ValueError as error:
+        raise ConfigError(settings.source, "smtp.next_hop_ca", str(error)) from None
 
 
 def load_certificate(settings: Settings) -> Certificate | None:

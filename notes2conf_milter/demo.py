@@ -27,6 +27,7 @@ from notes2conf_milter.address import InetAddress
 from notes2conf_milter.config import Settings, load
 from notes2conf_milter.core.contentlines import split
 from notes2conf_milter.daemon import mail_service, now, stop_signals, until, web_service
+from notes2conf_milter.smtp.onward import NextHop
 from notes2conf_milter.smtp.reinject import Handed, hand_over
 from notes2conf_milter.store import new_keys
 
@@ -91,7 +92,7 @@ def _free_port() -> int:
 async def _show(door: InetAddress, mailboxes: _Mailboxes) -> None:
     original = invitation(datetime.now(UTC))
     click.echo(f"An invitation from {ORGANIZER} goes through the SMTP door at {door.netloc} …")
-    handed = await hand_over(door, ORGANIZER.encode(), GUEST.encode(), original, hostname="localhost", timeout=SECONDS)
+    handed = await hand_over(NextHop(door, "localhost"), ORGANIZER.encode(), GUEST.encode(), original, timeout=SECONDS)
     if handed.result is not Handed.ACCEPTED:
         raise OSError(f"the door answered {handed.code}")
     mails = dict([await mailboxes.arrived.get(), await mailboxes.arrived.get()])

@@ -172,6 +172,42 @@ SETTINGS: tuple[Setting, ...] = (
         "--next-hop",
     ),
     Setting(
+        "smtp.protocol",
+        "smtp",
+        kind.choice("smtp", "lmtp"),
+        "What clients of the SMTP door speak: SMTP, or LMTP, which has an answer for each recipient.",
+    ),
+    Setting(
+        "smtp.next_hop_protocol",
+        "smtp",
+        kind.choice("smtp", "lmtp"),
+        'What smtp.next_hop speaks; "lmtp" needs smtp.protocol = "lmtp", too.',
+    ),
+    Setting(
+        "smtp.next_hop_tls",
+        "",
+        kind.optional(kind.choice("none", "may", "encrypt", "verify", "dane", "dane-only")),
+        'How the way to smtp.next_hop is encrypted; "": none to this machine, may to others.',
+    ),
+    Setting(
+        "smtp.next_hop_name",
+        "",
+        kind.host_name,
+        'The name that its certificate has to have, or that has the TLSA records; "": smtp.next_hop\'s host.',
+    ),
+    Setting(
+        "smtp.next_hop_ca",
+        "",
+        kind.optional(kind.path),
+        'Authorities that may vouch for it, in PEM; "": those of the system.',
+    ),
+    Setting(
+        "smtp.next_hop_resolver",
+        "",
+        kind.optional(kind.name_server),
+        'The resolver that validates DNSSEC, for dane, ADDRESS:PORT; "": those of this machine.',
+    ),
+    Setting(
         "smtp.peers",
         _LOOPBACK,
         kind.list_of(kind.network),

@@ -35,6 +35,11 @@ LAYERS = {
     "announcing": 5,
     "ownmail": 5,
     "smtp.reinject": 5,
+    "smtp.onward": 5,
+    "smtp.starttls": 5,
+    "smtp.received": 5,
+    "smtp.pool": 5,
+    "smtp.lmtprelaying": 3,
     "smtp.xforward": 5,
     "smtp.client": 5,
     "services": 5,
@@ -75,7 +80,15 @@ WORLD |= {
     "http.client",
     "logging",
 }
-PURE = ("core/", "milter/packets.py", "milter/session.py", "milter/terms.py", "milter/transaction.py", "smtp/client.py")
+PURE = (
+    "core/",
+    "milter/packets.py",
+    "milter/session.py",
+    "milter/terms.py",
+    "milter/transaction.py",
+    "smtp/client.py",
+    "smtp/received.py",
+)
 PURE += (
     "tlsreport/page.py",
     "tlsreport/records.py",

@@ -14,6 +14,7 @@ import pytest
 
 from notes2conf_milter import daemon
 from notes2conf_milter.config import ConfigError, load
+from notes2conf_milter.smtp import onward
 from notes2conf_milter.smtp.reinject import Handed, hand_over
 from notes2conf_milter.store import StoreError, StoreSetupError, new_keys
 from tests.commands import Command, free_port
@@ -242,7 +243,9 @@ def test_the_last_summary_is_written_at_the_end(tmp_path: Path) -> None:
             settings = load(Path("/dev/null"), options)
             new_keys(settings.state_dir, daemon.now())
             async with daemon.mail_service(settings, lambda _logger, text: noted.append(text)) as (door,):
-                done = await hand_over(door, b"a@example.net", b"b@example.org", MAIL, hostname="x.example", timeout=30)
+                done = await hand_over(
+                    onward.NextHop(door, "x.example"), b"a@example.net", b"b@example.org", MAIL, timeout=30
+                )
                 assert done.result is Handed.ACCEPTED
                 assert noted == ["queue_id=- door=smtp verdict=pass reason=no-calendar"]
 

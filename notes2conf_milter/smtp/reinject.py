@@ -2,17 +2,18 @@
 
 In:  an address, an envelope, message octets. Out: the next hop's replies; for our own mails a `Handover`.
 `Connection` is for the SMTP door, which gives the next hop's replies to its own client; `hand_over` sends one mail.
+The way is encrypted as `onward.NextHop` demands it, or there is no connection.
 Message octets are streamed with back-pressure and otherwise left alone (`client.Dots`).
 Fails: `NextHopGone` when the connection is of no more use (it is closed then); ValueError for an address that would break
 out of its command line, before anything is sent. `hand_over` turns the first into `DEFERRED`.
 """
 
 import asyncio
+import ssl
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
 
-from notes2conf_milter.address import InetAddress
 from notes2conf_milter.smtp.client import (
     CRLF,
     LINE_LIMIT,
@@ -25,10 +26,14 @@ from notes2conf_milter.smtp.client import (
     offers,
     rcpt_command,
 )
+from notes2conf_milter.smtp.onward import Demand, NextHop
+from notes2conf_milter.smtp.starttls import start_tls
+from notes2conf_milter.tlscheck.wire import presented
 
 _PIECE = 65536  # octets given to the transport between two waits
 _QUIT = b"QUIT" + CRLF
 _FAREWELL = 5.0  # seconds we wait for the answer to QUIT, which nobody needs
+_HANDSHAKE = 30.0  # seconds
 
 
 class Connection:
@@ -43,7 +48,16 @@ class Connection:
         self._in_transaction = False
         self._in_data = False
         self._leaving = False
+        self._dismissed = False  # it said 421 (RFC 5321 §3.8)
+        self._spoken_for = False  # XFORWARD was said, and no message followed yet
+        self._hello = b""
         self.offered: Mapping[bytes, bytes] = {}
+        self.security = ""  # how the way is encrypted, for the log; "" is in clear
+
+    @property
+    def lmtp(self) -> bool:
+        """The next hop speaks LMTP: there is an answer for each recipient (RFC 2033 §4.2)."""
+        return self._hello.startswith(b"LHLO")
 
     @property
     def size_limit(self) -> int | None:
@@ -51,28 +65,73 @@ class Connection:
         size = self.offered.get(b"SIZE", b"")
         return int(size) or None if size.isdigit() and len(size) <= 20 else None
 
-    async def greet(self, hostname: str) -> None:
-        """Wait for the greeting and say EHLO, or HELO where that is not known (RFC 5321 §3.2); raises NextHopGone."""
+    @property
+    def clean(self) -> bool:
+        """Nothing is under way, and the next hop has neither gone nor said anything: another message can go here."""
+        silent = self._replies.empty and not self._reader._buffer  # type: ignore[attr-defined]
+        away = self._reader.at_eof() or self._writer.transport.is_closing()
+        busy = self._in_transaction or self._in_data or self._spoken_for or self._leaving or self._dismissed
+        return silent and not (away or busy)
+
+    async def greet(self, hello: bytes) -> None:
+        """Wait for the greeting and say `hello`, or HELO where EHLO is not known (RFC 5321 §3.2); raises NextHopGone."""
         if not (await self._reply()).positive:
             raise self._gone("the next hop does not want to talk")
-        reply = await self._ask(b"EHLO " + hostname.encode("ascii") + CRLF)
+        self._hello = hello
+        reply = await self._ask(hello)
         if reply.positive:
             self.offered = offers(reply)
-        elif reply.code == 421 or not (await self._ask(b"HELO " + hostname.encode("ascii") + CRLF)).positive:
+            return
+        if reply.code != 421 and not self.lmtp:
+            reply = await self._ask(hello.replace(b"EHLO", b"HELO", 1))
+        if not reply.positive:
             raise self._gone("the next hop does not accept our greeting")
 
-    async def mail(self, sender: bytes, parameters: Iterable[bytes] = ()) -> Reply:
-        """Begin a transaction, leaving one that is still open; raises ValueError, NextHopGone."""
+    async def encrypt(self, next_hop: NextHop, demand: Demand) -> None:
+        """Do STARTTLS as demanded, and say EHLO again (RFC 3207 §4.2).
+
+        Raises TlsFailed when it was to be tried and the handshake failed, NextHopGone when it has to be and is not.
+        """
+        if demand.context is None:
+            return
+        accepted = b"STARTTLS" in self.offered and (await self._ask(b"STARTTLS" + CRLF)).code == 220
+        if not accepted:
+            if demand.needed:
+                raise self._gone("no TLS is to be had")
+            return
+        self._silent()
+        try:
+            await start_tls(self._writer, demand.context, _HANDSHAKE, next_hop.name)
+        except (OSError, TimeoutError) as error:  # ssl.SSLError is an OSError
+            raise TlsFailed(_tls_reason(error)) from error
+        if self._reader._buffer:  # type: ignore[attr-defined]
+            raise self._gone("somebody spoke before TLS was there")  # as in CVE-2011-0411, from the other side
+        found: ssl.SSLObject = self._writer.get_extra_info("ssl_object")
+        proof = next_hop.proved(demand, presented(found) if demand.tlsa else ())
+        self.security = f"{found.version()} {(found.cipher() or ('?',))[0]} {proof}"
+        reply = await self._ask(self._hello)
+        if not reply.positive:
+            raise self._gone("the next hop does not accept our greeting")
+        self.offered = offers(reply)  # what was offered in clear may have been somebody else's
+
+    async def mail(self, sender: bytes, parameters: Iterable[bytes] = (), *, client: bytes = b"") -> Reply:
+        """Begin a transaction, leaving one that is still open; raises ValueError, NextHopGone.
+
+        client: an XFORWARD command that says who the client is (Postfix XFORWARD_README), in one write with MAIL where the next
+        hop offers PIPELINING. A refusal of it is for the next hop alone to mind.
+        """
         command = mail_command(sender, parameters, self.offered)
         await self.reset()
-        reply = await self._ask(command)
+        self._spoken_for = bool(client)
+        if client and b"PIPELINING" in self.offered:
+            await self._ask(client + command)
+            reply = self._fitting(await self._reply())
+        else:
+            if client:
+                await self._ask(client)
+            reply = await self._ask(command)
         self._in_transaction = reply.positive
         return reply
-
-    async def xforward(self, command: bytes) -> None:
-        """Say who the client is (Postfix XFORWARD_README); a refusal is for the next hop alone to mind. Raises NextHopGone."""
-        await self.reset()
-        await self._ask(command)
 
     async def rcpt(self, recipient: bytes, parameters: Iterable[bytes] = ()) -> Reply:
         """Name a recipient; raises ValueError, NextHopGone."""
@@ -118,27 +177,33 @@ class Connection:
         for start in range(0, len(octets), _PIECE):
             await self._write(self._dots.add(octets[start : start + _PIECE]))
 
-    async def finish(self, *, last: bool = False) -> Reply:
+    async def finish(self, recipients: int = 1, *, last: bool = False) -> list[Reply]:
         """Send the final dot and return the next hop's answer: from a 2yz on the message is its own; raises NextHopGone.
 
-        last: it is the session's last message; QUIT goes with it where the next hop offers PIPELINING.
+        LMTP answers once for each of `recipients`, in their order (RFC 2033 §4.2); there are fewer answers when it goes away
+        between them. last: it is the session's last message; QUIT goes with it where the next hop offers PIPELINING.
         """
         self._leaving = last and b"PIPELINING" in self.offered
-        reply = await self._ask(self._dots.end + (_QUIT if self._leaving else b""))
-        self._in_data = self._in_transaction = False
-        return reply
+        replies = [await self._ask(self._dots.end + (_QUIT if self._leaving else b""))]
+        try:
+            while self.lmtp and len(replies) < recipients:
+                replies.append(self._fitting(await self._reply()))
+        except NextHopGone:
+            return replies
+        self._in_data = self._in_transaction = self._spoken_for = False
+        return replies
 
     async def reset(self) -> None:
         """Leave the transaction that is open, if one is (RFC 5321 §4.1.1.5); raises NextHopGone.
 
         A message that has been begun cannot be taken back but by closing the connection (RFC 5321 §4.1.1.4).
         """
-        if self._in_data:
-            raise self._gone("a message was left unfinished")
-        if self._in_transaction:
+        if self._in_data or self._dismissed:
+            raise self._gone("the next hop is closing" if self._dismissed else "a message was left unfinished")
+        if self._in_transaction or self._spoken_for:
             if not (await self._ask(b"RSET" + CRLF)).positive:
                 raise self._gone("the next hop does not reset")
-            self._in_transaction = False
+            self._in_transaction = self._spoken_for = False
 
     async def quit(self) -> None:
         """End the session (RFC 5321 §4.1.1.10) and close; never raises, as nothing depends on it any more."""
@@ -172,6 +237,7 @@ class Connection:
         # RFC 5321 §4.3.2; a 250 to DATA, say, must never pass for the message's own 250
         if not (reply.code == 354 if go_ahead else reply.positive) and reply.code // 100 not in (4, 5):
             raise self._gone("the next hop's reply does not belong to the command")
+        self._dismissed |= reply.code == 421
         return reply
 
     async def _write(self, octets: bytes) -> None:
@@ -206,11 +272,26 @@ class Connection:
         return NextHopGone(why)
 
 
-async def connect(address: InetAddress, *, hostname: str, to_connect: float, to_reply: float) -> Connection:
-    """Open a session with the next hop and greet it.
+class TlsFailed(Exception):
+    """The next hop offered TLS and it did not work. The text says why."""
 
-    hostname: what we call ourselves. to_connect, to_reply: seconds, the latter for each reply. Raises NextHopGone.
+
+async def connect(next_hop: NextHop, *, to_connect: float, to_reply: float) -> Connection:
+    """Open a session with the next hop, greet it and encrypt as it demands.
+
+    to_connect, to_reply: seconds, the latter for each reply. Raises NextHopGone.
     """
+    demand = await next_hop.demand()
+    try:
+        return await _connect(next_hop, demand, to_connect, to_reply)
+    except TlsFailed as failed:
+        if demand.needed:
+            raise NextHopGone(f"TLS fails: {failed}") from failed
+    return await _connect(next_hop, Demand(), to_connect, to_reply)  # RFC 7435: better in clear than not at all
+
+
+async def _connect(next_hop: NextHop, demand: Demand, to_connect: float, to_reply: float) -> Connection:
+    address = next_hop.address
     try:
         async with asyncio.timeout(to_connect):
             reader, writer = await asyncio.open_connection(address.host, address.port)
@@ -218,11 +299,18 @@ async def connect(address: InetAddress, *, hostname: str, to_connect: float, to_
         raise NextHopGone("the next hop cannot be reached") from error
     connection = Connection(reader, writer, to_reply)
     try:
-        await connection.greet(hostname)
+        await connection.greet(next_hop.hello)
+        await connection.encrypt(next_hop, demand)
     except BaseException:
         connection.abort()
         raise
     return connection
+
+
+def _tls_reason(error: Exception) -> str:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return error.verify_message
+    return str(getattr(error, "reason", None) or type(error).__name__)
 
 
 class Handed(Enum):
@@ -244,12 +332,11 @@ class Handover:
 
 
 async def hand_over(
-    address: InetAddress,
+    next_hop: NextHop,
     sender: bytes,
     recipient: bytes,
     message: bytes,
     *,
-    hostname: str,
     timeout: float,  # noqa: ASYNC109 - one limit for everything, which is part of the promise
 ) -> Handover:
     """Give one mail of our own to a Postfix listener.
@@ -261,7 +348,7 @@ async def hand_over(
     check_address(recipient)
     try:
         async with asyncio.timeout(timeout):
-            connection = await connect(address, hostname=hostname, to_connect=timeout, to_reply=timeout)
+            connection = await connect(next_hop, to_connect=timeout, to_reply=timeout)
             try:
                 reply = await _send_one(connection, sender, recipient, message)
             except BaseException:
@@ -281,7 +368,7 @@ async def _send_one(connection: Connection, sender: bytes, recipient: bytes, mes
     if reply.code != 354:
         return reply
     await connection.send(message)
-    return await connection.finish(last=True)
+    return (await connection.finish(last=True))[0]
 
 
 def _parameters(sender: bytes, recipient: bytes, message: bytes) -> list[bytes]:

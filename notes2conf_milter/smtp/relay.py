@@ -11,18 +11,19 @@ import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 
-from notes2conf_milter.address import InetAddress
 from notes2conf_milter.core.edits import apply
 from notes2conf_milter.core.envelope import Envelope
 from notes2conf_milter.core.verdict import Outcome, Reason, Verdict
 from notes2conf_milter.mailflow import MailFlow
 from notes2conf_milter.smtp.client import NextHopGone, Reply
 from notes2conf_milter.smtp.incoming import Path
-from notes2conf_milter.smtp.reinject import Connection, connect
+from notes2conf_milter.smtp.pool import Pool
+from notes2conf_milter.smtp.reinject import Connection
 from notes2conf_milter.smtp.xforward import Forwarded
 
 log = logging.getLogger(__name__)
 
+GONE = b"451 4.4.1 The next hop does not answer, try again later"
 BUSY = b"451 4.3.0 Temporary failure, try again later"
 
 _GROWTH = 256 * 1024  # octets by which a link makes the largest invitation longer, and more
@@ -48,62 +49,52 @@ class Limits:
 
 
 class Route:
-    """One client session's connection to the next hop: opened when needed, kept from message to message."""
+    """One client session's way to the next hop: a connection of the pool for each transaction."""
 
-    def __init__(self, next_hop: InetAddress, hostname: str, limits: Limits) -> None:
-        self._next_hop = next_hop
-        self._hostname = hostname
-        self._limits = limits
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
         self._connection: Connection | None = None
 
     async def offered(self) -> Mapping[bytes, bytes]:
         """Return what the next hop offers at EHLO, keyword to parameters; raises NextHopGone."""
-        return (await self.connection()).offered
+        return await self._pool.offered()
 
-    async def connection(self) -> Connection:
-        """Return the connection, a new one if there is none; raises NextHopGone."""
-        if self._connection is None:
-            limits = self._limits
-            self._connection = await connect(
-                self._next_hop, hostname=self._hostname, to_connect=limits.connect, to_reply=limits.reply
-            )
-        return self._connection
+    async def mail(self, path: Path, forwarded: Forwarded) -> tuple[Connection, Reply]:
+        """Begin a transaction; return its connection and the next hop's reply. Raises NextHopGone.
 
-    async def mail(self, path: Path, forwarded: Forwarded) -> Reply:
-        """Begin a transaction and return the next hop's reply; raises NextHopGone. forwarded: passed on where it is wanted.
-
-        A connection that was kept may have been closed since: nothing of the message has been sent, so try a new one.
+        forwarded: passed on where it is wanted. A connection that was kept may have been closed since: nothing of the message
+        has been sent, so try a new one.
         """
-        if self._connection is not None:
-            try:
-                reply = await self._mail(self._connection, path, forwarded)
-                if reply.code != 421:
-                    return reply
-            except NextHopGone:
-                pass
-            self.drop()
-        return await self._mail(await self.connection(), path, forwarded)
+        await self.leave()
+        self._connection = await self._pool.take()
+        try:
+            reply = await self._mail(self._connection, path, forwarded)
+            if reply.code != 421:
+                return self._connection, reply
+        except NextHopGone:
+            pass
+        self.drop()
+        self._connection = await self._pool.fresh()
+        return self._connection, await self._mail(self._connection, path, forwarded)
 
     @staticmethod
     async def _mail(connection: Connection, path: Path, forwarded: Forwarded) -> Reply:
         offered = connection.offered.get(b"XFORWARD", b"").decode("ascii", "replace").upper().split()
-        if (command := forwarded.to_pass_on(offered)) is not None:
-            await connection.xforward(command)
-        return await connection.mail(path.address, path.parameters)
+        return await connection.mail(path.address, path.parameters, client=forwarded.to_pass_on(offered))
 
-    async def reset(self) -> None:
-        """Leave the transaction; a connection on which that cannot be done is closed. Never raises."""
-        if self._connection is not None:
-            try:
-                await self._connection.reset()
-            except NextHopGone:
-                self.drop()
-
-    async def quit(self) -> None:
-        """End the session with the next hop. Never raises."""
-        if self._connection is not None:
-            await self._connection.quit()
-            self._connection = None
+    async def leave(self) -> None:
+        """Leave the transaction, if there is one; a connection on which that cannot be done is closed. Never raises."""
+        connection, self._connection = self._connection, None
+        if connection is None:
+            return
+        try:
+            await connection.reset()
+        except NextHopGone:
+            return  # and closed
+        except BaseException:
+            connection.abort()
+            raise
+        self._pool.give_back(connection)
 
     def drop(self) -> None:
         """Close at once: a message without its final dot is not delivered."""
@@ -116,29 +107,33 @@ class Route:
 class Relay:
     """Takes one message from the client to the next hop.
 
-    read: returns the message's next octets, None after the final dot.
+    read: returns the message's next octets, None after the final dot. trace: a field that goes before it (RFC 5321 §4.4).
     """
 
     flow: MailFlow
     limits: Limits
     envelope: Envelope
     read: Callable[[], Awaitable[bytes | None]]
+    trace: bytes = b""
 
-    async def run(self, hop: Connection) -> bytes:
+    async def run(self, hop: Connection) -> list[bytes]:
         """Return the reply for the client; of the message some may be unread still, unless the next hop has taken it.
 
+        There are several, one for each recipient, when the next hop speaks LMTP and took the message for some of them.
         hop: in a transaction with the envelope's sender and recipients. It gets nothing before the verdict is known.
         """
         message, outcome = await self._decide(hop.size_limit)
         if outcome.verdict is Verdict.DEFER:
-            return BUSY
+            return [BUSY]
         reply = await hop.data()
         if reply.code != 354:
-            return reply.octets
-        await hop.send(_edited(message, outcome, hop.size_limit))
+            return [reply.octets]
+        await hop.send(self.trace + _edited(message, outcome, hop.size_limit))
         while (octets := await self.read()) is not None:
             await hop.send(octets)
-        return (await hop.finish()).octets
+        replies = await hop.finish(len(self.envelope.recipients))
+        missing = len(self.envelope.recipients) - len(replies) if hop.lmtp else 0
+        return [reply.octets for reply in replies] + [GONE] * missing
 
     async def _decide(self, hop_limit: int | None) -> tuple[bytes, Outcome]:
         """Return what has been read when the verdict was clear (all of the message, unless it passes), and the verdict."""

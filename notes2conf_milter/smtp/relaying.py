@@ -3,19 +3,25 @@
 In:  a client's SMTP. Out: the replies, which are the next hop's where it has a say (relay.py).
 aiosmtpd's own MAIL, RCPT and DATA refuse real mail (DSN parameters, AUTH=, long lines) and are replaced, as are EHLO and
 RSET; its command loop, its timer and its rarer commands are used.
+A client of which we know all is one for which we are a relay: its mail gets our trace field (RFC 5321 §4.4). A filter's does
+not: the Postfix around us writes what there is to say.
 Fails: as session.py says.
 """
 
 import logging
+import secrets
+import time
 from dataclasses import dataclass, field
 
-from notes2conf_milter.address import InetAddress
 from notes2conf_milter.core.encryption import Tls
 from notes2conf_milter.core.envelope import Door, Envelope
 from notes2conf_milter.smtp.client import NextHopGone, Reply
 from notes2conf_milter.smtp.incoming import IncomingMessage, StrayLineEnd
+from notes2conf_milter.smtp.pool import Pool
+from notes2conf_milter.smtp.received import Hop as Arrived
+from notes2conf_milter.smtp.received import received
 from notes2conf_milter.smtp.reinject import Connection
-from notes2conf_milter.smtp.relay import BUSY, Relay, Route
+from notes2conf_milter.smtp.relay import BUSY, GONE, Relay, Route
 from notes2conf_milter.smtp.session import NESTED, NO_MAIL, NO_RCPT, NOT_TRUSTED, SYNTAX, Session, Setup, path_of
 from notes2conf_milter.smtp.xforward import ATTRIBUTES, Forwarded, read_xforward
 
@@ -23,26 +29,30 @@ log = logging.getLogger(__name__)
 
 _MIRRORED = (b"8BITMIME", b"SMTPUTF8", b"SIZE", b"DSN", b"ENHANCEDSTATUSCODES")
 _STRAYS = b"550 5.6.0 Lines have to end in CRLF, and nothing else may hold CR or LF"
-_GONE = b"451 4.4.1 The next hop does not answer, try again later"
 _NO_OFFER = b"421 4.4.1 The next hop does not answer, try again later"
 
 
 @dataclass(frozen=True, slots=True)
 class _Transaction:
-    """What the next hop has accepted so far of one message's envelope, and on which connection."""
+    """What the next hop has accepted so far of one message's envelope, and on which connection.
+
+    name: the message's in our log and trace field; "" for that of the Postfix before us. utf8: SMTPUTF8 was asked for.
+    """
 
     hop: Connection
     sender: bytes
+    name: str
+    utf8: bool
     recipients: list[bytes] = field(default_factory=list)
 
 
 class RelayingSession(Session):
     """A session whose mail goes on to the next hop."""
 
-    def __init__(self, setup: Setup, next_hop: InetAddress) -> None:
+    def __init__(self, setup: Setup, pool: Pool) -> None:
         super().__init__(setup)
-        self._next_hop = next_hop
-        self._route = Route(next_hop, setup.hostname, setup.limits)
+        self._next_hop = pool.next_hop.address
+        self._route = Route(pool)
         self._transaction: _Transaction | None = None
         self._without_mail = NO_MAIL  # the answer to RCPT and DATA while there is no transaction
         self._forwarded = Forwarded()
@@ -58,6 +68,9 @@ class RelayingSession(Session):
 
     async def smtp_EHLO(self, hostname: str | None) -> None:
         """Offer what the next hop offers."""
+        await self._greet(hostname)
+
+    async def _greet(self, hostname: str | None) -> None:
         if not hostname:
             await self._answer(SYNTAX)
             return
@@ -98,7 +111,7 @@ class RelayingSession(Session):
             await self._answer(SYNTAX)
             return
         await self.push(b"221 2.0.0 Bye")
-        await self._route.quit()
+        await self._leave_transaction()
         self._hang_up()
 
     async def smtp_XFORWARD(self, arg: str | None) -> None:
@@ -134,15 +147,18 @@ class RelayingSession(Session):
             return
         try:
             with self._clock_stopped():
-                reply = await self._route.mail(path, self._forwarded)
+                hop, reply = await self._route.mail(path, self._forwarded)
         except NextHopGone as gone:
             await self._answer(self._lost("MAIL", gone))
             return
         if reply.positive:
-            self._transaction = _Transaction(await self._route.connection(), path.address)
+            name = secrets.token_hex(6).upper() if self._traces else ""
+            utf8 = any(one.upper() == b"SMTPUTF8" for one in path.parameters)
+            self._transaction = _Transaction(hop, path.address, name, utf8)
         else:
-            self._forwarded = Forwarded()  # it belongs to one transaction
-        self._without_mail = BUSY if reply.code // 100 == 4 else NO_MAIL  # RCPT in a pipeline is no worse off than MAIL
+            await self._leave_transaction()  # what was said of the client belongs to it
+        # a RCPT that came in one pipeline with MAIL is no worse off than MAIL
+        self._without_mail = BUSY if reply.code // 100 == 4 else NO_MAIL
         await self._answer(reply.octets)
 
     async def smtp_RCPT(self, arg: str | None) -> None:
@@ -185,29 +201,46 @@ class RelayingSession(Session):
     async def _take_message(self, transaction: _Transaction) -> None:
         incoming = IncomingMessage(self._reader, self._setup.strays)
         recipients = tuple(transaction.recipients)
-        envelope = self._envelope(transaction.sender, recipients)
+        envelope = self._envelope(transaction.sender, recipients, transaction.name)
+        trace = self._trace(transaction) if self._traces else b""
         self._forwarded = Forwarded()  # of one message
-        relay = Relay(self._setup.flow, self._setup.limits, envelope, lambda: self._read(incoming))
+        relay = Relay(self._setup.flow, self._setup.limits, envelope, lambda: self._read(incoming), trace)
         try:
-            reply = await relay.run(transaction.hop)
+            replies = await relay.run(transaction.hop)
         except NextHopGone as gone:
-            reply = self._lost("DATA", gone)
+            replies = [self._lost("DATA", gone)]
         except StrayLineEnd:
             self._route.drop()  # some of it may be there already, without its final dot
-            reply = _STRAYS
+            replies = [_STRAYS]
         except Exception as error:  # noqa: BLE001 - whatever it is, the rest of the message must not be read as commands
-            reply = (await self.handle_exception(error)).encode("ascii")
+            replies = [(await self.handle_exception(error)).encode("ascii")]
         while await self._read(incoming) is not None:
             pass  # RFC 5321 §4.1.1.4: the reply comes after the final dot only
         await self._leave_transaction()
-        await self._answer(reply)
+        await self._answer_message(replies, len(recipients))
 
-    def _envelope(self, sender: bytes, recipients: tuple[bytes, ...] = ()) -> Envelope:
+    async def _answer_message(self, replies: list[bytes], recipients: int) -> None:
+        """Answer the final dot. replies: the next hop's, one for the message, or one for each of its recipients."""
+        await self._answer(replies[0])
+
+    def _envelope(self, sender: bytes, recipients: tuple[bytes, ...] = (), name: str = "") -> Envelope:
         said = self._forwarded
         client = said.client if self._speaks_for_others else self._client
         return Envelope(
-            Door.SMTP, sender, recipients, client, queue_id=said.queue_id, tls=self._seen_tls, hop=self._hop
+            Door.SMTP, sender, recipients, client, queue_id=said.queue_id or name, tls=self._seen_tls, hop=self._hop
         )
+
+    @property
+    def _traces(self) -> bool:
+        """We are a relay, not a filter: the client is whoever it is to us (RFC 5321 §4.4)."""
+        return self._setup.traces and not self._speaks_for_others
+
+    def _trace(self, transaction: _Transaction) -> bytes:
+        assert self.session is not None
+        protocol = self.protocol_name if self.session.extended_smtp else "SMTP"
+        hop = Arrived(self.session.host_name or "", self._client, self._tls, protocol, transaction.utf8)
+        only = transaction.recipients[0] if len(transaction.recipients) == 1 else b""
+        return received(hop, self._setup.hostname, transaction.name, only, time.time())
 
     @property
     def _seen_tls(self) -> Tls | None:
@@ -223,11 +256,11 @@ class RelayingSession(Session):
         self._forwarded = Forwarded()
         self._without_mail = NO_MAIL
         with self._clock_stopped():
-            await self._route.reset()
+            await self._route.leave()
 
     def _lost(self, command: str, gone: NextHopGone) -> bytes:
         log.warning("SMTP door: next hop %s lost at %s: %s", self._next_hop, command, gone)
         self._route.drop()
         self._transaction = None
-        self._without_mail = _GONE  # for what the client has pipelined
-        return _GONE
+        self._without_mail = GONE  # for what the client has pipelined
+        return GONE

@@ -17,8 +17,8 @@ harmless or refused, by setting, because what a server behind us makes of them i
 
 What we offer: of 8BITMIME, SMTPUTF8, SIZE, DSN and ENHANCEDSTATUSCODES what the next hop offers (so the session with it is
 opened at EHLO), and PIPELINING, as commands are taken one by one. Known parameters that it does not offer are left out,
-unknown ones go on to be answered by it (`client.mail_command`). The session with the next hop is kept for the messages of
-one client session, and renewed at MAIL when it was lost in between.
+unknown ones go on to be answered by it (`client.mail_command`). Sessions with the next hop are kept from message to message
+(pool.py), and renewed at MAIL when one was lost in between; they are encrypted as onward.py demands.
 
 A client that closes its side, even after its final dot, is taken to be gone: it will try again, so nothing more is sent.
 
@@ -38,6 +38,8 @@ from notes2conf_milter.address import InetAddress, UnixAddress
 from notes2conf_milter.mailflow import MailFlow
 from notes2conf_milter.smtp.incoming import Strays
 from notes2conf_milter.smtp.lmtp import ConferenceSession
+from notes2conf_milter.smtp.lmtprelaying import LmtpRelayingSession
+from notes2conf_milter.smtp.pool import Pool
 from notes2conf_milter.smtp.relay import Limits
 from notes2conf_milter.smtp.relaying import RelayingSession
 from notes2conf_milter.smtp.session import HANDSHAKE_SECONDS, Session, Setup
@@ -60,7 +62,7 @@ class SmtpServer:
     async def start(
         self,
         listen: InetAddress,
-        next_hop: InetAddress,
+        pool: Pool,
         flow: MailFlow,
         *,
         peers: tuple[IPv4Network | IPv6Network, ...] = LOOPBACK,
@@ -71,18 +73,24 @@ class SmtpServer:
         tls: ssl.SSLContext | None = None,
         implicit: bool = False,
         strays: Strays = Strays.KEEP,
+        traces: bool = True,
+        lmtp: bool = False,
     ) -> None:
         """Listen on `listen` too; peers: the networks that are served; hostname: what we call ourselves to both sides.
 
         xforward_peers: those of whom the client of a message is whom they name with XFORWARD, and nobody else. filters_enforce:
         the listeners before these enforce TLS. tls: for STARTTLS; implicit: TLS is there from the first octet on (RFC 8314).
-        strays: what becomes of CR and LF that are no line end.
+        strays: what becomes of CR and LF that are no line end. traces: mail of clients that are no filters gets our trace
+        field. lmtp: clients speak LMTP (RFC 2033), not SMTP.
 
-        The next hop need not be there yet. Raises OSError when the address cannot be used, ValueError when hostname is
+        The next hop need not be there yet; `pool` is closed by whoever made it. A next hop that speaks LMTP needs clients that
+        do: SMTP has one answer for all recipients. Raises OSError when the address cannot be used, ValueError when hostname is
         not ASCII.
         """
-        setup = Setup(flow, peers, hostname, limits or Limits(), xforward_peers, filters_enforce, tls, strays)
-        await self._listen(listen, setup, lambda: RelayingSession(setup, next_hop), tls=tls if implicit else None)
+        limits = limits or Limits()
+        setup = Setup(flow, peers, hostname, limits, xforward_peers, filters_enforce, tls, strays, traces)
+        session = LmtpRelayingSession if lmtp else RelayingSession
+        await self._listen(listen, setup, lambda: session(setup, pool), tls=tls if implicit else None)
 
     async def start_conference(
         self,

@@ -23,6 +23,7 @@ from notes2conf_milter.core.envelope import client_address
 from notes2conf_milter.mailflow import MailFlow
 from notes2conf_milter.smtp.incoming import IncomingMessage, Path, Strays, read_path
 from notes2conf_milter.smtp.relay import BUSY, Limits
+from notes2conf_milter.smtp.starttls import start_tls
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +48,7 @@ class Setup:
 
     xforward_peers: those of whom the client is whom they name with XFORWARD, and nobody where they name none. filters_enforce:
     the listeners before these enforce TLS. tls: for STARTTLS, None: it is not offered. strays: what becomes of
-    CR and LF that are no line end.
+    CR and LF that are no line end. traces: mail of clients gets our trace field.
     """
 
     flow: MailFlow
@@ -58,6 +59,7 @@ class Setup:
     filters_enforce: bool = False
     tls: ssl.SSLContext | None = None
     strays: Strays = Strays.KEEP
+    traces: bool = False
     sessions: "dict[asyncio.Task[object], Session]" = field(default_factory=dict)
     closing: bool = False
 
@@ -188,7 +190,7 @@ class Session(SMTP):
         self._reader._buffer.clear()  # type: ignore[attr-defined]
         await self.push(b"220 2.0.0 Ready to start TLS")
         try:
-            await self._writer.start_tls(context, ssl_handshake_timeout=HANDSHAKE_SECONDS)
+            await start_tls(self._writer, context, HANDSHAKE_SECONDS)
         except (OSError, TimeoutError) as error:  # ssl.SSLError is an OSError
             log.info("%s: no TLS with a client: %s", self.door_name, type(error).__name__)
             self._writer.transport.abort()

@@ -26,10 +26,10 @@ class Forwarded:
     queue_id: str = ""
     attributes: tuple[tuple[str, str], ...] = ()
 
-    def to_pass_on(self, offered: Collection[str]) -> bytes | None:
-        """Return the command for a server that offers these attributes; None when there is nothing to be said."""
+    def to_pass_on(self, offered: Collection[str]) -> bytes:
+        """Return the command for a server that offers these attributes; b"" when there is nothing to be said."""
         said = " ".join(f"{name}={value}" for name, value in self.attributes if name in offered)
-        return f"XFORWARD {said}\r\n".encode("ascii") if said else None
+        return f"XFORWARD {said}\r\n".encode("ascii") if said else b""
 
 
 def read_xforward(argument: str, before: Forwarded) -> Forwarded:

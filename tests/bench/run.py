@@ -1,4 +1,6 @@
-"""Run the benchmarks: `make bench`, or `python -m tests.bench.run [door] [meetings] [signing] [waiting]`. As root, for Postfix.
+"""Run the benchmarks: `make bench`, or `python -m tests.bench.run [door] [filters] [meetings] [signing] [waiting]`.
+
+As root, for Postfix.
 
 Exit code 0 also where a figure is not reached: it is said, and there is no use in a benchmark that fails a build.
 """
@@ -6,12 +8,18 @@ Exit code 0 also where a figure is not reached: it is said, and there is no use 
 import platform
 import sys
 
-from tests.bench import door, meetings, signing, waiting
+from tests.bench import door, filters, meetings, signing, waiting
 from tests.bench.report import Report
 
 
 def main(names: list[str]) -> None:
-    parts = {"door": door.bench, "meetings": meetings.bench, "signing": signing.bench, "waiting": waiting.bench}
+    parts = {
+        "door": door.bench,
+        "filters": filters.bench,
+        "meetings": meetings.bench,
+        "signing": signing.bench,
+        "waiting": waiting.bench,
+    }
     report = Report()
     print(
         f"Python {platform.python_version()}, {platform.machine()}; ratios are medians of rounds of one run, with their range"

@@ -8,6 +8,8 @@ from notes2conf_milter.address import InetAddress
 from notes2conf_milter.core.envelope import Envelope
 from notes2conf_milter.core.verdict import Outcome, Reason, Verdict
 from notes2conf_milter.mailflow import MailFlow
+from notes2conf_milter.smtp.onward import NextHop
+from notes2conf_milter.smtp.pool import Pool
 from notes2conf_milter.smtp.server import LOOPBACK, Limits, SmtpServer
 
 PASS = Outcome(Verdict.PASS, Reason.NO_CALENDAR)
@@ -109,20 +111,32 @@ async def connected(address: InetAddress, singly: bool = False) -> AsyncIterator
 
 @asynccontextmanager
 async def serving(
-    next_hop: InetAddress, flow: MailFlow | None = None, peers=LOOPBACK, limits: Limits | None = None, **options
+    next_hop: InetAddress,
+    flow: MailFlow | None = None,
+    peers=LOOPBACK,
+    limits: Limits | None = None,
+    next_hop_lmtp: bool = False,
+    **options,
 ) -> AsyncIterator[SmtpServer]:
     server = SmtpServer()
-    given = {"peers": peers, "hostname": "door.example", "limits": limits, **options}
-    await server.start(InetAddress("127.0.0.1", 0), next_hop, flow or Flow(), **given)
+    given = {"peers": peers, "hostname": "door.example", "limits": limits, "traces": False, **options}
+    times = limits or Limits()
+    pool = Pool(NextHop(next_hop, "door.example", lmtp=next_hop_lmtp), times.connect, times.reply)
+    await server.start(InetAddress("127.0.0.1", 0), pool, flow or Flow(), **given)
     try:
         yield server
     finally:
         await server.close(0)
+        await pool.close()
 
 
 @asynccontextmanager
 async def door(
-    next_hop: InetAddress, flow: MailFlow | None = None, limits: Limits | None = None, singly: bool = False, **options
+    next_hop: InetAddress,
+    flow: MailFlow | None = None,
+    limits: Limits | None = None,
+    singly: bool = False,
+    **options,
 ) -> AsyncIterator[Client]:
     """A listener, and one client connected to it."""
     async with serving(next_hop, flow, limits=limits, **options) as server, connected(server.address, singly) as client:

@@ -10,10 +10,12 @@ stays. What it does not name is accepted. Octets are read here as RFC 5321 has i
 """
 
 import asyncio
+import ssl
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from notes2conf_milter.address import InetAddress
+from notes2conf_milter.smtp.starttls import start_tls
 
 VANISH = None
 
@@ -59,13 +61,22 @@ class NextHop:
         keywords: Sequence[bytes] = KEYWORDS,
         vanish_after: int | None = None,
         port: int = 0,
+        tls: ssl.SSLContext | None = None,
+        lmtp: bool = False,
+        before_tls: bytes = b"",
     ) -> None:
-        """vanish_after: close the connection after so many octets of a message. port: 0 for one that is free."""
+        """vanish_after: close the connection after so many octets of a message. port: 0 for one that is free.
+
+        tls: STARTTLS is offered, too. lmtp: LHLO is wanted, and DOT answers once for each recipient, by the next actions of the
+        script. before_tls: what somebody in between sends behind the answer to STARTTLS.
+        """
         self.script: dict[str, list[Action]] = {}
         for verb, actions in (script or {}).items():
             self.script[verb] = list(actions) if isinstance(actions, list | tuple) else [actions]
         self.keywords = keywords
         self.vanish_after = vanish_after
+        self.tls, self.lmtp, self.before_tls = tls, lmtp, before_tls
+        self.encrypted: list[str] = []  # the version of each session that did STARTTLS
         self._port = port
         self.messages: list[Message] = []
         self.refused: list[Message] = []
@@ -115,7 +126,7 @@ class NextHop:
         self._open.add(writer)
         try:
             await self._session(reader, writer)
-        except (EOFError, ConnectionError):
+        except (EOFError, OSError):  # ssl.SSLError is an OSError
             pass
         finally:
             writer.close()
@@ -143,10 +154,17 @@ class NextHop:
             await self._note(line)
             verb = line.partition(b" ")[0].upper().decode("latin-1")
             address, _, parameters = line.partition(b":<")[2].partition(b">")
-            if verb == "EHLO":
+            if verb == ("LHLO" if self.lmtp else "EHLO"):
                 words = [b"next.example", *self.keywords]
+                if self.tls is not None and writer.get_extra_info("ssl_object") is None:
+                    words.append(b"STARTTLS")
                 default = b"\r\n".join([b"250-" + word for word in words[:-1]] + [b"250 " + words[-1]])
                 await self._act(verb, default, writer)
+            elif verb == "STARTTLS" and self.tls is not None:
+                if await self._act(verb, b"220 2.0.0 Go" + self.before_tls, writer) == 220:
+                    await start_tls(writer, self.tls, 30)
+                    self.encrypted.append(writer.get_extra_info("ssl_object").version())
+                    message = None
             elif verb == "MAIL":
                 if message is not None:
                     await self._act("NESTED", b"503 5.5.1 Nested MAIL", writer)
@@ -160,7 +178,8 @@ class NextHop:
                 if await self._act(verb, b"354 Go on", writer) == 354:
                     message.wire = await self._data(reader)
                     await self._note(b"DOT")
-                    code = await self._act("DOT", b"250 2.0.0 Ok: queued as 4711", writer)
+                    for _ in message.recipients if self.lmtp else (1,):
+                        code = await self._act("DOT", b"250 2.0.0 Ok: queued as 4711", writer)
                     (self.messages if code // 100 == 2 else self.refused).append(message)
                     message = None
             elif verb == "RSET":

@@ -6,16 +6,18 @@ import pytest
 
 from notes2conf_milter.address import InetAddress
 from notes2conf_milter.smtp.client import NextHopGone
+from notes2conf_milter.smtp.onward import NextHop
 from notes2conf_milter.smtp.reinject import Connection, Handed, Handover, connect, hand_over
-from tests.smtp.nexthop import VANISH, NextHop, Wait
+from tests.smtp.nexthop import VANISH, Wait
+from tests.smtp.nexthop import NextHop as Server
 
 MAIL = b"Subject: start\r\n\r\n.dot\r\nend\r\n"
 
 
-def give(script=None, *, mail: bytes = MAIL, timeout: float = 30.0, **options) -> tuple[Handover, NextHop]:
-    async def run() -> tuple[Handover, NextHop]:
-        async with NextHop(script, **options) as hop:
-            result = await hand_over(hop.address, b"", b"o@example.org", mail, hostname="door.example", timeout=timeout)
+def give(script=None, *, mail: bytes = MAIL, timeout: float = 30.0, **options) -> tuple[Handover, Server]:
+    async def run() -> tuple[Handover, Server]:
+        async with Server(script, **options) as hop:
+            result = await hand_over(NextHop(hop.address, "door.example"), b"", b"o@example.org", mail, timeout=timeout)
             await hop.closed()
             return result, hop
 
@@ -93,7 +95,7 @@ def talk(answers: list[bytes], *, stays: bool = True) -> tuple[Handover, list[by
     async def run() -> Handover:
         async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
             address = InetAddress("127.0.0.1", server.sockets[0].getsockname()[1])
-            result = await hand_over(address, b"", b"o@example.org", MAIL, hostname="door.example", timeout=30)
+            result = await hand_over(NextHop(address, "door.example"), b"", b"o@example.org", MAIL, timeout=30)
             await over.wait()
             return result
 
@@ -128,17 +130,17 @@ def test_no_message_is_sent_for_a_refused_recipient() -> None:
 
 def test_nobody_there() -> None:
     async def run() -> Handover:
-        async with NextHop() as hop:
+        async with Server() as hop:
             address = hop.address
-        return await hand_over(address, b"", b"o@example.org", MAIL, hostname="door.example", timeout=30)
+        return await hand_over(NextHop(address, "door.example"), b"", b"o@example.org", MAIL, timeout=30)
 
     assert asyncio.run(run()) == Handover(Handed.DEFERRED)
 
 
 def test_a_next_hop_that_never_answers() -> None:
     async def run() -> Handover:
-        async with NextHop({"DOT": Wait(never := asyncio.Event(), b"250 late")}) as hop:
-            result = await hand_over(hop.address, b"", b"o@example.org", MAIL, hostname="door.example", timeout=0.05)
+        async with Server({"DOT": Wait(never := asyncio.Event(), b"250 late")}) as hop:
+            result = await hand_over(NextHop(hop.address, "door.example"), b"", b"o@example.org", MAIL, timeout=0.05)
             never.set()
             return result
 
@@ -148,9 +150,9 @@ def test_a_next_hop_that_never_answers() -> None:
 @pytest.mark.parametrize("bad", [b"a\r\nDATA", b"a\n", b"a\0", b"a>", b"<a"])
 def test_an_address_that_breaks_out_is_never_sent(bad: bytes) -> None:
     async def run(sender: bytes, recipient: bytes) -> int:
-        async with NextHop() as hop:
+        async with Server() as hop:
             with pytest.raises(ValueError, match="address"):
-                await hand_over(hop.address, sender, recipient, MAIL, hostname="door.example", timeout=30)
+                await hand_over(NextHop(hop.address, "door.example"), sender, recipient, MAIL, timeout=30)
             return hop.connections
 
     assert asyncio.run(run(bad, b"o@example.org")) == 0
@@ -158,12 +160,12 @@ def test_an_address_that_breaks_out_is_never_sent(bad: bytes) -> None:
 
 
 async def open_connection(address: InetAddress) -> Connection:
-    return await connect(address, hostname="door.example", to_connect=30, to_reply=30)
+    return await connect(NextHop(address, "door.example"), to_connect=30, to_reply=30)
 
 
 def test_a_second_mail_leaves_the_first_transaction() -> None:
-    async def run() -> NextHop:
-        async with NextHop() as hop:
+    async def run() -> Server:
+        async with Server() as hop:
             connection = await open_connection(hop.address)
             await connection.mail(b"a@b")
             await connection.rcpt(b"secret@b")
@@ -180,8 +182,8 @@ def test_a_second_mail_leaves_the_first_transaction() -> None:
 
 
 def test_a_message_that_was_begun_can_only_be_cut_off() -> None:
-    async def run() -> NextHop:
-        async with NextHop() as hop:
+    async def run() -> Server:
+        async with Server() as hop:
             connection = await open_connection(hop.address)
             await connection.mail(b"a@b")
             await connection.rcpt(b"c@d")
@@ -209,7 +211,7 @@ def test_a_large_message_waits_for_a_slow_next_hop() -> None:
 )
 def test_size_limit(offer: bytes, limit: int | None) -> None:
     async def run() -> int | None:
-        async with NextHop(keywords=[offer]) as hop:
+        async with Server(keywords=[offer]) as hop:
             connection = await open_connection(hop.address)
             await connection.quit()
             return connection.size_limit

@@ -6,11 +6,10 @@ from ipaddress import ip_network
 
 import pytest
 
-from notes2conf_milter.address import InetAddress
 from notes2conf_milter.core.envelope import Envelope
 from notes2conf_milter.core.verdict import Outcome, Reason, Verdict
-from notes2conf_milter.smtp.server import Limits, SmtpServer
-from tests.smtp.door import DEFER, Flow, connected, door, dotted
+from notes2conf_milter.smtp.server import Limits
+from tests.smtp.door import DEFER, Flow, door, dotted
 from tests.smtp.nexthop import KEYWORDS, VANISH, NextHop, Wait
 
 MAIL = b"Subject: x\r\n\r\nbody\r\n"
@@ -269,7 +268,7 @@ def test_parameters_of_real_mail_are_taken_and_passed_on() -> None:
 def test_a_parameter_that_we_do_not_know_is_the_next_hops_to_answer() -> None:
     replies, hop = talk({"MAIL": b"555 5.5.4 Unsupported"}, EHLO, FROM + b" REQUIRETLS")
     assert replies[-1] == b"555 5.5.4 Unsupported"
-    assert hop.commands[-1] == FROM + b" REQUIRETLS"
+    assert FROM + b" REQUIRETLS" in hop.commands
 
 
 def test_addresses_of_any_octets_and_long_commands() -> None:
@@ -401,20 +400,16 @@ def forwarding(keywords: tuple[bytes, ...], trusted: bool, *said: bytes) -> tupl
 
     async def run() -> tuple[list[bytes], NextHop, Flow]:
         flow = Flow()
+        trust = ANYBODY if trusted else ()
         async with NextHop(keywords=keywords) as hop:
-            server = SmtpServer()
-            trust = ANYBODY if trusted else ()
-            await server.start(ADDRESS, hop.address, flow, hostname="door.example", xforward_peers=trust)
-            async with connected(server.address) as client:
+            async with door(hop.address, flow, xforward_peers=trust) as client:
                 await client.reply()
                 replies = [await client.ask(command) for command in said]
-            await server.close(0)
             return replies, hop, flow
 
     return asyncio.run(run())
 
 
-ADDRESS = InetAddress("127.0.0.1", 0)
 ONE = (FROM, TO, b"DATA", TEXT.replace(b"Subject", b"Content-Type: multipart/mixed; boundary=b\r\nSubject"))
 
 
@@ -439,3 +434,31 @@ def test_nobody_else_does() -> None:
     replies, hop, _ = forwarding(KEYWORDS, True, EHLO, b"XFORWARD nothing", FACTS, FROM, FACTS)
     assert [reply[:3] for reply in replies[1:]] == [b"501", b"250", b"250", b"503"]
     assert not any(command.startswith(b"XFORWARD") for command in hop.commands)
+
+
+@pytest.mark.parametrize("filtering", [False, True], ids=["relay", "filter"])
+def test_a_relay_says_that_the_message_came_by_and_a_filter_does_not(filtering: bool) -> None:
+    """RFC 5321 §4.4. What follows is the message, octet for octet; the log has the name that the field has."""
+
+    async def run() -> None:
+        flow = Flow()
+        trust = ANYBODY if filtering else ()
+        async with NextHop() as hop, door(hop.address, flow, traces=True, xforward_peers=trust) as client:
+            await client.begin()
+            await client.send(dotted(MAIL))
+            assert await client.reply() == OK
+            octets = hop.messages[0].octets
+            assert octets.endswith(MAIL)
+            trace = octets.removesuffix(MAIL)
+            ((envelope, message),) = flow.asked
+            assert message == MAIL
+            if filtering:
+                assert (trace, envelope.queue_id) == (b"", "")
+                return
+            assert trace.startswith(
+                b"Received: from client.example ([127.0.0.1])\r\n\tby door.example (notes2conf) with ESMTP id "
+            )
+            assert b" id " + envelope.queue_id.encode() + b"\r\n\tfor <b@example.org>; " in trace
+            assert trace.count(b"\r\n") == trace.count(b"\r\n\t") + 1
+
+    asyncio.run(run())

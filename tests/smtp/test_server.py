@@ -7,6 +7,8 @@ from ipaddress import ip_network
 import pytest
 
 from notes2conf_milter.address import InetAddress
+from notes2conf_milter.smtp import onward
+from notes2conf_milter.smtp.pool import Pool
 from notes2conf_milter.smtp.server import SmtpServer
 from tests.smtp.door import Flow, connected, door, dotted, serving
 from tests.smtp.nexthop import NextHop, Wait
@@ -106,7 +108,8 @@ def test_an_address_in_use() -> None:
     async def run() -> None:
         async with NextHop() as hop, serving(hop.address) as server:
             with pytest.raises(OSError, match="address"):
-                await SmtpServer().start(server.address, hop.address, Flow(), hostname="door.example")
+                pool = Pool(onward.NextHop(hop.address, "door.example"), 30, 30)
+                await SmtpServer().start(server.address, pool, Flow(), hostname="door.example")
 
     asyncio.run(run())
 

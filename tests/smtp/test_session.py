@@ -2,13 +2,19 @@
 
 import asyncio
 
+import pytest
+
+from notes2conf_milter.smtp import pool
 from notes2conf_milter.smtp.server import Limits
 from tests.smtp.door import connected, door, serving
 from tests.smtp.nexthop import NextHop
 from tests.smtp.test_relaying import EHLO, FROM, TO, talk
 
 
-def test_a_client_that_goes_away_between_commands_leaves_no_connection() -> None:
+def test_a_client_that_goes_away_between_commands_leaves_no_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not for long: one that is free waits a moment for the next message."""
+    monkeypatch.setattr(pool, "IDLE_SECONDS", 0.02)
+
     async def run() -> None:
         async with NextHop() as hop, serving(hop.address) as server:
             for commands in ([], [EHLO], [EHLO, FROM], [EHLO, FROM, TO]):

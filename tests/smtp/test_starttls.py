@@ -11,13 +11,12 @@ from typing import Any
 import pytest
 import uvloop
 
-from notes2conf_milter.address import InetAddress
 from notes2conf_milter.certificate import Certificate
 from notes2conf_milter.core.encryption import Hop
 from notes2conf_milter.core.envelope import Envelope
 from notes2conf_milter.core.verdict import Outcome, Reason, Verdict
-from notes2conf_milter.smtp.server import LOOPBACK, SmtpServer
-from tests.smtp.door import Client, Flow, connected
+from notes2conf_milter.smtp.server import LOOPBACK
+from tests.smtp.door import Client, Flow, connected, serving
 from tests.smtp.nexthop import NextHop
 from tests.web.test_certificate import write
 
@@ -63,23 +62,13 @@ def client_context(version: ssl.TLSVersion | None = None) -> ssl.SSLContext:
 async def door(
     flow: Flow, certificate: Certificate | None, *, implicit: bool = False, xforward_peers: tuple = ()
 ) -> AsyncIterator[tuple[Client, NextHop]]:
-    server = SmtpServer()
-    context = None if certificate is None else certificate.context
-    async with NextHop() as hop:
-        await server.start(
-            InetAddress("127.0.0.1", 0),
-            hop.address,
-            flow,
-            hostname="door.example",
-            tls=context,
-            implicit=implicit,
-            xforward_peers=xforward_peers,
-        )
-        try:
-            async with connected(server.address) as client:
-                yield client, hop
-        finally:
-            await server.close(0)
+    options = {"tls": None if certificate is None else certificate.context, "implicit": implicit}
+    async with (
+        NextHop() as hop,
+        serving(hop.address, flow, xforward_peers=xforward_peers, **options) as server,
+        connected(server.address) as client,
+    ):
+        yield client, hop
 
 
 async def encrypt(client: Client, version: ssl.TLSVersion | None = None) -> None:
@@ -247,3 +236,25 @@ def test_a_clients_certificate(tmp_path: Path) -> None:
     assert asyncio.run(talk(clients)) is True
     assert asyncio.run(talk(None)) is False
     assert asyncio.run(talk(others)) is None
+
+
+@pytest.mark.parametrize("loop", LOOPS, ids=["asyncio", "uvloop"])
+def test_a_client_that_leaves_during_the_handshake(
+    certificate: Certificate, loop: Callable[[], asyncio.AbstractEventLoop], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Its session is over, without a fault of ours in the log."""
+
+    async def talk() -> None:
+        for octets in (b"", b"\x16\x03\x01\x02\x00", b"nonsense"):
+            async with NextHop() as hop, serving(hop.address, Flow(), tls=certificate.context) as server:
+                async with connected(server.address) as client:
+                    await client.reply()
+                    await client.ask(b"EHLO client.example")
+                    await client.ask(b"STARTTLS")
+                    await client.send(octets)
+                async with asyncio.timeout(10):
+                    while server._sessions():
+                        await asyncio.sleep(0.01)
+
+    run(loop, talk())
+    assert [record for record in caplog.records if record.levelname == "ERROR"] == []
