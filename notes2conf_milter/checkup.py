@@ -273,9 +273,30 @@ def _doors(settings: Settings) -> list[Finding]:
     if outside:
         text = f"smtp.xforward_peers has {', '.join(map(str, outside))}, which smtp.peers does not serve"
         found.append(Finding(Weight.WARNING, text))
+    found += _proxies(settings)
     if settings.policy.conference_addresses and settings.conference_listen is None:
         text = "conference.addresses without conference.listen: invited there alone, nobody gets a conference"
         found.append(Finding(Weight.NOTE, text))
+    return found
+
+
+def _proxies(settings: Settings) -> list[Finding]:
+    proxies = settings.smtp_proxy_peers
+    found = []
+    if proxies and settings.smtp_listen is None:
+        found.append(
+            Finding(Weight.WARNING, "smtp.proxy_peers without smtp.listen: no other socket takes PROXY headers")
+        )
+    everybody = [str(one) for one in proxies if one.prefixlen == 0]
+    if everybody:
+        text = f"smtp.proxy_peers has {', '.join(everybody)}: whoever reaches smtp.listen can say who he is"
+        found.append(Finding(Weight.WARNING, text))
+    filters = [str(one) for one in settings.smtp_xforward_peers if any(_within(one, net) for net in proxies)]
+    if filters and not everybody:
+        text = (
+            f"smtp.proxy_peers has {', '.join(filters)}, of smtp.xforward_peers: Postfix itself sends no PROXY header"
+        )
+        found.append(Finding(Weight.WARNING, text))
     return found
 
 

@@ -66,6 +66,7 @@ class Settings:
     smtp_next_hop: InetAddress | None
     smtp_peers: tuple[kind.Network, ...]
     smtp_xforward_peers: tuple[kind.Network, ...]
+    smtp_proxy_peers: tuple[kind.Network, ...]
     smtp_tls_certificate: Path | None
     smtp_tls_key: Path | None
     smtp_bare_newlines: Strays
@@ -270,6 +271,7 @@ def _settings(values: dict[str, Any], source: str) -> Settings:
         smtp_next_hop=values["smtp.next_hop"],
         smtp_peers=values["smtp.peers"],
         smtp_xforward_peers=values["smtp.xforward_peers"],
+        smtp_proxy_peers=values["smtp.proxy_peers"],
         smtp_tls_certificate=values["smtp.tls_certificate"],
         smtp_tls_key=values["smtp.tls_key"],
         smtp_bare_newlines=Strays(values["smtp.bare_newlines"]),

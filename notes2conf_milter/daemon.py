@@ -257,6 +257,7 @@ async def _smtp_door(
                 tls=None if certificate is None else certificate.context,
                 implicit=implicit,
                 strays=settings.smtp_bare_newlines,
+                proxy_peers=settings.smtp_proxy_peers,
             )
     return door.addresses
 

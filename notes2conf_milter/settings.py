@@ -184,6 +184,12 @@ SETTINGS: tuple[Setting, ...] = (
         "Those of smtp.peers that are filters of your Postfix: they say with XFORWARD who the client of a message is.",
     ),
     Setting(
+        "smtp.proxy_peers",
+        [],
+        kind.list_of(kind.network),
+        "Proxies (HAProxy) that open each connection with a PROXY header; the client is whom that names.",
+    ),
+    Setting(
         "smtp.bare_newlines",
         "normalize",
         kind.choice("normalize", "refuse"),

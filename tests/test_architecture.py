@@ -26,6 +26,7 @@ LAYERS = {
     "milter": 3,
     "smtp.server": 3,
     "smtp.session": 3,
+    "smtp.entrance": 3,
     "smtp.relaying": 3,
     "smtp.lmtp": 3,
     "smtp.relay": 3,
@@ -36,6 +37,7 @@ LAYERS = {
     "ownmail": 5,
     "smtp.reinject": 5,
     "smtp.xforward": 5,
+    "smtp.proxyheader": 5,
     "smtp.client": 5,
     "services": 5,
     "tlscheck": 5,
@@ -76,6 +78,7 @@ WORLD |= {
     "logging",
 }
 PURE = ("core/", "milter/packets.py", "milter/session.py", "milter/terms.py", "milter/transaction.py", "smtp/client.py")
+PURE += ("smtp/proxyheader.py",)
 PURE += (
     "tlsreport/page.py",
     "tlsreport/records.py",

@@ -16,6 +16,7 @@ from tests.signatures import key, pem
 
 SHIPPED = Path(__file__).parent.parent / "config" / "templates"
 MEET = "meet@conf.example.org"
+DOOR = {"smtp__listen": "127.0.0.1:10025", "smtp__next_hop": "127.0.0.1:10026"}
 GOOD: dict[str, Any] = {
     "base_url": "https://conf.example.org",
     "policy.organizer_domains": ["example.org"],
@@ -92,6 +93,18 @@ def test_nothing_is_said_about_a_good_house(state: Path) -> None:
             },
             Weight.WARNING,
             "can speak LMTP",
+        ),
+        ({"smtp__proxy_peers": ["192.0.2.20/32"]}, Weight.WARNING, "smtp.proxy_peers without smtp.listen"),
+        ({**DOOR, "smtp__proxy_peers": ["0.0.0.0/0"]}, Weight.WARNING, "can say who he is"),
+        (
+            {
+                **DOOR,
+                "smtp__proxy_peers": ["127.0.0.0/8"],
+                "smtp__xforward_peers": ["127.0.0.1/32"],
+                "tls__filters_enforce": True,
+            },
+            Weight.WARNING,
+            "sends no PROXY header",
         ),
         ({"smtp__listen": "192.0.2.1:25", "smtp__next_hop": "127.0.0.1:10025"}, Weight.NOTE, "smtp.peers"),
     ],

@@ -16,7 +16,17 @@ from notes2conf_milter.smtp.client import NextHopGone, Reply
 from notes2conf_milter.smtp.incoming import IncomingMessage, StrayLineEnd
 from notes2conf_milter.smtp.reinject import Connection
 from notes2conf_milter.smtp.relay import BUSY, Relay, Route
-from notes2conf_milter.smtp.session import NESTED, NO_MAIL, NO_RCPT, NOT_TRUSTED, SYNTAX, Session, Setup, path_of
+from notes2conf_milter.smtp.session import (
+    NESTED,
+    NO_MAIL,
+    NO_RCPT,
+    NOT_TRUSTED,
+    STRANGER,
+    SYNTAX,
+    Session,
+    Setup,
+    path_of,
+)
 from notes2conf_milter.smtp.xforward import ATTRIBUTES, Forwarded, read_xforward
 
 log = logging.getLogger(__name__)
@@ -118,6 +128,9 @@ class RelayingSession(Session):
     async def smtp_MAIL(self, arg: str | None) -> None:
         """Begin a transaction at the next hop, and give its answer."""
         if await self.check_helo_needed():
+            return
+        if not self._served:
+            await self._answer(STRANGER)
             return
         if self._transaction is not None:
             await self._answer(NESTED)  # RFC 5321 §4.1.4

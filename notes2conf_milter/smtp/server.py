@@ -36,11 +36,12 @@ from pathlib import Path
 
 from notes2conf_milter.address import InetAddress, UnixAddress
 from notes2conf_milter.mailflow import MailFlow
+from notes2conf_milter.smtp.entrance import Entrance
 from notes2conf_milter.smtp.incoming import Strays
 from notes2conf_milter.smtp.lmtp import ConferenceSession
 from notes2conf_milter.smtp.relay import Limits
 from notes2conf_milter.smtp.relaying import RelayingSession
-from notes2conf_milter.smtp.session import HANDSHAKE_SECONDS, Session, Setup
+from notes2conf_milter.smtp.session import PROXY_SECONDS, Session, Setup
 from notes2conf_milter.sockets import bind_unix, identity, remove_own
 
 __all__ = ["LOOPBACK", "Limits", "SmtpServer"]
@@ -71,17 +72,23 @@ class SmtpServer:
         tls: ssl.SSLContext | None = None,
         implicit: bool = False,
         strays: Strays = Strays.KEEP,
+        proxy_peers: tuple[IPv4Network | IPv6Network, ...] = (),
+        proxy_seconds: float = PROXY_SECONDS,
     ) -> None:
         """Listen on `listen` too; peers: the networks that are served; hostname: what we call ourselves to both sides.
 
         xforward_peers: those of whom the client of a message is whom they name with XFORWARD, and nobody else. filters_enforce:
         the listeners before these enforce TLS. tls: for STARTTLS; implicit: TLS is there from the first octet on (RFC 8314).
-        strays: what becomes of CR and LF that are no line end.
+        strays: what becomes of CR and LF that are no line end. proxy_peers: those that open with a PROXY header, within
+        proxy_seconds, and whose client is whom that names; `peers` and all else is about that client.
 
         The next hop need not be there yet. Raises OSError when the address cannot be used, ValueError when hostname is
         not ASCII.
         """
-        setup = Setup(flow, peers, hostname, limits or Limits(), xforward_peers, filters_enforce, tls, strays)
+        bounds = limits or Limits()
+        setup = Setup(
+            flow, peers, hostname, bounds, xforward_peers, filters_enforce, tls, strays, proxy_peers, proxy_seconds
+        )
         await self._listen(listen, setup, lambda: RelayingSession(setup, next_hop), tls=tls if implicit else None)
 
     async def start_conference(
@@ -118,16 +125,17 @@ class SmtpServer:
         # aiosmtpd logs addresses and whole lines of messages; these doors log by themselves, without personal data
         logging.getLogger("mail.log").setLevel(logging.CRITICAL + 1)
         loop = asyncio.get_running_loop()
+
+        def entrance() -> Entrance:
+            return Entrance(setup, session, tls)
+
         if isinstance(listen, InetAddress):
-            wait = None if tls is None else HANDSHAKE_SECONDS
-            listener = await loop.create_server(
-                session, listen.host, listen.port, backlog=_BACKLOG, ssl=tls, ssl_handshake_timeout=wait
-            )
+            listener = await loop.create_server(entrance, listen.host, listen.port, backlog=_BACKLOG)
         else:
             path = Path(listen.path)
             sock = bind_unix(path, socket_mode, socket_group)
             self._paths[path] = identity(path)
-            listener = await loop.create_unix_server(session, sock=sock, backlog=_BACKLOG)
+            listener = await loop.create_unix_server(entrance, sock=sock, backlog=_BACKLOG)
         self._listeners.append((listener, setup))
 
     @property
@@ -152,6 +160,8 @@ class SmtpServer:
         for path, bound in self._paths.items():
             remove_own(path, bound)
         for _, setup in self._listeners:
+            for transport in list(setup.entering):
+                transport.abort()
             for session in list(setup.sessions.values()):
                 session.finish()
         if sessions := self._sessions():

@@ -19,7 +19,6 @@ from typing import cast
 from aiosmtpd.smtp import SMTP
 
 from notes2conf_milter.core.encryption import Hop, Tls
-from notes2conf_milter.core.envelope import client_address
 from notes2conf_milter.mailflow import MailFlow
 from notes2conf_milter.smtp.incoming import IncomingMessage, Path, Strays, read_path
 from notes2conf_milter.smtp.relay import BUSY, Limits
@@ -33,12 +32,13 @@ NO_MAIL = b"503 5.5.1 MAIL comes first"
 NOT_TRUSTED = b"550 5.7.0 XFORWARD is not for you"
 NO_RCPT = b"503 5.5.1 No recipient was accepted"
 _COMMAND_LIMIT = 4096  # octets of a command line; DSN and SMTPUTF8 need more than the 512 of RFC 5321 §4.5.3.1.4
-_CLOSING = b"421 4.3.2 Service is shutting down, try again later"
+CLOSING = b"421 4.3.2 Service is shutting down, try again later"
 _IDLE = b"421 4.4.2 Time limit exceeded"
 _NO_TLS = b"454 4.7.0 TLS is not available"
 _TLS_ALREADY = b"503 5.5.1 TLS is active already"
 HANDSHAKE_SECONDS = 30.0
-_STRANGER = b"554 5.7.1 This service is not for you"
+PROXY_SECONDS = 5.0  # as Postfix (smtpd_upstream_proxy_timeout); a proxy sends it with its first packet
+STRANGER = b"554 5.7.1 This service is not for you"
 
 
 @dataclass(slots=True)
@@ -47,7 +47,8 @@ class Setup:
 
     xforward_peers: those of whom the client is whom they name with XFORWARD, and nobody where they name none. filters_enforce:
     the listeners before these enforce TLS. tls: for STARTTLS, None: it is not offered. strays: what becomes of
-    CR and LF that are no line end.
+    CR and LF that are no line end. proxy_peers: those that open with a PROXY header, within proxy_seconds.
+    sessions: those that have begun; entering: connections before that.
     """
 
     flow: MailFlow
@@ -58,6 +59,9 @@ class Setup:
     filters_enforce: bool = False
     tls: ssl.SSLContext | None = None
     strays: Strays = Strays.KEEP
+    proxy_peers: tuple[IPv4Network | IPv6Network, ...] = ()
+    proxy_seconds: float = PROXY_SECONDS
+    entering: set[asyncio.Transport] = field(default_factory=set)
     sessions: "dict[asyncio.Task[object], Session]" = field(default_factory=dict)
     closing: bool = False
 
@@ -85,6 +89,12 @@ class Session(SMTP):
         )
         self._setup = setup
         self._client: IPv4Address | IPv6Address | None = None
+        self._served = True
+        self._shaking_hands = False
+
+    def arrived(self, client: IPv4Address | IPv6Address | None, *, served: bool) -> None:
+        """Say who the client is, before the session begins. served: False for one whose mail is not taken."""
+        self._client, self._served = client, served
 
     # --- the life of a session
 
@@ -94,11 +104,7 @@ class Session(SMTP):
         self._setup.sessions[task] = self
         try:
             with suppress(ConnectionError):  # the client went away while we spoke
-                refusal = self._refusal()
-                if refusal is None:
-                    await super()._handle_client()
-                else:
-                    self._farewell(refusal)
+                await super()._handle_client()
         finally:
             del self._setup.sessions[task]
             self._gone()
@@ -111,28 +117,24 @@ class Session(SMTP):
     def _gone(self) -> None:
         """The connection has ended."""
 
-    def _refusal(self) -> bytes | None:
-        peer = self._writer.get_extra_info("peername")
-        self._client = client_address(str(peer[0])) if peer else None
-        if self._writer.get_extra_info("socket").family == socket.AF_UNIX:
-            return _CLOSING if self._setup.closing else None  # the socket's permissions say who is served
-        if self._client is None or not any(self._client in network for network in self._setup.peers):
-            return _STRANGER  # RFC 5321 §3.1
-        return _CLOSING if self._setup.closing else None
-
     def finish(self) -> None:
         """Say 421 and close, now if no message is under way; else `_answer` does it after the reply (Setup.closing)."""
         if not self._busy:
-            self._farewell(_CLOSING)
+            self._farewell(CLOSING)
 
     def abort(self) -> None:
         """Close now; a message under way stays the client's."""
+        if self._shaking_hands and self._handler_coroutine is not None:
+            self._handler_coroutine.cancel()  # before the transport goes: without it a handshake may seem to have been done
         self._writer.transport.abort()
 
     def _timeout_cb(self) -> None:
         self._farewell(_IDLE)
 
     def _farewell(self, reply: bytes) -> None:
+        if self._shaking_hands:
+            self.abort()  # there is no way to say anything
+            return
         self._writer.write(reply + b"\r\n")
         self._writer.close()
         if self._writer.transport.get_write_buffer_size():
@@ -147,7 +149,7 @@ class Session(SMTP):
         if reply.startswith(b"421"):  # RFC 5321 §3.8: whoever says 421 closes
             self._hang_up()
         if self._setup.closing and not self._busy:
-            await self.push(_CLOSING)
+            await self.push(CLOSING)
             self._hang_up()
 
     async def handle_exception(self, error: Exception) -> str:
@@ -187,12 +189,15 @@ class Session(SMTP):
         cast(asyncio.Transport, self._writer.transport).pause_reading()
         self._reader._buffer.clear()  # type: ignore[attr-defined]
         await self.push(b"220 2.0.0 Ready to start TLS")
+        self._shaking_hands = True
         try:
             await self._writer.start_tls(context, ssl_handshake_timeout=HANDSHAKE_SECONDS)
         except (OSError, TimeoutError) as error:  # ssl.SSLError is an OSError
             log.info("%s: no TLS with a client: %s", self.door_name, type(error).__name__)
             self._writer.transport.abort()
             raise asyncio.CancelledError from None
+        finally:
+            self._shaking_hands = False
         self.transport = self._writer.transport
         self.session = self._create_session()
         self.session.ssl = {"context": context}  # aiosmtpd: the end of a TLS stream is answered otherwise

@@ -206,6 +206,25 @@ def test_garbage_in_place_of_a_handshake(certificate: Certificate, caplog: pytes
     assert "Traceback" not in caplog.text and "Task exception" not in caplog.text
 
 
+@pytest.mark.parametrize("loop", LOOPS, ids=["asyncio", "uvloop"])
+def test_closing_does_not_wait_for_a_handshake(
+    certificate: Certificate, loop: Callable[[], asyncio.AbstractEventLoop]
+) -> None:
+    async def talk() -> None:
+        server = SmtpServer()
+        async with NextHop() as hop:
+            given = {"hostname": "door.example", "tls": certificate.context}
+            await server.start(InetAddress("127.0.0.1", 0), hop.address, Flow(), **given)
+            async with connected(server.address) as client:
+                await client.reply()
+                await client.ask(EHLO)
+                await client.ask(b"STARTTLS")
+                await asyncio.wait_for(server.close(0), 5)
+                await client.end()
+
+    run(loop, talk())
+
+
 def test_without_a_certificate_it_is_not_offered() -> None:
     async def talk() -> None:
         async with door(Flow(), None) as (client, _):
