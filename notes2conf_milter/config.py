@@ -26,6 +26,7 @@ from notes2conf_milter.dkim.keys import KeyFile, KeyFileError, SigningKey, load_
 from notes2conf_milter.services.offered import Offer, OfferError, offered
 from notes2conf_milter.services.service import Service
 from notes2conf_milter.settings import SETTINGS
+from notes2conf_milter.smtp.crowd import Bounds
 from notes2conf_milter.smtp.incoming import Strays
 from notes2conf_milter.store.keys import EPOCH_NAME, MAIL_KEY_NAME
 from notes2conf_milter.templates import FolderError, read_templates
@@ -93,6 +94,7 @@ class Settings:
     limits_meetings_per_hour: int
     limits_processing_seconds: int
     limits_idle_seconds: int
+    smtp_bounds: Bounds
     web_listen: InetAddress
     services: Offer
     services_pass_names: bool
@@ -298,6 +300,14 @@ def _settings(values: dict[str, Any], source: str) -> Settings:
         limits_meetings_per_hour=values["limits.meetings_per_hour"],
         limits_processing_seconds=values["limits.processing_seconds"],
         limits_idle_seconds=values["limits.idle_seconds"],
+        smtp_bounds=Bounds(
+            connections=values["limits.connections"],
+            per_network=values["limits.connections_per_network"],
+            recipients=values["limits.recipients"],
+            vain=values["limits.bad_commands"],
+            data=values["limits.data_seconds"],
+            memory=values["limits.memory_octets"],
+        ),
         web_listen=values["web.listen"],
         services=_offer(values, source),
         services_pass_names=values["services.pass_names"],

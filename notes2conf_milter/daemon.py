@@ -212,7 +212,7 @@ def _smtp_limits(settings: Settings) -> SmtpLimits:
 async def _conference_address(
     doors: contextlib.AsyncExitStack, settings: Settings, listen: UnixAddress | InetAddress, flow: MailFlow
 ) -> list[UnixAddress | InetAddress]:
-    door = SmtpServer()
+    door = SmtpServer(settings.smtp_bounds)
     mode, group = socket_access(settings)
     with _naming("conference.listen", listen):
         await door.start_conference(
@@ -234,7 +234,7 @@ async def _conference_address(
 async def _smtp_door(
     doors: contextlib.AsyncExitStack, settings: Settings, listen: InetAddress, next_hop: InetAddress, flow: MailFlow
 ) -> list[UnixAddress | InetAddress]:
-    door = SmtpServer()
+    door = SmtpServer(settings.smtp_bounds)
     certificate = load_smtp_certificate(settings)
     if certificate is not None:
         keeping = asyncio.create_task(certificate.keep(), name="smtp-certificate")

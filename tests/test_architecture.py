@@ -38,6 +38,7 @@ LAYERS = {
     "smtp.reinject": 5,
     "smtp.xforward": 5,
     "smtp.proxyheader": 5,
+    "smtp.crowd": 5,
     "smtp.client": 5,
     "services": 5,
     "tlscheck": 5,
@@ -78,7 +79,7 @@ WORLD |= {
     "logging",
 }
 PURE = ("core/", "milter/packets.py", "milter/session.py", "milter/terms.py", "milter/transaction.py", "smtp/client.py")
-PURE += ("smtp/proxyheader.py",)
+PURE += ("smtp/proxyheader.py", "smtp/crowd.py")
 PURE += (
     "tlsreport/page.py",
     "tlsreport/records.py",

@@ -18,8 +18,9 @@ from typing import cast
 
 from notes2conf_milter.core.encryption import within
 from notes2conf_milter.core.envelope import client_address
+from notes2conf_milter.smtp.crowd import Place
 from notes2conf_milter.smtp.proxyheader import Address, missing, read_client
-from notes2conf_milter.smtp.session import CLOSING, HANDSHAKE_SECONDS, STRANGER, Session, Setup
+from notes2conf_milter.smtp.session import CLOSING, HANDSHAKE_SECONDS, STRANGER, TOO_MANY, Session, Setup
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +32,7 @@ class Entrance(asyncio.BufferedProtocol):
         self._setup, self._session, self._tls = setup, session, tls
         self._header, self._buffer = bytearray(), bytearray()
         self._own: Address | None = None
+        self._place: Place | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._encrypting: asyncio.Task[None] | None = None
 
@@ -38,6 +40,10 @@ class Entrance(asyncio.BufferedProtocol):
         """Begin the session, or wait for the header of a proxy."""
         self._transport = cast(asyncio.Transport, transport)  # uvloop's is none by inheritance
         self._setup.entering.add(self._transport)
+        self._place = self._setup.crowd.enter()
+        if self._place is None:
+            self._full("limits.connections")
+            return
         peer = transport.get_extra_info("peername")
         self._own = client_address(str(peer[0])) if peer else None
         if within(self._own, self._setup.proxy_peers):
@@ -90,12 +96,18 @@ class Entrance(asyncio.BufferedProtocol):
         served = unix or not named or within(client, self._setup.peers)
         if self._setup.closing or not served:
             self._turn_away(CLOSING if served else STRANGER)
+        elif self._place is None or not self._place.name(client):
+            self._full("limits.connections_per_network")
         elif self._tls is None:
             self._begin(self._transport, client, named)
         else:
             self._transport.pause_reading()
             encrypting = self._encrypt(self._tls, client, named)
             self._encrypting = asyncio.get_running_loop().create_task(encrypting, name="smtp-handshake")
+
+    def _full(self, limit: str) -> None:
+        log.info("SMTP door: a connection turned away: %s", limit)
+        self._turn_away(TOO_MANY)
 
     def _turn_away(self, reply: bytes) -> None:
         self._leave()
@@ -110,26 +122,26 @@ class Entrance(asyncio.BufferedProtocol):
         try:
             if self._transport.is_closing():
                 return
-            seconds = HANDSHAKE_SECONDS
             transport = await loop.start_tls(
-                self._transport, early, tls, server_side=True, ssl_handshake_timeout=seconds
+                self._transport, early, tls, server_side=True, ssl_handshake_timeout=HANDSHAKE_SECONDS
             )
+            # where it was closed meanwhile, there may be one all the same (uvloop)
+            if transport is not None and not early.over and not self._transport.is_closing():
+                self._begin(transport, client, named)
+                if early.octets:
+                    transport.get_protocol().data_received(early.octets)  # type: ignore[attr-defined]
         except (OSError, TimeoutError) as error:  # ssl.SSLError is an OSError
             log.info("SMTP door: no TLS with a client: %s", type(error).__name__)
             self._transport.abort()
-            return
         finally:
             self._leave()
-        # where it was closed meanwhile, there may be one all the same (uvloop)
-        if transport is not None and not early.over and not self._transport.is_closing():
-            self._begin(transport, client, named)
-            if early.octets:
-                transport.get_protocol().data_received(early.octets)  # type: ignore[attr-defined]
 
     def _begin(self, transport: asyncio.Transport, client: Address | None, named: bool) -> None:
-        self._leave()
+        assert self._place is not None
         session = self._session()
-        session.arrived(client, served=named)
+        session.arrived(client, self._place, served=named)
+        self._place = None  # it is the session's, which gives it back
+        self._leave()
         transport.set_protocol(session)
         session.connection_made(transport)
 
@@ -137,6 +149,8 @@ class Entrance(asyncio.BufferedProtocol):
         self._setup.entering.discard(self._transport)
         if self._timer is not None:
             self._timer.cancel()
+        if self._place is not None:
+            self._place.leave()
 
 
 class _Early(asyncio.Protocol):

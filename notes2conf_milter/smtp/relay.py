@@ -116,13 +116,15 @@ class Route:
 class Relay:
     """Takes one message from the client to the next hop.
 
-    read: returns the message's next octets, None after the final dot.
+    read: returns the message's next octets, None after the final dot. hold: is told how many more of them are kept in memory,
+    and may raise what ends it all.
     """
 
     flow: MailFlow
     limits: Limits
     envelope: Envelope
     read: Callable[[], Awaitable[bytes | None]]
+    hold: Callable[[int], None]
 
     async def run(self, hop: Connection) -> bytes:
         """Return the reply for the client; of the message some may be unread still, unless the next hop has taken it.
@@ -145,6 +147,7 @@ class Relay:
         message = bytearray()
         header_end = 0
         while (octets := await self.read()) is not None:
+            self.hold(len(octets))
             message += octets
             if not header_end and (header_end := _header_end(message, len(message) - len(octets))):
                 outcome = self.flow.before_body(self.envelope, bytes(message[:header_end]))

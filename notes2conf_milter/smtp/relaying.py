@@ -13,16 +13,19 @@ from notes2conf_milter.address import InetAddress
 from notes2conf_milter.core.encryption import Tls
 from notes2conf_milter.core.envelope import Door, Envelope
 from notes2conf_milter.smtp.client import NextHopGone, Reply
+from notes2conf_milter.smtp.crowd import MemoryFull
 from notes2conf_milter.smtp.incoming import IncomingMessage, StrayLineEnd
 from notes2conf_milter.smtp.reinject import Connection
 from notes2conf_milter.smtp.relay import BUSY, Relay, Route
 from notes2conf_milter.smtp.session import (
+    MEMORY_FULL,
     NESTED,
     NO_MAIL,
     NO_RCPT,
     NOT_TRUSTED,
     STRANGER,
     SYNTAX,
+    TOO_MANY_RCPT,
     Session,
     Setup,
     path_of,
@@ -169,6 +172,9 @@ class RelayingSession(Session):
         if path is None:
             await self._answer(SYNTAX)
             return
+        if len(self._transaction.recipients) >= self._setup.crowd.bounds.recipients:
+            await self._answer(TOO_MANY_RCPT)
+            return
         try:
             with self._clock_stopped():
                 reply = await self._transaction.hop.rcpt(path.address, path.parameters)
@@ -200,7 +206,7 @@ class RelayingSession(Session):
         recipients = tuple(transaction.recipients)
         envelope = self._envelope(transaction.sender, recipients)
         self._forwarded = Forwarded()  # of one message
-        relay = Relay(self._setup.flow, self._setup.limits, envelope, lambda: self._read(incoming))
+        relay = Relay(self._setup.flow, self._setup.limits, envelope, lambda: self._read(incoming), self._place.hold)
         try:
             reply = await relay.run(transaction.hop)
         except NextHopGone as gone:
@@ -208,8 +214,12 @@ class RelayingSession(Session):
         except StrayLineEnd:
             self._route.drop()  # some of it may be there already, without its final dot
             reply = _STRAYS
+        except MemoryFull:
+            reply = MEMORY_FULL
         except Exception as error:  # noqa: BLE001 - whatever it is, the rest of the message must not be read as commands
             reply = (await self.handle_exception(error)).encode("ascii")
+        finally:
+            self._place.let_go()
         while await self._read(incoming) is not None:
             pass  # RFC 5321 §4.1.1.4: the reply comes after the final dot only
         await self._leave_transaction()

@@ -9,7 +9,7 @@ and the message goes there before its final dot is answered. Until then it stays
 How a message goes on:
 - At the end of its header the flow may say that the body cannot matter; it is then streamed through.
 - Beyond `Limits.message` octets it is streamed through unread (`MailFlow.pass_unread`). So each session's memory has a
-  bound, no message is too large for us, and SIZE and its 552 are the next hop's own.
+  bound, no message is too large for us, and SIZE and its 552 are the next hop's own. All sessions together have one, too.
 - Otherwise it is held until its final dot, processed within `Limits.processing` seconds, edited and sent.
 - An edit that would lift a message over the next hop's SIZE is not made: the original goes on.
 Octets stay: 8-bit, NUL and long lines too. Only a lost final CRLF is added (RFC 5321 §4.1.1.4), and stray CR and LF are made
@@ -23,8 +23,8 @@ one client session, and renewed at MAIL when it was lost in between.
 A client that closes its side, even after its final dot, is taken to be gone: it will try again, so nothing more is sent.
 
 Fails: a next hop that is gone is 451 4.4.1 (421 at EHLO, as we cannot know what to offer); the flow's DEFER, its deadline
-and the unforeseen are 451 4.3.0 with one generic text. Every 5yz is the next hop's, but for commands out of order, without
-syntax or unknown, and for clients outside of the peers (554 5.7.1).
+and the unforeseen are 451 4.3.0 with one generic text; what is beyond the bounds of crowd.py is 421 or 452. Every 5yz is the
+next hop's, but for commands out of order, without syntax or unknown, and for clients outside of the peers (554 5.7.1).
 """
 
 import asyncio
@@ -36,6 +36,7 @@ from pathlib import Path
 
 from notes2conf_milter.address import InetAddress, UnixAddress
 from notes2conf_milter.mailflow import MailFlow
+from notes2conf_milter.smtp.crowd import Bounds, Crowd
 from notes2conf_milter.smtp.entrance import Entrance
 from notes2conf_milter.smtp.incoming import Strays
 from notes2conf_milter.smtp.lmtp import ConferenceSession
@@ -44,7 +45,7 @@ from notes2conf_milter.smtp.relaying import RelayingSession
 from notes2conf_milter.smtp.session import PROXY_SECONDS, Session, Setup
 from notes2conf_milter.sockets import bind_unix, identity, remove_own
 
-__all__ = ["LOOPBACK", "Limits", "SmtpServer"]
+__all__ = ["LOOPBACK", "Bounds", "Limits", "SmtpServer"]
 
 LOOPBACK: tuple[IPv4Network | IPv6Network, ...] = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
 
@@ -54,7 +55,9 @@ _BACKLOG = 1024  # a queue manager connects with many clients at once after a re
 class SmtpServer:
     """Listens on one or more addresses until it is closed."""
 
-    def __init__(self) -> None:
+    def __init__(self, bounds: Bounds | None = None) -> None:
+        """bounds: of what the clients of all its listeners together may take."""
+        self._crowd = Crowd(bounds or Bounds())
         self._listeners: list[tuple[asyncio.Server, Setup]] = []
         self._paths: dict[Path, tuple[int, int]] = {}
 
@@ -86,9 +89,8 @@ class SmtpServer:
         not ASCII.
         """
         bounds = limits or Limits()
-        setup = Setup(
-            flow, peers, hostname, bounds, xforward_peers, filters_enforce, tls, strays, proxy_peers, proxy_seconds
-        )
+        setup = Setup(flow, peers, hostname, bounds, xforward_peers, filters_enforce, tls, strays, crowd=self._crowd)
+        setup.proxy_peers, setup.proxy_seconds = proxy_peers, proxy_seconds
         await self._listen(listen, setup, lambda: RelayingSession(setup, next_hop), tls=tls if implicit else None)
 
     async def start_conference(
@@ -109,7 +111,8 @@ class SmtpServer:
 
         socket_mode, socket_group: as for `bind_unix`. Raises as `start`.
         """
-        setup = Setup(flow, peers, hostname, limits or Limits(), xforward_peers, filters_enforce)
+        bounds = limits or Limits()
+        setup = Setup(flow, peers, hostname, bounds, xforward_peers, filters_enforce, crowd=self._crowd)
         await self._listen(listen, setup, lambda: ConferenceSession(setup, addresses), socket_mode, socket_group)
 
     async def _listen(
@@ -148,6 +151,11 @@ class SmtpServer:
         """Where it listens, with the ports that the system chose."""
         names = [sock.getsockname() for listener, _ in self._listeners for sock in listener.sockets]
         return [UnixAddress(name) if isinstance(name, str) else InetAddress(name[0], name[1]) for name in names]
+
+    @property
+    def connections(self) -> int:
+        """How many connections are open."""
+        return self._crowd.connections
 
     async def close(self, grace: float) -> None:
         """Stop listening; let messages under way finish for up to `grace` seconds, then cut the rest off.

@@ -10,16 +10,18 @@ import logging
 import socket
 import ssl
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
-from typing import cast
+from typing import AnyStr, cast
 
 from aiosmtpd.smtp import SMTP
 
 from notes2conf_milter.core.encryption import Hop, Tls
 from notes2conf_milter.mailflow import MailFlow
+from notes2conf_milter.smtp.crowd import Bounds, Crowd, Place
 from notes2conf_milter.smtp.incoming import IncomingMessage, Path, Strays, read_path
 from notes2conf_milter.smtp.relay import BUSY, Limits
 
@@ -31,9 +33,14 @@ NESTED = b"503 5.5.1 MAIL was given already"
 NO_MAIL = b"503 5.5.1 MAIL comes first"
 NOT_TRUSTED = b"550 5.7.0 XFORWARD is not for you"
 NO_RCPT = b"503 5.5.1 No recipient was accepted"
+TOO_MANY_RCPT = b"452 4.5.3 Too many recipients"  # RFC 5321 §4.5.3.1.10: the rest comes in another transaction
+MEMORY_FULL = b"452 4.3.1 Insufficient system storage, try again later"
+TOO_MANY = b"421 4.7.0 Too many connections, try again later"
 _COMMAND_LIMIT = 4096  # octets of a command line; DSN and SMTPUTF8 need more than the 512 of RFC 5321 §4.5.3.1.4
 CLOSING = b"421 4.3.2 Service is shutting down, try again later"
 _IDLE = b"421 4.4.2 Time limit exceeded"
+_IN_VAIN = b"421 4.7.0 Too many commands without a message, try again later"
+_UNKNOWN = b"500 5.5.2 Command not recognized"
 _NO_TLS = b"454 4.7.0 TLS is not available"
 _TLS_ALREADY = b"503 5.5.1 TLS is active already"
 HANDSHAKE_SECONDS = 30.0
@@ -48,7 +55,8 @@ class Setup:
     xforward_peers: those of whom the client is whom they name with XFORWARD, and nobody where they name none. filters_enforce:
     the listeners before these enforce TLS. tls: for STARTTLS, None: it is not offered. strays: what becomes of
     CR and LF that are no line end. proxy_peers: those that open with a PROXY header, within proxy_seconds.
-    sessions: those that have begun; entering: connections before that.
+    crowd: the connections, with their bounds; listeners of one door share it. sessions: those that have begun; entering:
+    connections before that.
     """
 
     flow: MailFlow
@@ -61,6 +69,7 @@ class Setup:
     strays: Strays = Strays.KEEP
     proxy_peers: tuple[IPv4Network | IPv6Network, ...] = ()
     proxy_seconds: float = PROXY_SECONDS
+    crowd: Crowd = field(default_factory=lambda: Crowd(Bounds()))
     entering: set[asyncio.Transport] = field(default_factory=set)
     sessions: "dict[asyncio.Task[object], Session]" = field(default_factory=dict)
     closing: bool = False
@@ -91,10 +100,14 @@ class Session(SMTP):
         self._client: IPv4Address | IPv6Address | None = None
         self._served = True
         self._shaking_hands = False
+        self._vain = 0
+        self._incoming: IncomingMessage | None = None
+        self._data_left = 0.0
+        self._smtp_methods = _Commands(self._smtp_methods, self._counted, self._unknown)
 
-    def arrived(self, client: IPv4Address | IPv6Address | None, *, served: bool) -> None:
+    def arrived(self, client: IPv4Address | IPv6Address | None, place: Place, *, served: bool) -> None:
         """Say who the client is, before the session begins. served: False for one whose mail is not taken."""
-        self._client, self._served = client, served
+        self._client, self._place, self._served = client, place, served
 
     # --- the life of a session
 
@@ -107,7 +120,13 @@ class Session(SMTP):
                 await super()._handle_client()
         finally:
             del self._setup.sessions[task]
+            self._place.leave()
             self._gone()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """End the session, also one that has hardly begun."""
+        self._place.leave()
+        super().connection_lost(error)
 
     @property
     def _busy(self) -> bool:
@@ -145,12 +164,35 @@ class Session(SMTP):
         raise asyncio.CancelledError  # aiosmtpd's way out of its command loop, which forgets pipelined commands too
 
     async def _answer(self, reply: bytes) -> None:
+        if reply in (SYNTAX, NESTED):
+            await self._count()
         await self.push(reply)
         if reply.startswith(b"421"):  # RFC 5321 §3.8: whoever says 421 closes
             self._hang_up()
         if self._setup.closing and not self._busy:
             await self.push(CLOSING)
             self._hang_up()
+
+    async def push(self, status: AnyStr) -> None:
+        """Send a reply. aiosmtpd's own to lines that are no command count."""
+        if isinstance(status, str) and status.startswith("500"):
+            await self._count()
+        await super().push(status)
+
+    async def _count(self) -> None:
+        """Count a command that brings no message nearer; too many of them end the session."""
+        self._vain += 1
+        if self._vain > self._setup.crowd.bounds.vain:
+            log.info("%s: a client with too many commands without a message", self.door_name)
+            await super().push(_IN_VAIN)
+            self._hang_up()
+
+    async def _counted(self, command: "_Command", arg: str | None) -> None:
+        await self._count()
+        await command(arg)
+
+    async def _unknown(self, arg: str | None) -> None:
+        await self._answer(_UNKNOWN)
 
     async def handle_exception(self, error: Exception) -> str:
         """Log where it happened, never what was being handled, and answer 4yz: the unforeseen is temporary."""
@@ -240,10 +282,37 @@ class Session(SMTP):
             self._timeout_handle.cancel()
 
     async def _read(self, incoming: IncomingMessage) -> bytes | None:
-        self._reset_timeout()
+        if incoming is not self._incoming:
+            self._incoming, self._data_left = incoming, self._setup.crowd.bounds.data
+        began = self.loop.time()
+        self._reset_timeout(max(0.001, min(self._setup.limits.idle, self._data_left)))
         octets = await incoming.read()
         self._stop_clock()  # from here on it is our time, and the next hop's
+        self._data_left -= self.loop.time() - began
+        if octets is None:
+            self._vain, self._incoming = 0, None
         return octets
+
+
+_Command = Callable[[str | None], Awaitable[None]]
+_OF_MAIL = ("XFORWARD", "MAIL", "RCPT", "DATA", "QUIT")
+
+
+class _Commands(dict[str, _Command]):
+    """The commands, for aiosmtpd to look up: those that do not belong to mail are counted, and so are unknown ones.
+
+    aiosmtpd would end a session for the fifth unknown one, with 502.
+    """
+
+    def __init__(
+        self, known: dict[str, _Command], counted: Callable[[_Command, str | None], Awaitable[None]], unknown: _Command
+    ) -> None:
+        super().__init__({name: one if name in _OF_MAIL else partial(counted, one) for name, one in known.items()})
+        self._unknown = partial(counted, unknown)
+
+    def get(self, name: str, default: object = None) -> _Command:
+        """Return what carries out a command."""
+        return super().get(name, self._unknown)
 
 
 def path_of(keyword: bytes, argument: str | None) -> Path | None:

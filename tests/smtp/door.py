@@ -8,7 +8,7 @@ from notes2conf_milter.address import InetAddress
 from notes2conf_milter.core.envelope import Envelope
 from notes2conf_milter.core.verdict import Outcome, Reason, Verdict
 from notes2conf_milter.mailflow import MailFlow
-from notes2conf_milter.smtp.server import LOOPBACK, Limits, SmtpServer
+from notes2conf_milter.smtp.server import LOOPBACK, Bounds, Limits, SmtpServer
 
 PASS = Outcome(Verdict.PASS, Reason.NO_CALENDAR)
 DEFER = Outcome(Verdict.DEFER, Reason.STORE_UNAVAILABLE)
@@ -99,8 +99,8 @@ class Client:
 
 
 @asynccontextmanager
-async def connected(address: InetAddress, singly: bool = False) -> AsyncIterator[Client]:
-    reader, writer = await asyncio.open_connection(address.host, address.port)
+async def connected(address: InetAddress, singly: bool = False, source: str = "127.0.0.1") -> AsyncIterator[Client]:
+    reader, writer = await asyncio.open_connection(address.host, address.port, local_addr=(source, 0))
     try:
         yield Client(reader, writer, singly)
     finally:
@@ -109,9 +109,14 @@ async def connected(address: InetAddress, singly: bool = False) -> AsyncIterator
 
 @asynccontextmanager
 async def serving(
-    next_hop: InetAddress, flow: MailFlow | None = None, peers=LOOPBACK, limits: Limits | None = None, **options
+    next_hop: InetAddress,
+    flow: MailFlow | None = None,
+    peers=LOOPBACK,
+    limits: Limits | None = None,
+    bounds: Bounds | None = None,
+    **options,
 ) -> AsyncIterator[SmtpServer]:
-    server = SmtpServer()
+    server = SmtpServer(bounds)
     given = {"peers": peers, "hostname": "door.example", "limits": limits, **options}
     await server.start(InetAddress("127.0.0.1", 0), next_hop, flow or Flow(), **given)
     try:

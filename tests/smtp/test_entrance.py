@@ -13,11 +13,11 @@ from typing import Any
 
 import pytest
 
-from notes2conf_milter.address import InetAddress, UnixAddress
+from notes2conf_milter.address import UnixAddress
 from notes2conf_milter.certificate import Certificate
 from notes2conf_milter.core.encryption import Hop
 from notes2conf_milter.smtp.server import SmtpServer
-from tests.smtp.door import Client, connected
+from tests.smtp.door import Client, connected, serving
 from tests.smtp.nexthop import NextHop
 from tests.smtp.test_starttls import EHLO, FROM, LOOPS, TEXT, TO, Seeing, certificate, client_context, encrypt, run
 
@@ -36,14 +36,9 @@ both_loops = pytest.mark.parametrize("loop", LOOPS, ids=["asyncio", "uvloop"])
 
 @asynccontextmanager
 async def door(flow: Seeing | None = None, **options: Any) -> AsyncIterator[tuple[SmtpServer, NextHop]]:
-    server = SmtpServer()
-    given = {"peers": CUSTOMERS, "proxy_peers": PROXIES, "hostname": "door.example", **options}
-    async with NextHop() as hop:
-        await server.start(InetAddress("127.0.0.1", 0), hop.address, flow or Seeing(), **given)
-        try:
-            yield server, hop
-        finally:
-            await server.close(0)
+    given = {"peers": CUSTOMERS, "proxy_peers": PROXIES, **options}
+    async with NextHop() as hop, serving(hop.address, flow or Seeing(), **given) as server:
+        yield server, hop
 
 
 async def deliver(client: Client) -> None:
@@ -197,7 +192,7 @@ def test_a_header_that_names_nobody_is_a_health_check(header: bytes) -> None:
             assert (await client.ask(FROM)).startswith(b"554 5.7.1 ")
             assert (await client.ask(TO)).startswith(b"503")
             assert (await client.ask(b"QUIT")).startswith(b"221")
-            assert hop.messages == [] and not [one for one in hop.commands if one[0] == b"MAIL"]
+            assert hop.messages == [] and not [one for one in hop.commands if one.startswith(b"MAIL")]
 
     told(talk())
 

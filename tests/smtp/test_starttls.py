@@ -17,7 +17,7 @@ from notes2conf_milter.core.encryption import Hop
 from notes2conf_milter.core.envelope import Envelope
 from notes2conf_milter.core.verdict import Outcome, Reason, Verdict
 from notes2conf_milter.smtp.server import LOOPBACK, SmtpServer
-from tests.smtp.door import Client, Flow, connected
+from tests.smtp.door import Client, Flow, connected, serving
 from tests.smtp.nexthop import NextHop
 from tests.web.test_certificate import write
 
@@ -211,16 +211,16 @@ def test_closing_does_not_wait_for_a_handshake(
     certificate: Certificate, loop: Callable[[], asyncio.AbstractEventLoop]
 ) -> None:
     async def talk() -> None:
-        server = SmtpServer()
-        async with NextHop() as hop:
-            given = {"hostname": "door.example", "tls": certificate.context}
-            await server.start(InetAddress("127.0.0.1", 0), hop.address, Flow(), **given)
-            async with connected(server.address) as client:
-                await client.reply()
-                await client.ask(EHLO)
-                await client.ask(b"STARTTLS")
-                await asyncio.wait_for(server.close(0), 5)
-                await client.end()
+        async with (
+            NextHop() as hop,
+            serving(hop.address, tls=certificate.context) as server,
+            connected(server.address) as client,
+        ):
+            await client.reply()
+            await client.ask(EHLO)
+            await client.ask(b"STARTTLS")
+            await asyncio.wait_for(server.close(0), 5)
+            await client.end()
 
     run(loop, talk())
 
