@@ -206,7 +206,7 @@ SETTINGS: tuple[Setting, ...] = (
         "smtp.client_ca",
         "",
         kind.optional(kind.path),
-        "Authorities of clients' certificates, in PEM: clients of the SMTP door are asked for one.",
+        "Authorities of clients' certificates, or the certificates themselves, in PEM: clients are asked for one.",
     ),
     Setting(
         "smtp.listen_tls",

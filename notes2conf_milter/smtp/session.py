@@ -6,6 +6,7 @@ Fails: never towards the listener. An unforeseen error is one log line without p
 """
 
 import asyncio
+import hashlib
 import logging
 import socket
 import ssl
@@ -257,8 +258,9 @@ class Session(SMTP):
         if found is None:
             return None
         name, _, bits = found.cipher() or ("?", "", 0)
-        trusted = found.getpeercert(binary_form=True) is not None  # one that is not ends the handshake (smtp.client_ca)
-        return Tls(found.version() or "?", name, bits, trusted)
+        certificate = found.getpeercert(binary_form=True)  # one that is not trusted ends the handshake (smtp.client_ca)
+        fingerprint = "" if certificate is None else hashlib.sha256(certificate).hexdigest()
+        return Tls(found.version() or "?", name, bits, certificate is not None, fingerprint)
 
     @property
     def _hop(self) -> Hop:
