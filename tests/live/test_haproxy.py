@@ -1,19 +1,23 @@
-"""The SMTP door behind a real HAProxy: PROXY protocol 1 and 2, before plain SMTP, STARTTLS and TLS from the first octet on."""
+"""Behind a real HAProxy: the SMTP door (PROXY protocol 1 and 2, before plain SMTP, STARTTLS and TLS from the first octet on),
+
+and the milter door of a Postfix that takes the header itself.
+"""
 
 import csv
 import smtplib
 import socket
 import ssl
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from tests.live import gateway
-from tests.live.gateway import ANNA, BOB, Meeting, Service, invitation, until
-from tests.live.postfix import directory, free_ports
+from tests.live.gateway import ANNA, BOB, WITHOUT_MILTERS, Meeting, Service, invitation, until
+from tests.live.postfix import Listener, Postfix, directory, free_ports
 from tests.live.sink import Sink
 from tests.live.tls import certificate, context
 
@@ -21,6 +25,23 @@ BASE_URL = "https://conf.example.org"
 DOMINO, STRANGER = "127.0.0.9", "127.0.0.8"  # HAProxy itself comes from 127.0.0.1
 WAYS = {"v1": "send-proxy", "v2": "send-proxy-v2", "v2-more": "send-proxy-v2 proxy-v2-options crc32c,unique-id"}
 HAPROXY = "/usr/sbin/haproxy"
+
+
+@contextmanager
+def haproxy(place: Path, proxies: Sequence[str]) -> Iterator[None]:
+    """Run HAProxy with these sections; its statistics are at `place`/stats."""
+    configuration = place / "haproxy.cfg"
+    configuration.write_text(
+        f"global\n  stats socket {place}/stats mode 666\n"
+        "defaults\n  mode tcp\n  timeout connect 5s\n  timeout client 30s\n  timeout server 30s\n" + "".join(proxies)
+    )
+    running = subprocess.Popen([HAPROXY, "-db", "-q", "-f", str(configuration)], stdin=subprocess.DEVNULL)
+    try:
+        until(lambda: (place / "stats").exists())
+        yield
+    finally:
+        running.terminate()
+        running.wait(20)
 
 
 @dataclass
@@ -69,20 +90,8 @@ def site() -> Iterator[Site]:
                     f"listen {name}{tls}\n  bind 127.0.0.1:{ports[name + tls]}\n  option smtpchk EHLO proxy.example\n"
                     f"  unique-id-format %{{+X}}o%ci%cp\n  server door 127.0.0.1:{port} {how} {check}\n"
                 )
-        proxy = place / "haproxy.cfg"
-        proxy.write_text(
-            f"global\n  stats socket {place}/stats mode 666\n"
-            "defaults\n  mode tcp\n  timeout connect 5s\n  timeout client 30s\n  timeout server 30s\n"
-            + "".join(proxies)
-        )
-        with mail:
-            running = subprocess.Popen([HAPROXY, "-db", "-q", "-f", str(proxy)], stdin=subprocess.DEVNULL)
-            try:
-                until(lambda: (place / "stats").exists())
-                yield Site(ports, sink, mail, place / "stats")
-            finally:
-                running.terminate()
-                running.wait(20)
+        with mail, haproxy(place, proxies):
+            yield Site(ports, sink, mail, place / "stats")
 
 
 def connected(port: int, source: str, tls: bool) -> smtplib.SMTP:
@@ -123,3 +132,36 @@ def test_the_proxys_own_health_checks_succeed(site: Site) -> None:
     expected = sorted((name, "UP", "L7OK") for name in site.ports)
     until(lambda: sorted(site.servers()) == expected)
     assert "not valid" not in site.mail.log()
+
+
+def test_a_postfix_that_takes_the_header_tells_the_milter_the_client() -> None:
+    """`smtpd_upstream_proxy_protocol = haproxy`: nothing is to be set at the milter door."""
+    with directory() as place, Sink() as sink:
+        certificate(place)
+        behind, front = free_ports(2)
+        options = {
+            "smtpd_upstream_proxy_protocol": "haproxy",
+            "smtpd_milters": f"unix:{place}/milter",
+            "smtpd_tls_security_level": "may",
+            "smtpd_tls_cert_file": f"{place}/cert.pem",
+            "smtpd_tls_key_file": f"{place}/key.pem",
+        }
+        said = " ".join(f"-o {name}={value}" for name, value in options.items())
+        smtpd = f"127.0.0.1:{behind} inet n - n - - smtpd {said}"
+        postfix = Postfix(place, [Listener(options=WITHOUT_MILTERS)], sink.address, services=[smtpd])
+        mail = gateway.mail(
+            place / "state",
+            base_url=BASE_URL,
+            milter=[f"unix:{place}/milter"],
+            start_mail=postfix.ports[0],
+            allow=(f"{DOMINO}/32",),
+            exempt=(),
+        )
+        proxy = f"listen smtp\n  bind 127.0.0.1:{front}\n  server postfix 127.0.0.1:{behind} send-proxy-v2\n"
+        with mail, postfix, haproxy(place, [proxy]):
+            for source in (DOMINO, STRANGER):
+                with connected(front, source, tls=False) as client:
+                    client.starttls(context=context())
+                    assert client.sendmail(ANNA, [BOB], invitation(Meeting.new())) == {}
+            assert [answer.reason for answer in mail.answers()] == ["link-added", "client-not-allowed"]
+            sink.wait_for(3)
