@@ -309,12 +309,13 @@ class _Commands(dict[str, _Command]):
     def __init__(
         self, known: dict[str, _Command], counted: Callable[[_Command, str | None], Awaitable[None]], unknown: _Command
     ) -> None:
-        super().__init__({name: one if name in _OF_MAIL else partial(counted, one) for name, one in known.items()})
-        self._unknown = partial(counted, unknown)
+        super().__init__(known)
+        self._counted, self._unknown = counted, unknown
 
     def get(self, name: str, default: object = None) -> _Command:
         """Return what carries out a command."""
-        return super().get(name, self._unknown)
+        found = super().get(name, self._unknown)
+        return found if name in _OF_MAIL else partial(self._counted, found)
 
 
 def path_of(keyword: bytes, argument: str | None) -> Path | None:
