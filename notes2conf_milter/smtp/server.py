@@ -157,6 +157,11 @@ class SmtpServer:
         """How many connections are open."""
         return self._crowd.connections
 
+    @property
+    def held(self) -> int:
+        """How many octets of messages are held."""
+        return self._crowd.held
+
     async def close(self, grace: float) -> None:
         """Stop listening; let messages under way finish for up to `grace` seconds, then cut the rest off.
 

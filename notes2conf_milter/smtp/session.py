@@ -165,7 +165,7 @@ class Session(SMTP):
         raise asyncio.CancelledError  # aiosmtpd's way out of its command loop, which forgets pipelined commands too
 
     async def _answer(self, reply: bytes) -> None:
-        if reply in (SYNTAX, NESTED):
+        if reply in (SYNTAX, NESTED, NOT_TRUSTED):
             await self._count()
         await self.push(reply)
         if reply.startswith(b"421"):  # RFC 5321 §3.8: whoever says 421 closes

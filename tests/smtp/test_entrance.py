@@ -268,7 +268,7 @@ def test_a_slow_header_is_cut_off(octets: bytes, loop: Loop) -> None:
                     await client.send(bytes([octet]))
                     await asyncio.sleep(0.02)
             await nothing(client)
-            assert asyncio.get_running_loop().time() - began < 2
+            assert asyncio.get_running_loop().time() - began < 4
 
     told(talk(), loop)
 
