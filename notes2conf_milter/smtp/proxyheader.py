@@ -3,7 +3,8 @@
 In:  the first octets of a connection. Out: how many more belong to the header, so that nobody reads beyond it (TLS may
      follow); then the client's address as law 9 wants it. None: the proxy speaks for itself (LOCAL, a health check), or does
      not say for whom (UNKNOWN, UNSPEC, a unix socket).
-aiosmtpd's own reader wants a stream to itself, which TLS behind the header does not give, and raises on some lines.
+aiosmtpd's own reader wants a stream to itself, which TLS behind the header does not give, takes headers of 64 KB, and lines
+that are none (a port written 1_0).
 What else a header says is read over: ports, TLVs (whether the proxy had TLS with the client, its CRC32C).
 Fails: ValueError as soon as the octets cannot become a header.
 """
