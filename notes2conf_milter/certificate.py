@@ -32,8 +32,8 @@ class Certificate:
     ) -> None:
         """Load both; raises CertificateError.
 
-        protocols: what ALPN agrees on (RFC 7301). client_ca: clients are asked for a certificate; one that these authorities
-        did not sign ends the handshake, none is no failure.
+        protocols: what ALPN agrees on (RFC 7301). client_ca: clients are asked for a certificate; one that is not in this file
+        and that no authority in it signed ends the handshake, none is no failure.
         """
         self._certificate, self._key = certificate, key
         self.context = _context()
@@ -46,6 +46,7 @@ class Certificate:
 
     def _ask_for_certificates(self, authorities: Path) -> None:
         self.context.verify_mode = ssl.CERT_OPTIONAL
+        self.context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # what is in the file needs nobody to vouch for it
         try:
             self.context.load_verify_locations(authorities)
         except ssl.SSLError:

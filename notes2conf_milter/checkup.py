@@ -12,14 +12,19 @@ import stat
 import subprocess
 import time
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from enum import Enum
 from ipaddress import IPv4Network, IPv6Network, ip_address
 from pathlib import Path
 
+from cryptography import x509
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.x509.oid import ExtendedKeyUsageOID
+
 from notes2conf_milter.address import InetAddress, UnixAddress
 from notes2conf_milter.certificate import CertificateError
 from notes2conf_milter.config import ConfigError, Settings
-from notes2conf_milter.core.encryption import Mode
+from notes2conf_milter.core.encryption import Mode, Rule
 from notes2conf_milter.core.signing import Algorithm
 from notes2conf_milter.daemon import load_certificate, load_smtp_certificate
 from notes2conf_milter.store import EpochFile, StoreSetupError, load_mail_key
@@ -273,9 +278,30 @@ def _doors(settings: Settings) -> list[Finding]:
     if outside:
         text = f"smtp.xforward_peers has {', '.join(map(str, outside))}, which smtp.peers does not serve"
         found.append(Finding(Weight.WARNING, text))
+    found += _proxies(settings)
     if settings.policy.conference_addresses and settings.conference_listen is None:
         text = "conference.addresses without conference.listen: invited there alone, nobody gets a conference"
         found.append(Finding(Weight.NOTE, text))
+    return found
+
+
+def _proxies(settings: Settings) -> list[Finding]:
+    proxies = settings.smtp_proxy_peers
+    found = []
+    if proxies and settings.smtp_listen is None:
+        found.append(
+            Finding(Weight.WARNING, "smtp.proxy_peers without smtp.listen: no other socket takes PROXY headers")
+        )
+    everybody = [str(one) for one in proxies if one.prefixlen == 0]
+    if everybody:
+        text = f"smtp.proxy_peers has {', '.join(everybody)}: whoever reaches smtp.listen can say who he is"
+        found.append(Finding(Weight.WARNING, text))
+    filters = [str(one) for one in settings.smtp_xforward_peers if any(_within(one, net) for net in proxies)]
+    if filters and not everybody:
+        text = (
+            f"smtp.proxy_peers has {', '.join(filters)}, of smtp.xforward_peers: Postfix itself sends no PROXY header"
+        )
+        found.append(Finding(Weight.WARNING, text))
     return found
 
 
@@ -286,6 +312,7 @@ def _encryption(settings: Settings) -> list[Finding]:
             'tls.rules has "* require": no listener that the whole world sends to may ask that of everybody (RFC 3207)'
         )
         found.append(Finding(Weight.WARNING, text))
+    found += _certificates(settings)
     behind = [
         key
         for key, one in (
@@ -302,6 +329,52 @@ def _encryption(settings: Settings) -> list[Finding]:
         if open_to or not settings.policy.allowed_networks:
             found.append(Finding(Weight.WARNING, text))
     return found
+
+
+def _certificates(settings: Settings) -> list[Finding]:
+    """Say which rules that ask for a client certificate refuse everybody, because a door does not see it or cannot take it."""
+    found = []
+    asking = [rule for rule in settings.tls.rules if rule.certificate]
+    if asking and settings.smtp_listen is not None and settings.smtp_client_ca is None:
+        text = f"tls.rules asks {_whom(asking)} for a client certificate: without smtp.client_ca the SMTP door refuses it all"
+        found.append(Finding(Weight.WARNING, text))
+    pinned = [rule for rule in asking if rule.fingerprints]
+    if pinned and settings.milter_listen:
+        text = f"tls.rules asks {_whom(pinned)} for a fingerprint: Postfix does not tell it, and the milter door refuses it all"
+        found.append(Finding(Weight.WARNING, text))
+    if settings.smtp_client_ca is not None and pinned:
+        found += _pinned(settings.smtp_client_ca, pinned)
+    return found
+
+
+def _pinned(path: Path, rules: list[Rule]) -> list[Finding]:
+    try:
+        certificates = x509.load_pem_x509_certificates(path.read_bytes())
+    except (OSError, ValueError):
+        return []  # said already, where the certificate of the SMTP door is loaded
+    now, found = datetime.now(UTC), []
+    for certificate in certificates:
+        fingerprint = certificate.fingerprint(SHA256()).hex()
+        owners = [rule for rule in rules if fingerprint in rule.fingerprints]
+        if owners and not certificate.not_valid_before_utc <= now <= certificate.not_valid_after_utc:
+            text = f"{path}: the certificate that tls.rules asks {_whom(owners)} for is not valid now"
+            found.append(Finding(Weight.WARNING, text))
+        if owners and not _for_clients(certificate):
+            text = f"{path}: the certificate that tls.rules asks {_whom(owners)} for is for servers alone (extended key usage)"
+            found.append(Finding(Weight.WARNING, f"{text}; TLS takes it from no client"))
+    return found
+
+
+def _for_clients(certificate: x509.Certificate) -> bool:
+    try:
+        usage = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
+    except (x509.ExtensionNotFound, ValueError):
+        return True  # RFC 5280 §4.2.1.12: for everything
+    return any(one in usage for one in (ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE))
+
+
+def _whom(rules: list[Rule]) -> str:
+    return ", ".join(rule.who for rule in rules)
 
 
 def _with_loopback(net: IPv4Network | IPv6Network) -> bool:

@@ -26,6 +26,7 @@ from notes2conf_milter.dkim.keys import KeyFile, KeyFileError, SigningKey, load_
 from notes2conf_milter.services.offered import Offer, OfferError, offered
 from notes2conf_milter.services.service import Service
 from notes2conf_milter.settings import SETTINGS
+from notes2conf_milter.smtp.crowd import Bounds
 from notes2conf_milter.smtp.incoming import Strays
 from notes2conf_milter.smtp.onward import Level, local
 from notes2conf_milter.store.keys import EPOCH_NAME, MAIL_KEY_NAME
@@ -73,6 +74,7 @@ class Settings:
     smtp_next_hop_resolver: InetAddress | None
     smtp_peers: tuple[kind.Network, ...]
     smtp_xforward_peers: tuple[kind.Network, ...]
+    smtp_proxy_peers: tuple[kind.Network, ...]
     smtp_tls_certificate: Path | None
     smtp_tls_key: Path | None
     smtp_bare_newlines: Strays
@@ -99,6 +101,7 @@ class Settings:
     limits_meetings_per_hour: int
     limits_processing_seconds: int
     limits_idle_seconds: int
+    smtp_bounds: Bounds
     web_listen: InetAddress
     services: Offer
     services_pass_names: bool
@@ -305,6 +308,7 @@ def _settings(values: dict[str, Any], source: str) -> Settings:
         smtp_next_hop_resolver=values["smtp.next_hop_resolver"],
         smtp_peers=values["smtp.peers"],
         smtp_xforward_peers=values["smtp.xforward_peers"],
+        smtp_proxy_peers=values["smtp.proxy_peers"],
         smtp_tls_certificate=values["smtp.tls_certificate"],
         smtp_tls_key=values["smtp.tls_key"],
         smtp_bare_newlines=Strays(values["smtp.bare_newlines"]),
@@ -331,6 +335,14 @@ def _settings(values: dict[str, Any], source: str) -> Settings:
         limits_meetings_per_hour=values["limits.meetings_per_hour"],
         limits_processing_seconds=values["limits.processing_seconds"],
         limits_idle_seconds=values["limits.idle_seconds"],
+        smtp_bounds=Bounds(
+            connections=values["limits.connections"],
+            per_network=values["limits.connections_per_network"],
+            recipients=values["limits.recipients"],
+            vain=values["limits.bad_commands"],
+            data=values["limits.data_seconds"],
+            memory=values["limits.memory_octets"],
+        ),
         web_listen=values["web.listen"],
         services=_offer(values, source),
         services_pass_names=values["services.pass_names"],

@@ -209,7 +209,7 @@ def _smtp_limits(settings: Settings) -> SmtpLimits:
 async def _conference_address(
     doors: contextlib.AsyncExitStack, settings: Settings, listen: UnixAddress | InetAddress, flow: MailFlow
 ) -> list[UnixAddress | InetAddress]:
-    door = SmtpServer()
+    door = SmtpServer(settings.smtp_bounds)
     mode, group = socket_access(settings)
     with _naming("conference.listen", listen):
         await door.start_conference(
@@ -231,7 +231,7 @@ async def _conference_address(
 async def _smtp_door(
     doors: contextlib.AsyncExitStack, settings: Settings, listen: InetAddress, next_hop: NextHop, flow: MailFlow
 ) -> list[UnixAddress | InetAddress]:
-    door = SmtpServer()
+    door = SmtpServer(settings.smtp_bounds)
     limits = _smtp_limits(settings)
     pool = Pool(next_hop, limits.connect, limits.reply)
     doors.push_async_callback(pool.close)
@@ -258,6 +258,7 @@ async def _smtp_door(
                 implicit=implicit,
                 strays=settings.smtp_bare_newlines,
                 lmtp=settings.smtp_lmtp,
+                proxy_peers=settings.smtp_proxy_peers,
             )
     return door.addresses
 

@@ -220,6 +220,12 @@ SETTINGS: tuple[Setting, ...] = (
         "Those of smtp.peers that are filters of your Postfix: they say with XFORWARD who the client of a message is.",
     ),
     Setting(
+        "smtp.proxy_peers",
+        [],
+        kind.list_of(kind.network),
+        "Proxies (HAProxy) that open each connection with a PROXY header; the client is whom that names.",
+    ),
+    Setting(
         "smtp.bare_newlines",
         "normalize",
         kind.choice("normalize", "refuse"),
@@ -236,7 +242,7 @@ SETTINGS: tuple[Setting, ...] = (
         "smtp.client_ca",
         "",
         kind.optional(kind.path),
-        "Authorities of clients' certificates, in PEM: clients of the SMTP door are asked for one.",
+        "Authorities of clients' certificates, or the certificates themselves, in PEM: clients are asked for one.",
     ),
     Setting(
         "smtp.listen_tls",
@@ -364,6 +370,42 @@ SETTINGS: tuple[Setting, ...] = (
     ),
     Setting("limits.processing_seconds", 60, kind.number(1, 280), "A message that takes longer is deferred."),
     Setting("limits.idle_seconds", 7210, kind.number(60, 86_400), "A connection that is silent for longer is closed."),
+    Setting(
+        "limits.connections",
+        400,
+        kind.number(1, 10_000),
+        "Connections that the SMTP door takes at a time; further ones get 421, and try again.",
+    ),
+    Setting(
+        "limits.connections_per_network",
+        200,
+        kind.number(1, 10_000),
+        "How many of them may be of one network: an IPv4 address, or an IPv6 /56.",
+    ),
+    Setting(
+        "limits.recipients",
+        1000,
+        kind.number(100, 100_000),
+        "Recipients of one message at the SMTP door; further ones get 452, and come in another message.",
+    ),
+    Setting(
+        "limits.bad_commands",
+        100,
+        kind.number(10, 100_000),
+        "Bad and idle commands (NOOP, RSET) that a client of the SMTP door may give between two messages, before 421.",
+    ),
+    Setting(
+        "limits.data_seconds",
+        3600,
+        kind.number(60, 86_400),
+        "How long a client of the SMTP door may take for sending a message, once it is told to.",
+    ),
+    Setting(
+        "limits.memory_octets",
+        268_435_456,
+        kind.number(67_108_864, 17_179_869_184),
+        "Octets of messages that the SMTP door holds at a time; what comes beyond that gets 452, and waits at the client.",
+    ),
     Setting(
         "web.listen",
         "127.0.0.1:8080",

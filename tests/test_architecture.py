@@ -26,6 +26,7 @@ LAYERS = {
     "milter": 3,
     "smtp.server": 3,
     "smtp.session": 3,
+    "smtp.entrance": 3,
     "smtp.relaying": 3,
     "smtp.lmtp": 3,
     "smtp.relay": 3,
@@ -41,6 +42,8 @@ LAYERS = {
     "smtp.pool": 5,
     "smtp.lmtprelaying": 3,
     "smtp.xforward": 5,
+    "smtp.proxyheader": 5,
+    "smtp.crowd": 5,
     "smtp.client": 5,
     "services": 5,
     "tlscheck": 5,
@@ -80,15 +83,8 @@ WORLD |= {
     "http.client",
     "logging",
 }
-PURE = (
-    "core/",
-    "milter/packets.py",
-    "milter/session.py",
-    "milter/terms.py",
-    "milter/transaction.py",
-    "smtp/client.py",
-    "smtp/received.py",
-)
+PURE = ("core/", "milter/packets.py", "milter/session.py", "milter/terms.py", "milter/transaction.py", "smtp/client.py")
+PURE += ("smtp/proxyheader.py", "smtp/crowd.py", "smtp/received.py")
 PURE += (
     "tlsreport/page.py",
     "tlsreport/records.py",

@@ -2,10 +2,14 @@
 
 import pwd
 import tempfile
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from notes2conf_milter import checkup
 from notes2conf_milter.checkup import Finding, Weight
@@ -13,9 +17,12 @@ from notes2conf_milter.config import Settings, load
 from notes2conf_milter.core.signing import Algorithm
 from notes2conf_milter.store import new_keys
 from tests.signatures import key, pem
+from tests.tlscheck.authority import issue
 
 SHIPPED = Path(__file__).parent.parent / "config" / "templates"
 MEET = "meet@conf.example.org"
+DOOR = {"smtp__listen": "127.0.0.1:10025", "smtp__next_hop": "127.0.0.1:10026"}
+PINNED = "192.0.2.10/32 require client-certificate=sha256:" + "ab" * 32
 GOOD: dict[str, Any] = {
     "base_url": "https://conf.example.org",
     "policy.organizer_domains": ["example.org"],
@@ -74,6 +81,12 @@ def test_nothing_is_said_about_a_good_house(state: Path) -> None:
         ),
         ({"smtp__xforward_peers": ["127.0.0.1/32"]}, Weight.WARNING, "set tls.filters_enforce"),
         ({"tls__rules": ["192.0.2.10/32 require", "* require"]}, Weight.WARNING, "RFC 3207"),
+        (
+            {**DOOR, "tls__rules": ["192.0.2.10/32 require client-certificate"]},
+            Weight.WARNING,
+            "without smtp.client_ca",
+        ),
+        ({"tls__rules": [PINNED]}, Weight.WARNING, "the milter door refuses"),
         ({"conference__addresses": [MEET]}, Weight.NOTE, "without conference.listen"),
         (
             {
@@ -92,6 +105,18 @@ def test_nothing_is_said_about_a_good_house(state: Path) -> None:
             },
             Weight.WARNING,
             "can speak LMTP",
+        ),
+        ({"smtp__proxy_peers": ["192.0.2.20/32"]}, Weight.WARNING, "smtp.proxy_peers without smtp.listen"),
+        ({**DOOR, "smtp__proxy_peers": ["0.0.0.0/0"]}, Weight.WARNING, "can say who he is"),
+        (
+            {
+                **DOOR,
+                "smtp__proxy_peers": ["127.0.0.0/8"],
+                "smtp__xforward_peers": ["127.0.0.1/32"],
+                "tls__filters_enforce": True,
+            },
+            Weight.WARNING,
+            "sends no PROXY header",
         ),
         ({"smtp__listen": "192.0.2.1:25", "smtp__next_hop": "127.0.0.1:10025"}, Weight.NOTE, "smtp.peers"),
     ],
@@ -229,3 +254,23 @@ def test_no_postfix_is_a_note(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
     monkeypatch.undo()
     monkeypatch.setenv("PATH", str(tmp_path))
     assert [finding.weight for finding in checkup._postfix()] == [Weight.NOTE]
+
+
+def test_a_pinned_certificate_that_no_client_can_use(state: Path) -> None:
+    """Over, or for servers alone: said before the client is refused."""
+    server_alone = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH])
+    past = datetime.now(UTC) - timedelta(days=1)
+    good, over = issue("a.example"), issue("b.example", ends=past)
+    odd = issue("c.example", extensions=[(server_alone, False)])
+    files = issue("door.example").write(state / "door")
+    (state / "clients.pem").write_bytes(good.pem + over.pem + odd.pem)
+    rules = [
+        f"192.0.2.{number}/32 require client-certificate=sha256:{one.certificate.fingerprint(SHA256()).hex()}"
+        for number, one in enumerate((good, over, odd), 1)
+    ]
+    changed = {**DOOR, "milter__listen": [], "smtp__client_ca": str(state / "clients.pem"), "tls__rules": rules}
+    changed |= {"smtp__tls_certificate": str(files[0]), "smtp__tls_key": str(files[1])}
+    found = checkup.check(settings(state, **changed))
+    assert [finding.weight for finding in found] == [Weight.WARNING] * 2
+    assert "192.0.2.2/32 for is not valid now" in found[0].text
+    assert "192.0.2.3/32 for is for servers alone" in found[1].text

@@ -19,6 +19,7 @@ from notes2conf_milter.smtp import onward
 from notes2conf_milter.smtp.reinject import Handed, hand_over
 from notes2conf_milter.store import StoreError, StoreSetupError, new_keys
 from tests.commands import Command, free_port
+from tests.smtp.door import connected
 from tests.smtp.nexthop import NextHop
 
 MAIL = b"Subject: x\r\n\r\nbody\r\n"
@@ -254,6 +255,22 @@ def test_the_last_summary_is_written_at_the_end(tmp_path: Path) -> None:
 
     asyncio.run(run())
     assert noted[1:] == ["tls-summary door=smtp tls=none peer=127.0.0.0/24 messages=1 refused=0"]
+
+
+def test_the_limits_of_the_smtp_door_are_those_of_the_settings(tmp_path: Path) -> None:
+    """What is set counts at every socket of the door."""
+
+    async def run() -> None:
+        async with NextHop() as hop:
+            options = {"base_url": BASE[1], "state_dir": str(tmp_path), "policy.organizer_domains": ["example.org"]}
+            options |= {"smtp.listen": "127.0.0.1:0", "smtp.next_hop": hop.address.netloc, "limits.connections": 1}
+            settings = load(Path("/dev/null"), options)
+            new_keys(settings.state_dir, daemon.now())
+            async with daemon.mail_service(settings) as (door,), connected(door) as one, connected(door) as two:
+                assert (await one.reply()).startswith(b"220 ")
+                assert (await two.reply()).startswith(b"421 4.7.0 ")
+
+    asyncio.run(run())
 
 
 def test_the_mail_service_does_without_the_web_service() -> None:

@@ -646,6 +646,17 @@ def test_what_is_refused_at_mail_from(
     )
 
 
+def test_a_fingerprint_that_a_door_does_not_see_is_refused(house: House) -> None:
+    """Postfix tells a milter that a certificate was trusted, not which one it was: that is not enough."""
+    rule = read_rule(f"192.0.2.0/24 require client-certificate=sha256:{'ab' * 32}", domain)
+    house.settings = replace(house.settings, tls=TlsRules((rule,)))
+    seen, trusted = replace(NEW, trusted=True, fingerprint="ab" * 32), replace(NEW, trusted=True)
+    for tls, refused in ((NEW, True), (trusted, True), (replace(trusted, fingerprint="ba" * 32), True), (seen, False)):
+        outcome = house.flow().at_mail(replace(INSIDE, tls=tls))
+        assert (outcome is not None) is refused
+        assert outcome is None or outcome.reply.startswith("550 5.7.0 ")
+
+
 def test_nothing_is_asked_at_mail_from_where_nothing_is_required(house: House) -> None:
     assert not house.flow().judges_mail and house.flow().at_mail(INSIDE) is None
 

@@ -7,6 +7,7 @@ Fails: never; `read_rule` raises ValueError with what is allowed.
 RFC 3207 §4: a server that everybody sends to must not ask everybody for STARTTLS. So nothing is required unless a rule says so.
 """
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
@@ -18,6 +19,9 @@ Network = IPv4Network | IPv6Network
 
 VERSIONS = ("TLSv1", "TLSv1.1", "TLSv1.2", "TLSv1.3")  # as Postfix and OpenSSL write them
 _SECRECY, _CERTIFICATE = "forward-secrecy", "client-certificate"
+_HASH = "sha256"
+_PINNED = re.compile(f"{_CERTIFICATE}={_HASH}:[0-9a-f]{{64}}")
+_OCTETS = re.compile(r"[0-9A-Fa-f]{64}|[0-9A-Fa-f]{2}(?::[0-9A-Fa-f]{2}){31}")
 _EPHEMERAL = ("ECDHE", "DHE", "EDH", "ADH", "AECDH")  # "ECDH-" alone is static
 
 
@@ -39,12 +43,17 @@ class Mode(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Tls:
-    """An encrypted session. version, cipher: as OpenSSL names them; bits: of the cipher; trusted: the client's certificate."""
+    """An encrypted session. version, cipher: as OpenSSL names them; bits: of the cipher; trusted: the client's certificate.
+
+    fingerprint: the SHA-256 of that certificate (DER), 64 hexadecimal digits in lower case; "" where there is none, or where a
+    door does not see it (Postfix tells a milter names alone).
+    """
 
     version: str
     cipher: str
     bits: int
     trusted: bool = False
+    fingerprint: str = ""
 
     @property
     def forward_secrecy(self) -> bool:
@@ -58,7 +67,7 @@ class Rule:
 
     who: as it was written, for the log; network, domain, authenticated: what it is about; all None and False: everybody.
     domain: of the envelope sender, in lower case; with a leading dot, every subdomain. version: the least, "" for any.
-    certificate: the client has to have one that is trusted.
+    certificate: the client has to have one that is trusted; fingerprints: it has to be one of these, where there are any.
     """
 
     who: str
@@ -69,11 +78,14 @@ class Rule:
     version: str = ""
     forward_secrecy: bool = False
     certificate: bool = False
+    fingerprints: tuple[str, ...] = ()
 
     @property
     def text(self) -> str:
         """It as it is written, in one form."""
-        more = (_SECRECY if self.forward_secrecy else "", _CERTIFICATE if self.certificate else "")
+        named = [f"{_CERTIFICATE}={_HASH}:{one}" for one in self.fingerprints]
+        asked = named or ([_CERTIFICATE] if self.certificate else [])
+        more = (_SECRECY if self.forward_secrecy else "", *asked)
         return " ".join(filter(None, (self.who, self.mode.value, self.version, *more)))
 
     def about(self, client: Address | None, domain: str, *, authenticated: bool) -> bool:
@@ -87,7 +99,8 @@ class Rule:
     def met_by(self, tls: Tls) -> bool:
         """Say whether an encrypted session is as strong as is asked."""
         strong = not self.version or _rank(tls.version) >= _rank(self.version)
-        return strong and (tls.forward_secrecy or not self.forward_secrecy) and (tls.trusted or not self.certificate)
+        known = tls.trusted and (not self.fingerprints or tls.fingerprint in self.fingerprints)
+        return strong and (tls.forward_secrecy or not self.forward_secrecy) and (known or not self.certificate)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,19 +128,25 @@ class TlsRules:
             code = "450 4.7.0" if self.temporary else "530 5.7.0"
             return f"{code} Must issue a STARTTLS command first"
         wanted = (rule.version or "TLS") + (" with forward secrecy" if rule.forward_secrecy else "")
-        wanted += ", and a trusted client certificate," if rule.certificate else ""
+        certificate = (
+            "client certificate that is registered here" if rule.fingerprints else "trusted client certificate"
+        )
+        wanted += f", and a {certificate}," if rule.certificate else ""
         code = "450 4.7.0" if self.temporary else "550 5.7.0"
         return f"{code} Encryption is too weak, {wanted} is required"
 
 
 def read_rule(text: str, domain_of: Callable[[str], str]) -> Rule:
-    """Read `WHO MODE [MIN_VERSION] [forward-secrecy] [client-certificate]`; raises ValueError.
+    """Read `WHO MODE [MIN_VERSION] [forward-secrecy] [client-certificate[=sha256:FINGERPRINT] ...]`; raises ValueError.
 
     WHO: a network, a domain of envelope senders, `authenticated`, or `*`. domain_of: reads a domain, or raises ValueError.
+    A fingerprint has 64 hexadecimal digits, in any case, with colons between the octets or without, as openssl prints it.
     """
-    who, mode, *more = [*text.split(), "", ""] if len(text.split()) < 2 else text.split()
+    who, mode, *more = [*text.split(), "", ""] if len(text.split()) < 2 else map(_without_colons, text.split())
     versions = [word for word in more if word in VERSIONS[2:]]
-    known = not set(more) - {*versions, _SECRECY, _CERTIFICATE} and len(set(more)) == len(more) and len(versions) < 2
+    pinned = [word for word in more if _PINNED.fullmatch(word)]
+    known = not set(more) - {*versions, *pinned, _SECRECY, _CERTIFICATE} and len(set(more)) == len(more)
+    known = known and len(versions) < 2 and not (pinned and _CERTIFICATE in more)
     network, domain = None, None
     try:
         if mode not in {one.value for one in Mode} or not known or (more and mode != "require"):
@@ -141,14 +160,24 @@ def read_rule(text: str, domain_of: Callable[[str], str]) -> Rule:
     except ValueError:
         raise ValueError(_ALLOWED) from None
     version = versions[0] if versions else ""
-    asked = (version, _SECRECY in more, _CERTIFICATE in more)
+    fingerprints = tuple(word.rpartition(":")[2] for word in pinned)
+    asked = (version, _SECRECY in more, bool(pinned) or _CERTIFICATE in more, fingerprints)
     return Rule(who, Mode(mode), network, domain, who == "authenticated", *asked)
+
+
+def _without_colons(word: str) -> str:
+    """Return a fingerprint in its one form, any other word as it is."""
+    name, equals, value = word.partition("=")
+    kind, _, digits = value.partition(":")
+    if not equals or not _OCTETS.fullmatch(digits):
+        return word
+    return f"{name}={kind.lower()}:{digits.replace(':', '').lower()}"
 
 
 _ALLOWED = (
     'WHO MODE, as "192.0.2.0/24 require TLSv1.2 forward-secrecy"; WHO is a network without host bits, a domain of envelope '
     'senders, "authenticated" or "*"; MODE is off, log or require; behind require may stand TLSv1.2 or TLSv1.3, '
-    "forward-secrecy, and client-certificate"
+    "forward-secrecy, and client-certificate or client-certificate=sha256:FINGERPRINT (64 hexadecimal digits)"
 )
 
 

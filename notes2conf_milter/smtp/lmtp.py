@@ -16,17 +16,27 @@ from dataclasses import dataclass, field
 
 from notes2conf_milter.core.envelope import Door, Envelope
 from notes2conf_milter.core.verdict import Outcome, Reason, Verdict
+from notes2conf_milter.smtp.crowd import MemoryFull
 from notes2conf_milter.smtp.incoming import IncomingMessage
 from notes2conf_milter.smtp.relay import BUSY
-from notes2conf_milter.smtp.session import NESTED, NO_MAIL, NO_RCPT, NOT_TRUSTED, SYNTAX, Session, Setup, path_of
+from notes2conf_milter.smtp.session import (
+    MEMORY_FULL,
+    NESTED,
+    NO_MAIL,
+    NO_RCPT,
+    NOT_TRUSTED,
+    SYNTAX,
+    TOO_MANY_RCPT,
+    Session,
+    Setup,
+    path_of,
+)
 from notes2conf_milter.smtp.xforward import Forwarded, read_xforward
 
 log = logging.getLogger(__name__)
 
-_MAX_RECIPIENTS = 1_000
 _TAKEN = b"250 2.0.0 Ok"
 _NOT_HERE = b"550 5.1.1 No such address here"
-_TOO_MANY = b"452 4.5.3 Too many recipients"
 _WRONG_PROTOCOL = b"500 5.5.1 This is LMTP"
 
 
@@ -122,8 +132,8 @@ class ConferenceSession(Session):
             await self._answer(NO_MAIL)
         elif (path := path_of(b"TO:", arg)) is None:
             await self._answer(SYNTAX)
-        elif len(self._transaction.recipients) >= _MAX_RECIPIENTS:
-            await self._answer(_TOO_MANY)
+        elif len(self._transaction.recipients) >= self._setup.crowd.bounds.recipients:
+            await self._answer(TOO_MANY_RCPT)
         elif (known := self._known(path.address)) is None:
             await self._answer(_NOT_HERE)
         else:
@@ -169,8 +179,12 @@ class ConferenceSession(Session):
             reply = BUSY if outcome.verdict is Verdict.DEFER else _TAKEN
         except asyncio.IncompleteReadError:
             raise
+        except MemoryFull:
+            reply = MEMORY_FULL
         except Exception as error:  # noqa: BLE001 - whatever it is, the rest of the message must not be read as commands
             reply = (await self.handle_exception(error)).encode("ascii")
+        finally:
+            self._place.let_go()
         while await self._read(incoming) is not None:
             pass
         self._transaction = None
@@ -179,6 +193,7 @@ class ConferenceSession(Session):
     async def _outcome(self, envelope: Envelope, incoming: IncomingMessage) -> Outcome:
         message = bytearray()
         while (octets := await self._read(incoming)) is not None:
+            self._place.hold(len(octets))
             message += octets
             if len(message) > self._setup.limits.message:
                 return self._setup.flow.drop_unread(envelope, Reason.TOO_LARGE)

@@ -108,13 +108,15 @@ class Relay:
     """Takes one message from the client to the next hop.
 
     read: returns the message's next octets, None after the final dot. trace: a field that goes before it (RFC 5321 §4.4).
+    hold: is told how many more octets are kept in memory, and may raise what ends it all.
     """
 
     flow: MailFlow
     limits: Limits
     envelope: Envelope
     read: Callable[[], Awaitable[bytes | None]]
-    trace: bytes = b""
+    trace: bytes
+    hold: Callable[[int], None]
 
     async def run(self, hop: Connection) -> list[bytes]:
         """Return the reply for the client; of the message some may be unread still, unless the next hop has taken it.
@@ -140,6 +142,7 @@ class Relay:
         message = bytearray()
         header_end = 0
         while (octets := await self.read()) is not None:
+            self.hold(len(octets))
             message += octets
             if not header_end and (header_end := _header_end(message, len(message) - len(octets))):
                 outcome = self.flow.before_body(self.envelope, bytes(message[:header_end]))

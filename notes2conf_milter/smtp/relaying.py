@@ -12,17 +12,31 @@ import logging
 import secrets
 import time
 from dataclasses import dataclass, field
+from functools import partial
 
 from notes2conf_milter.core.encryption import Tls
 from notes2conf_milter.core.envelope import Door, Envelope
 from notes2conf_milter.smtp.client import NextHopGone, Reply
+from notes2conf_milter.smtp.crowd import MemoryFull
 from notes2conf_milter.smtp.incoming import IncomingMessage, StrayLineEnd
 from notes2conf_milter.smtp.pool import Pool
 from notes2conf_milter.smtp.received import Hop as Arrived
 from notes2conf_milter.smtp.received import received
 from notes2conf_milter.smtp.reinject import Connection
 from notes2conf_milter.smtp.relay import BUSY, GONE, Relay, Route
-from notes2conf_milter.smtp.session import NESTED, NO_MAIL, NO_RCPT, NOT_TRUSTED, SYNTAX, Session, Setup, path_of
+from notes2conf_milter.smtp.session import (
+    MEMORY_FULL,
+    NESTED,
+    NO_MAIL,
+    NO_RCPT,
+    NOT_TRUSTED,
+    STRANGER,
+    SYNTAX,
+    TOO_MANY_RCPT,
+    Session,
+    Setup,
+    path_of,
+)
 from notes2conf_milter.smtp.xforward import ATTRIBUTES, Forwarded, read_xforward
 
 log = logging.getLogger(__name__)
@@ -132,6 +146,9 @@ class RelayingSession(Session):
         """Begin a transaction at the next hop, and give its answer."""
         if await self.check_helo_needed():
             return
+        if not self._served:
+            await self._answer(STRANGER)
+            return
         if self._transaction is not None:
             await self._answer(NESTED)  # RFC 5321 §4.1.4
             return
@@ -172,6 +189,9 @@ class RelayingSession(Session):
         if path is None:
             await self._answer(SYNTAX)
             return
+        if len(self._transaction.recipients) >= self._setup.crowd.bounds.recipients:
+            await self._answer(TOO_MANY_RCPT)
+            return
         try:
             with self._clock_stopped():
                 reply = await self._transaction.hop.rcpt(path.address, path.parameters)
@@ -204,7 +224,8 @@ class RelayingSession(Session):
         envelope = self._envelope(transaction.sender, recipients, transaction.name)
         trace = self._trace(transaction) if self._traces else b""
         self._forwarded = Forwarded()  # of one message
-        relay = Relay(self._setup.flow, self._setup.limits, envelope, lambda: self._read(incoming), trace)
+        read = partial(self._read, incoming)
+        relay = Relay(self._setup.flow, self._setup.limits, envelope, read, trace, self._place.hold)
         try:
             replies = await relay.run(transaction.hop)
         except NextHopGone as gone:
@@ -212,8 +233,12 @@ class RelayingSession(Session):
         except StrayLineEnd:
             self._route.drop()  # some of it may be there already, without its final dot
             replies = [_STRAYS]
+        except MemoryFull:
+            replies = [MEMORY_FULL]
         except Exception as error:  # noqa: BLE001 - whatever it is, the rest of the message must not be read as commands
             replies = [(await self.handle_exception(error)).encode("ascii")]
+        finally:
+            self._place.let_go()
         while await self._read(incoming) is not None:
             pass  # RFC 5321 §4.1.1.4: the reply comes after the final dot only
         await self._leave_transaction()

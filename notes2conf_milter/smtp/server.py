@@ -9,7 +9,7 @@ and the message goes there before its final dot is answered. Until then it stays
 How a message goes on:
 - At the end of its header the flow may say that the body cannot matter; it is then streamed through.
 - Beyond `Limits.message` octets it is streamed through unread (`MailFlow.pass_unread`). So each session's memory has a
-  bound, no message is too large for us, and SIZE and its 552 are the next hop's own.
+  bound, no message is too large for us, and SIZE and its 552 are the next hop's own. All sessions together have one, too.
 - Otherwise it is held until its final dot, processed within `Limits.processing` seconds, edited and sent.
 - An edit that would lift a message over the next hop's SIZE is not made: the original goes on.
 Octets stay: 8-bit, NUL and long lines too. Only a lost final CRLF is added (RFC 5321 §4.1.1.4), and stray CR and LF are made
@@ -23,8 +23,8 @@ unknown ones go on to be answered by it (`client.mail_command`). Sessions with t
 A client that closes its side, even after its final dot, is taken to be gone: it will try again, so nothing more is sent.
 
 Fails: a next hop that is gone is 451 4.4.1 (421 at EHLO, as we cannot know what to offer); the flow's DEFER, its deadline
-and the unforeseen are 451 4.3.0 with one generic text. Every 5yz is the next hop's, but for commands out of order, without
-syntax or unknown, and for clients outside of the peers (554 5.7.1).
+and the unforeseen are 451 4.3.0 with one generic text; what is beyond the bounds of crowd.py is 421 or 452. Every 5yz is the
+next hop's, but for commands out of order, without syntax or unknown, and for clients outside of the peers (554 5.7.1).
 """
 
 import asyncio
@@ -36,16 +36,18 @@ from pathlib import Path
 
 from notes2conf_milter.address import InetAddress, UnixAddress
 from notes2conf_milter.mailflow import MailFlow
+from notes2conf_milter.smtp.crowd import Bounds, Crowd
+from notes2conf_milter.smtp.entrance import Entrance
 from notes2conf_milter.smtp.incoming import Strays
 from notes2conf_milter.smtp.lmtp import ConferenceSession
 from notes2conf_milter.smtp.lmtprelaying import LmtpRelayingSession
 from notes2conf_milter.smtp.pool import Pool
 from notes2conf_milter.smtp.relay import Limits
 from notes2conf_milter.smtp.relaying import RelayingSession
-from notes2conf_milter.smtp.session import HANDSHAKE_SECONDS, Session, Setup
+from notes2conf_milter.smtp.session import PROXY_SECONDS, Session, Setup
 from notes2conf_milter.sockets import bind_unix, identity, remove_own
 
-__all__ = ["LOOPBACK", "Limits", "SmtpServer"]
+__all__ = ["LOOPBACK", "Bounds", "Limits", "SmtpServer"]
 
 LOOPBACK: tuple[IPv4Network | IPv6Network, ...] = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
 
@@ -55,7 +57,9 @@ _BACKLOG = 1024  # a queue manager connects with many clients at once after a re
 class SmtpServer:
     """Listens on one or more addresses until it is closed."""
 
-    def __init__(self) -> None:
+    def __init__(self, bounds: Bounds | None = None) -> None:
+        """bounds: of what the clients of all its listeners together may take."""
+        self._crowd = Crowd(bounds or Bounds())
         self._listeners: list[tuple[asyncio.Server, Setup]] = []
         self._paths: dict[Path, tuple[int, int]] = {}
 
@@ -75,20 +79,24 @@ class SmtpServer:
         strays: Strays = Strays.KEEP,
         traces: bool = True,
         lmtp: bool = False,
+        proxy_peers: tuple[IPv4Network | IPv6Network, ...] = (),
+        proxy_seconds: float = PROXY_SECONDS,
     ) -> None:
         """Listen on `listen` too; peers: the networks that are served; hostname: what we call ourselves to both sides.
 
         xforward_peers: those of whom the client of a message is whom they name with XFORWARD, and nobody else. filters_enforce:
         the listeners before these enforce TLS. tls: for STARTTLS; implicit: TLS is there from the first octet on (RFC 8314).
         strays: what becomes of CR and LF that are no line end. traces: mail of clients that are no filters gets our trace
-        field. lmtp: clients speak LMTP (RFC 2033), not SMTP.
+        field. lmtp: clients speak LMTP (RFC 2033), not SMTP. proxy_peers: those that open with a PROXY header, within
+        proxy_seconds, and whose client is whom that names; `peers` and all else is about that client.
 
         The next hop need not be there yet; `pool` is closed by whoever made it. A next hop that speaks LMTP needs clients that
         do: SMTP has one answer for all recipients. Raises OSError when the address cannot be used, ValueError when hostname is
         not ASCII.
         """
-        limits = limits or Limits()
-        setup = Setup(flow, peers, hostname, limits, xforward_peers, filters_enforce, tls, strays, traces)
+        bounds = limits or Limits()
+        setup = Setup(flow, peers, hostname, bounds, xforward_peers, filters_enforce, tls, strays, crowd=self._crowd)
+        setup.traces, setup.proxy_peers, setup.proxy_seconds = traces, proxy_peers, proxy_seconds
         session = LmtpRelayingSession if lmtp else RelayingSession
         await self._listen(listen, setup, lambda: session(setup, pool), tls=tls if implicit else None)
 
@@ -110,7 +118,8 @@ class SmtpServer:
 
         socket_mode, socket_group: as for `bind_unix`. Raises as `start`.
         """
-        setup = Setup(flow, peers, hostname, limits or Limits(), xforward_peers, filters_enforce)
+        bounds = limits or Limits()
+        setup = Setup(flow, peers, hostname, bounds, xforward_peers, filters_enforce, crowd=self._crowd)
         await self._listen(listen, setup, lambda: ConferenceSession(setup, addresses), socket_mode, socket_group)
 
     async def _listen(
@@ -126,16 +135,17 @@ class SmtpServer:
         # aiosmtpd logs addresses and whole lines of messages; these doors log by themselves, without personal data
         logging.getLogger("mail.log").setLevel(logging.CRITICAL + 1)
         loop = asyncio.get_running_loop()
+
+        def entrance() -> Entrance:
+            return Entrance(setup, session, tls)
+
         if isinstance(listen, InetAddress):
-            wait = None if tls is None else HANDSHAKE_SECONDS
-            listener = await loop.create_server(
-                session, listen.host, listen.port, backlog=_BACKLOG, ssl=tls, ssl_handshake_timeout=wait
-            )
+            listener = await loop.create_server(entrance, listen.host, listen.port, backlog=_BACKLOG)
         else:
             path = Path(listen.path)
             sock = bind_unix(path, socket_mode, socket_group)
             self._paths[path] = identity(path)
-            listener = await loop.create_unix_server(session, sock=sock, backlog=_BACKLOG)
+            listener = await loop.create_unix_server(entrance, sock=sock, backlog=_BACKLOG)
         self._listeners.append((listener, setup))
 
     @property
@@ -149,6 +159,16 @@ class SmtpServer:
         names = [sock.getsockname() for listener, _ in self._listeners for sock in listener.sockets]
         return [UnixAddress(name) if isinstance(name, str) else InetAddress(name[0], name[1]) for name in names]
 
+    @property
+    def connections(self) -> int:
+        """How many connections are open."""
+        return self._crowd.connections
+
+    @property
+    def held(self) -> int:
+        """How many octets of messages are held."""
+        return self._crowd.held
+
     async def close(self, grace: float) -> None:
         """Stop listening; let messages under way finish for up to `grace` seconds, then cut the rest off.
 
@@ -160,6 +180,8 @@ class SmtpServer:
         for path, bound in self._paths.items():
             remove_own(path, bound)
         for _, setup in self._listeners:
+            for transport in list(setup.entering):
+                transport.abort()
             for session in list(setup.sessions.values()):
                 session.finish()
         if sessions := self._sessions():

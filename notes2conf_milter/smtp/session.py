@@ -6,21 +6,23 @@ Fails: never towards the listener. An unforeseen error is one log line without p
 """
 
 import asyncio
+import hashlib
 import logging
 import socket
 import ssl
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
-from typing import cast
+from typing import AnyStr, cast
 
 from aiosmtpd.smtp import SMTP
 
 from notes2conf_milter.core.encryption import Hop, Tls
-from notes2conf_milter.core.envelope import client_address
 from notes2conf_milter.mailflow import MailFlow
+from notes2conf_milter.smtp.crowd import Bounds, Crowd, Place
 from notes2conf_milter.smtp.incoming import IncomingMessage, Path, Strays, read_path
 from notes2conf_milter.smtp.relay import BUSY, Limits
 from notes2conf_milter.smtp.starttls import start_tls
@@ -33,13 +35,19 @@ NESTED = b"503 5.5.1 MAIL was given already"
 NO_MAIL = b"503 5.5.1 MAIL comes first"
 NOT_TRUSTED = b"550 5.7.0 XFORWARD is not for you"
 NO_RCPT = b"503 5.5.1 No recipient was accepted"
+TOO_MANY_RCPT = b"452 4.5.3 Too many recipients"  # RFC 5321 §4.5.3.1.10: the rest comes in another transaction
+MEMORY_FULL = b"452 4.3.1 Insufficient system storage, try again later"
+TOO_MANY = b"421 4.7.0 Too many connections, try again later"
 _COMMAND_LIMIT = 4096  # octets of a command line; DSN and SMTPUTF8 need more than the 512 of RFC 5321 §4.5.3.1.4
-_CLOSING = b"421 4.3.2 Service is shutting down, try again later"
+CLOSING = b"421 4.3.2 Service is shutting down, try again later"
 _IDLE = b"421 4.4.2 Time limit exceeded"
+_IN_VAIN = b"421 4.7.0 Too many commands without a message, try again later"
+_UNKNOWN = b"500 5.5.2 Command not recognized"
 _NO_TLS = b"454 4.7.0 TLS is not available"
 _TLS_ALREADY = b"503 5.5.1 TLS is active already"
 HANDSHAKE_SECONDS = 30.0
-_STRANGER = b"554 5.7.1 This service is not for you"
+PROXY_SECONDS = 5.0  # as Postfix (smtpd_upstream_proxy_timeout); a proxy sends it with its first packet
+STRANGER = b"554 5.7.1 This service is not for you"
 
 
 @dataclass(slots=True)
@@ -48,7 +56,10 @@ class Setup:
 
     xforward_peers: those of whom the client is whom they name with XFORWARD, and nobody where they name none. filters_enforce:
     the listeners before these enforce TLS. tls: for STARTTLS, None: it is not offered. strays: what becomes of
-    CR and LF that are no line end. traces: mail of clients gets our trace field.
+    CR and LF that are no line end. traces: mail of clients gets our trace field. proxy_peers: those that open with a PROXY
+    header, within proxy_seconds.
+    crowd: the connections, with their bounds; listeners of one door share it. sessions: those that have begun; entering:
+    connections before that.
     """
 
     flow: MailFlow
@@ -60,6 +71,10 @@ class Setup:
     tls: ssl.SSLContext | None = None
     strays: Strays = Strays.KEEP
     traces: bool = False
+    proxy_peers: tuple[IPv4Network | IPv6Network, ...] = ()
+    proxy_seconds: float = PROXY_SECONDS
+    crowd: Crowd = field(default_factory=lambda: Crowd(Bounds()))
+    entering: set[asyncio.Transport] = field(default_factory=set)
     sessions: "dict[asyncio.Task[object], Session]" = field(default_factory=dict)
     closing: bool = False
 
@@ -87,6 +102,16 @@ class Session(SMTP):
         )
         self._setup = setup
         self._client: IPv4Address | IPv6Address | None = None
+        self._served = True
+        self._shaking_hands = False
+        self._vain = 0
+        self._incoming: IncomingMessage | None = None
+        self._data_left = 0.0
+        self._smtp_methods = _Commands(self._smtp_methods, self._counted, self._unknown)
+
+    def arrived(self, client: IPv4Address | IPv6Address | None, place: Place, *, served: bool) -> None:
+        """Say who the client is, before the session begins. served: False for one whose mail is not taken."""
+        self._client, self._place, self._served = client, place, served
 
     # --- the life of a session
 
@@ -96,14 +121,16 @@ class Session(SMTP):
         self._setup.sessions[task] = self
         try:
             with suppress(ConnectionError):  # the client went away while we spoke
-                refusal = self._refusal()
-                if refusal is None:
-                    await super()._handle_client()
-                else:
-                    self._farewell(refusal)
+                await super()._handle_client()
         finally:
             del self._setup.sessions[task]
+            self._place.leave()
             self._gone()
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """End the session, also one that has hardly begun."""
+        self._place.leave()
+        super().connection_lost(error)
 
     @property
     def _busy(self) -> bool:
@@ -113,28 +140,24 @@ class Session(SMTP):
     def _gone(self) -> None:
         """The connection has ended."""
 
-    def _refusal(self) -> bytes | None:
-        peer = self._writer.get_extra_info("peername")
-        self._client = client_address(str(peer[0])) if peer else None
-        if self._writer.get_extra_info("socket").family == socket.AF_UNIX:
-            return _CLOSING if self._setup.closing else None  # the socket's permissions say who is served
-        if self._client is None or not any(self._client in network for network in self._setup.peers):
-            return _STRANGER  # RFC 5321 §3.1
-        return _CLOSING if self._setup.closing else None
-
     def finish(self) -> None:
         """Say 421 and close, now if no message is under way; else `_answer` does it after the reply (Setup.closing)."""
         if not self._busy:
-            self._farewell(_CLOSING)
+            self._farewell(CLOSING)
 
     def abort(self) -> None:
         """Close now; a message under way stays the client's."""
+        if self._shaking_hands and self._handler_coroutine is not None:
+            self._handler_coroutine.cancel()  # before the transport goes: without it a handshake may seem to have been done
         self._writer.transport.abort()
 
     def _timeout_cb(self) -> None:
         self._farewell(_IDLE)
 
     def _farewell(self, reply: bytes) -> None:
+        if self._shaking_hands:
+            self.abort()  # there is no way to say anything
+            return
         self._writer.write(reply + b"\r\n")
         self._writer.close()
         if self._writer.transport.get_write_buffer_size():
@@ -145,12 +168,35 @@ class Session(SMTP):
         raise asyncio.CancelledError  # aiosmtpd's way out of its command loop, which forgets pipelined commands too
 
     async def _answer(self, reply: bytes) -> None:
+        if reply in (SYNTAX, NESTED, NOT_TRUSTED):
+            await self._count()
         await self.push(reply)
         if reply.startswith(b"421"):  # RFC 5321 §3.8: whoever says 421 closes
             self._hang_up()
         if self._setup.closing and not self._busy:
-            await self.push(_CLOSING)
+            await self.push(CLOSING)
             self._hang_up()
+
+    async def push(self, status: AnyStr) -> None:
+        """Send a reply. aiosmtpd's own to lines that are no command count."""
+        if isinstance(status, str) and status.startswith("500"):
+            await self._count()
+        await super().push(status)
+
+    async def _count(self) -> None:
+        """Count a command that brings no message nearer; too many of them end the session."""
+        self._vain += 1
+        if self._vain > self._setup.crowd.bounds.vain:
+            log.info("%s: a client with too many commands without a message", self.door_name)
+            await super().push(_IN_VAIN)
+            self._hang_up()
+
+    async def _counted(self, command: "_Command", arg: str | None) -> None:
+        await self._count()
+        await command(arg)
+
+    async def _unknown(self, arg: str | None) -> None:
+        await self._answer(_UNKNOWN)
 
     async def handle_exception(self, error: Exception) -> str:
         """Log where it happened, never what was being handled, and answer 4yz: the unforeseen is temporary."""
@@ -189,12 +235,15 @@ class Session(SMTP):
         cast(asyncio.Transport, self._writer.transport).pause_reading()
         self._reader._buffer.clear()  # type: ignore[attr-defined]
         await self.push(b"220 2.0.0 Ready to start TLS")
+        self._shaking_hands = True
         try:
             await start_tls(self._writer, context, HANDSHAKE_SECONDS)
         except (OSError, TimeoutError) as error:  # ssl.SSLError is an OSError
             log.info("%s: no TLS with a client: %s", self.door_name, type(error).__name__)
             self._writer.transport.abort()
             raise asyncio.CancelledError from None
+        finally:
+            self._shaking_hands = False
         self.transport = self._writer.transport
         self.session = self._create_session()
         self.session.ssl = {"context": context}  # aiosmtpd: the end of a TLS stream is answered otherwise
@@ -212,8 +261,9 @@ class Session(SMTP):
         if found is None:
             return None
         name, _, bits = found.cipher() or ("?", "", 0)
-        trusted = found.getpeercert(binary_form=True) is not None  # one that is not ends the handshake (smtp.client_ca)
-        return Tls(found.version() or "?", name, bits, trusted)
+        certificate = found.getpeercert(binary_form=True)  # one that is not trusted ends the handshake (smtp.client_ca)
+        fingerprint = "" if certificate is None else hashlib.sha256(certificate).hexdigest()
+        return Tls(found.version() or "?", name, bits, certificate is not None, fingerprint)
 
     @property
     def _hop(self) -> Hop:
@@ -237,10 +287,38 @@ class Session(SMTP):
             self._timeout_handle.cancel()
 
     async def _read(self, incoming: IncomingMessage) -> bytes | None:
-        self._reset_timeout()
+        if incoming is not self._incoming:
+            self._incoming, self._data_left = incoming, self._setup.crowd.bounds.data
+        began = self.loop.time()
+        self._reset_timeout(max(0.001, min(self._setup.limits.idle, self._data_left)))
         octets = await incoming.read()
         self._stop_clock()  # from here on it is our time, and the next hop's
+        self._data_left -= self.loop.time() - began
+        if octets is None:
+            self._vain, self._incoming = 0, None
         return octets
+
+
+_Command = Callable[[str | None], Awaitable[None]]
+_OF_MAIL = ("XFORWARD", "MAIL", "RCPT", "DATA", "QUIT")
+
+
+class _Commands(dict[str, _Command]):
+    """The commands, for aiosmtpd to look up: those that do not belong to mail are counted, and so are unknown ones.
+
+    aiosmtpd would end a session for the fifth unknown one, with 502.
+    """
+
+    def __init__(
+        self, known: dict[str, _Command], counted: Callable[[_Command, str | None], Awaitable[None]], unknown: _Command
+    ) -> None:
+        super().__init__(known)
+        self._counted, self._unknown = counted, unknown
+
+    def get(self, name: str, default: object = None) -> _Command:
+        """Return what carries out a command."""
+        found = super().get(name, self._unknown)
+        return found if name in _OF_MAIL else partial(self._counted, found)
 
 
 def path_of(keyword: bytes, argument: str | None) -> Path | None:

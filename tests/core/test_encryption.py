@@ -9,6 +9,8 @@ from notes2conf_milter.core.encryption import VERSIONS, Hop, Mode, Rule, Tls, Tl
 from notes2conf_milter.readers import domain
 
 DOMINO, OUTSIDE = ip_address("192.0.2.10"), ip_address("2001:db8::7")
+PRINT, OTHER = "0123456789abcdef" * 4, "f" * 64
+COLONS = "01:23:45:67:89:AB:CD:EF:" * 3 + "01:23:45:67:89:AB:CD:EF"  # as openssl prints it
 NEW = Tls("TLSv1.3", "TLS_AES_256_GCM_SHA384", 256)
 
 
@@ -50,6 +52,10 @@ def test_forward_secrecy(version: str, cipher: str, secret: bool) -> None:
             "192.0.2.0/24 require client-certificate",
             Rule("192.0.2.0/24", Mode.REQUIRE, ip_network("192.0.2.0/24"), certificate=True),
         ),
+        (
+            f"* require client-certificate=SHA256:{COLONS} client-certificate=sha256:{OTHER}",
+            Rule("*", Mode.REQUIRE, certificate=True, fingerprints=(PRINT, OTHER)),
+        ),
         ("*  log", Rule("*", Mode.LOG)),
     ],
 )
@@ -64,6 +70,16 @@ def test_a_rule_as_it_is_written(text: str, rule: Rule) -> None:
         *("", "*", "require", "192.0.2.10/24 require", "192.0.2.10 require", "* maybe", "* require TLSv1.1"),
         *("* log TLSv1.2", "* off forward-secrecy", "* require TLSv1.2 TLSv1.3", "* require strong"),
         *("* require forward-secrecy forward-secrecy", "a b@c require", "a..b require", "anna@example.org require"),
+        *(
+            f"* log client-certificate=sha256:{PRINT}",
+            f"* require client-certificate=sha1:{PRINT}",
+            "* require client-certificate=",
+        ),
+        *(f"* require client-certificate=sha256:{PRINT[:-1]}", f"* require client-certificate=sha256:{PRINT}0"),
+        *(f"* require client-certificate=sha256:{PRINT[:-1]}g", f"* require client-certificate=sha256:{COLONS[:-1]}"),
+        *(f"* require client-certificate={PRINT}", f"* require sha256:{PRINT}", f"* require TLSv1.2=sha256:{PRINT}"),
+        f"* require client-certificate client-certificate=sha256:{PRINT}",
+        f"* require client-certificate=sha256:{PRINT} client-certificate=SHA256:{PRINT.upper()}",
     ],
 )
 def test_what_is_no_rule(text: str) -> None:
@@ -104,6 +120,18 @@ def test_the_first_rule_that_is_about_a_session_counts() -> None:
         ("TLSv1.3 forward-secrecy", NEW, True),
         ("client-certificate", NEW, False),
         ("client-certificate", replace(NEW, trusted=True), True),
+        ("client-certificate", replace(NEW, trusted=True, fingerprint=OTHER), True),
+        (f"client-certificate=sha256:{COLONS}", replace(NEW, trusted=True, fingerprint=PRINT), True),
+        (f"client-certificate=sha256:{PRINT}", replace(NEW, trusted=True, fingerprint=OTHER), False),
+        (f"client-certificate=sha256:{PRINT}", replace(NEW, trusted=False, fingerprint=PRINT), False),
+        (f"client-certificate=sha256:{PRINT}", replace(NEW, trusted=True), False),  # the milter door
+        (f"client-certificate=sha256:{PRINT}", NEW, False),
+        (
+            f"client-certificate=sha256:{OTHER} client-certificate=sha256:{PRINT}",
+            replace(NEW, trusted=True, fingerprint=PRINT),
+            True,
+        ),
+        (f"TLSv1.3 client-certificate=sha256:{PRINT}", Tls("TLSv1.2", "ECDHE", 128, True, PRINT), False),
     ],
 )
 def test_how_strong_a_session_must_be(asked: str, tls: Tls, met: bool) -> None:
@@ -124,6 +152,9 @@ def test_the_replies() -> None:
     assert asked.reply(asked.rules[0], encrypted=True) == f"550 5.7.0 {weak}"
     known = rules("* require client-certificate").rules[0]
     assert asked.reply(known, encrypted=True).endswith("weak, TLS, and a trusted client certificate, is required")
+    pinned = rules(f"* require client-certificate=sha256:{PRINT}").rules[0]
+    words = "weak, TLS, and a client certificate that is registered here, is required"
+    assert asked.reply(pinned, encrypted=True).endswith(words)
     later = rules("* require TLSv1.2 forward-secrecy", temporary=True)
     assert later.reply(later.rules[0], encrypted=False) == "450 4.7.0 Must issue a STARTTLS command first"
     assert later.reply(later.rules[0], encrypted=True) == f"450 4.7.0 {weak}"

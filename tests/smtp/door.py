@@ -10,7 +10,7 @@ from notes2conf_milter.core.verdict import Outcome, Reason, Verdict
 from notes2conf_milter.mailflow import MailFlow
 from notes2conf_milter.smtp.onward import NextHop
 from notes2conf_milter.smtp.pool import Pool
-from notes2conf_milter.smtp.server import LOOPBACK, Limits, SmtpServer
+from notes2conf_milter.smtp.server import LOOPBACK, Bounds, Limits, SmtpServer
 
 PASS = Outcome(Verdict.PASS, Reason.NO_CALENDAR)
 DEFER = Outcome(Verdict.DEFER, Reason.STORE_UNAVAILABLE)
@@ -101,8 +101,8 @@ class Client:
 
 
 @asynccontextmanager
-async def connected(address: InetAddress, singly: bool = False) -> AsyncIterator[Client]:
-    reader, writer = await asyncio.open_connection(address.host, address.port)
+async def connected(address: InetAddress, singly: bool = False, source: str = "127.0.0.1") -> AsyncIterator[Client]:
+    reader, writer = await asyncio.open_connection(address.host, address.port, local_addr=(source, 0))
     try:
         yield Client(reader, writer, singly)
     finally:
@@ -115,10 +115,11 @@ async def serving(
     flow: MailFlow | None = None,
     peers=LOOPBACK,
     limits: Limits | None = None,
+    bounds: Bounds | None = None,
     next_hop_lmtp: bool = False,
     **options,
 ) -> AsyncIterator[SmtpServer]:
-    server = SmtpServer()
+    server = SmtpServer(bounds)
     given = {"peers": peers, "hostname": "door.example", "limits": limits, "traces": False, **options}
     times = limits or Limits()
     pool = Pool(NextHop(next_hop, "door.example", lmtp=next_hop_lmtp), times.connect, times.reply)

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import ssl
+import subprocess
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -10,14 +11,20 @@ from typing import Any
 
 import pytest
 import uvloop
+from cryptography import x509
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from notes2conf_milter.certificate import Certificate
-from notes2conf_milter.core.encryption import Hop
+from notes2conf_milter.core.encryption import Hop, read_rule
 from notes2conf_milter.core.envelope import Envelope
 from notes2conf_milter.core.verdict import Outcome, Reason, Verdict
+from notes2conf_milter.readers import domain
 from notes2conf_milter.smtp.server import LOOPBACK
 from tests.smtp.door import Client, Flow, connected, serving
 from tests.smtp.nexthop import NextHop
+from tests.tlscheck.authority import Authority, Issued, issue
 from tests.web.test_certificate import write
 
 EHLO = b"EHLO client.example"
@@ -195,6 +202,25 @@ def test_garbage_in_place_of_a_handshake(certificate: Certificate, caplog: pytes
     assert "Traceback" not in caplog.text and "Task exception" not in caplog.text
 
 
+@pytest.mark.parametrize("loop", LOOPS, ids=["asyncio", "uvloop"])
+def test_closing_does_not_wait_for_a_handshake(
+    certificate: Certificate, loop: Callable[[], asyncio.AbstractEventLoop]
+) -> None:
+    async def talk() -> None:
+        async with (
+            NextHop() as hop,
+            serving(hop.address, tls=certificate.context) as server,
+            connected(server.address) as client,
+        ):
+            await client.reply()
+            await client.ask(EHLO)
+            await client.ask(b"STARTTLS")
+            await asyncio.wait_for(server.close(0), 5)
+            await client.end()
+
+    run(loop, talk())
+
+
 def test_without_a_certificate_it_is_not_offered() -> None:
     async def talk() -> None:
         async with door(Flow(), None) as (client, _):
@@ -258,3 +284,52 @@ def test_a_client_that_leaves_during_the_handshake(
 
     run(loop, talk())
     assert [record for record in caplog.records if record.levelname == "ERROR"] == []
+
+
+def test_a_client_by_its_certificate_alone(tmp_path: Path) -> None:
+    """The file of authorities holds the certificates themselves, self-signed or not; the flow is told which one it was.
+
+    Nobody else gets in with a certificate of the same authority, nor with one that is for servers alone.
+    """
+    authority = Authority()
+    server_alone = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH])
+    signed, other = authority.host("a.example"), authority.host("b.example")
+    own, serving_only = issue("c.example"), issue("d.example", extensions=[(server_alone, False)])
+    (tmp_path / "pinned.pem").write_bytes(
+        b"".join(one.certificate.public_bytes(Encoding.PEM) for one in (signed, own, serving_only))
+    )
+    asking = Certificate(*write(tmp_path, 1000), client_ca=tmp_path / "pinned.pem")
+
+    async def talk(who: Issued) -> str | None:
+        flow = Seeing()
+        context = client_context()
+        context.maximum_version = ssl.TLSVersion.TLSv1_2  # in 1.3 a refusal comes with the next reading
+        context.load_cert_chain(*who.write(tmp_path / "client"))
+        async with door(flow, asking) as (client, _):
+            await client.reply()
+            await client.ask(EHLO)
+            await client.ask(b"STARTTLS")
+            try:
+                await client.writer.start_tls(context)
+            except (ssl.SSLError, ConnectionError):
+                return None
+            for command in (EHLO, FROM, TO, b"DATA", TEXT):
+                await client.ask(command)
+        tls = flow.envelopes[0].tls
+        assert tls is not None and tls.trusted
+        return tls.fingerprint
+
+    for who in (signed, own):
+        assert asyncio.run(talk(who)) == who.certificate.fingerprint(SHA256()).hex()
+    for who in (other, serving_only):
+        assert asyncio.run(talk(who)) is None
+
+
+def test_the_fingerprint_is_the_one_that_openssl_prints(tmp_path: Path) -> None:
+    """What stands in the settings' comment, put into a rule as it comes, is met by that certificate."""
+    one = issue("a.example")
+    path, _ = one.write(tmp_path)
+    command = ["openssl", "x509", "-noout", "-fingerprint", "-sha256", "-in", str(path)]
+    printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip().rpartition("=")[2]
+    rule = read_rule(f"192.0.2.10/32 require client-certificate=sha256:{printed}", domain)
+    assert rule.fingerprints == (one.certificate.fingerprint(SHA256()).hex(),)
