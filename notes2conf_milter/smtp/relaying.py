@@ -3,8 +3,8 @@
 In:  a client's SMTP. Out: the replies, which are the next hop's where it has a say (relay.py).
 aiosmtpd's own MAIL, RCPT and DATA refuse real mail (DSN parameters, AUTH=, long lines) and are replaced, as are EHLO and
 RSET; its command loop, its timer and its rarer commands are used.
-A client of which we know all is one for which we are a relay: its mail gets our trace field (RFC 5321 §4.4). A filter's does
-not: the Postfix around us writes what there is to say.
+Of clients on other machines we are a relay: their mail gets our trace field (RFC 5321 §4.4). That of a Postfix around us does
+not, whether it speaks XFORWARD or not.
 Fails: as session.py says.
 """
 
@@ -257,8 +257,9 @@ class RelayingSession(Session):
 
     @property
     def _traces(self) -> bool:
-        """We are a relay, not a filter: the client is whoever it is to us (RFC 5321 §4.4)."""
-        return self._setup.traces and not self._speaks_for_others
+        """We are a relay (RFC 5321 §4.4), not a filter of a Postfix on this machine, which writes what there is to say."""
+        client = self._client
+        return client is not None and not client.is_loopback and not self._speaks_for_others
 
     def _trace(self, transaction: _Transaction) -> bytes:
         assert self.session is not None

@@ -77,7 +77,6 @@ class SmtpServer:
         tls: ssl.SSLContext | None = None,
         implicit: bool = False,
         strays: Strays = Strays.KEEP,
-        traces: bool = True,
         lmtp: bool = False,
         proxy_peers: tuple[IPv4Network | IPv6Network, ...] = (),
         proxy_seconds: float = PROXY_SECONDS,
@@ -86,9 +85,9 @@ class SmtpServer:
 
         xforward_peers: those of whom the client of a message is whom they name with XFORWARD, and nobody else. filters_enforce:
         the listeners before these enforce TLS. tls: for STARTTLS; implicit: TLS is there from the first octet on (RFC 8314).
-        strays: what becomes of CR and LF that are no line end. traces: mail of clients that are no filters gets our trace
-        field. lmtp: clients speak LMTP (RFC 2033), not SMTP. proxy_peers: those that open with a PROXY header, within
-        proxy_seconds, and whose client is whom that names; `peers` and all else is about that client.
+        strays: what becomes of CR and LF that are no line end. lmtp: clients speak LMTP (RFC 2033), not SMTP.
+        proxy_peers: those that open with a PROXY header, within proxy_seconds, and whose client is whom that names; `peers` and
+        all else is about that client.
 
         The next hop need not be there yet; `pool` is closed by whoever made it. A next hop that speaks LMTP needs clients that
         do: SMTP has one answer for all recipients. Raises OSError when the address cannot be used, ValueError when hostname is
@@ -96,7 +95,7 @@ class SmtpServer:
         """
         bounds = limits or Limits()
         setup = Setup(flow, peers, hostname, bounds, xforward_peers, filters_enforce, tls, strays, crowd=self._crowd)
-        setup.traces, setup.proxy_peers, setup.proxy_seconds = traces, proxy_peers, proxy_seconds
+        setup.proxy_peers, setup.proxy_seconds = proxy_peers, proxy_seconds
         session = LmtpRelayingSession if lmtp else RelayingSession
         await self._listen(listen, setup, lambda: session(setup, pool), tls=tls if implicit else None)
 

@@ -56,8 +56,7 @@ class Setup:
 
     xforward_peers: those of whom the client is whom they name with XFORWARD, and nobody where they name none. filters_enforce:
     the listeners before these enforce TLS. tls: for STARTTLS, None: it is not offered. strays: what becomes of
-    CR and LF that are no line end. traces: mail of clients gets our trace field. proxy_peers: those that open with a PROXY
-    header, within proxy_seconds.
+    CR and LF that are no line end. proxy_peers: those that open with a PROXY header, within proxy_seconds.
     crowd: the connections, with their bounds; listeners of one door share it. sessions: those that have begun; entering:
     connections before that.
     """
@@ -70,7 +69,6 @@ class Setup:
     filters_enforce: bool = False
     tls: ssl.SSLContext | None = None
     strays: Strays = Strays.KEEP
-    traces: bool = False
     proxy_peers: tuple[IPv4Network | IPv6Network, ...] = ()
     proxy_seconds: float = PROXY_SECONDS
     crowd: Crowd = field(default_factory=lambda: Crowd(Bounds()))

@@ -120,7 +120,7 @@ async def serving(
     **options,
 ) -> AsyncIterator[SmtpServer]:
     server = SmtpServer(bounds)
-    given = {"peers": peers, "hostname": "door.example", "limits": limits, "traces": False, **options}
+    given = {"peers": peers, "hostname": "door.example", "limits": limits, **options}
     times = limits or Limits()
     pool = Pool(NextHop(next_hop, "door.example", lmtp=next_hop_lmtp), times.connect, times.reply)
     await server.start(InetAddress("127.0.0.1", 0), pool, flow or Flow(), **given)

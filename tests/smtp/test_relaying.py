@@ -3,12 +3,13 @@
 import asyncio
 import itertools
 from ipaddress import ip_network
+from typing import Any
 
 import pytest
 
 from notes2conf_milter.core.envelope import Envelope
 from notes2conf_milter.core.verdict import Outcome, Reason, Verdict
-from notes2conf_milter.smtp.server import Limits
+from notes2conf_milter.smtp.server import LOOPBACK, Limits
 from tests.smtp.door import DEFER, Flow, door, dotted
 from tests.smtp.nexthop import KEYWORDS, VANISH, NextHop, Wait
 
@@ -436,14 +437,21 @@ def test_nobody_else_does() -> None:
     assert not any(command.startswith(b"XFORWARD") for command in hop.commands)
 
 
-@pytest.mark.parametrize("filtering", [False, True], ids=["relay", "filter"])
-def test_a_relay_says_that_the_message_came_by_and_a_filter_does_not(filtering: bool) -> None:
+@pytest.mark.parametrize("arrangement", ["relay", "filter", "filter that says nothing"])
+def test_a_relay_says_that_the_message_came_by_and_a_filter_does_not(arrangement: str) -> None:
     """RFC 5321 §4.4. What follows is the message, octet for octet; the log has the name that the field has."""
+    elsewhere = (ip_network("192.0.2.0/24"),)
+    options: dict[str, Any] = {
+        "relay": {"proxy_peers": LOOPBACK, "peers": elsewhere},
+        "filter": {"xforward_peers": LOOPBACK},
+        "filter that says nothing": {},
+    }[arrangement]
 
     async def run() -> None:
         flow = Flow()
-        trust = ANYBODY if filtering else ()
-        async with NextHop() as hop, door(hop.address, flow, traces=True, xforward_peers=trust) as client:
+        async with NextHop() as hop, door(hop.address, flow, **options) as client:
+            if arrangement == "relay":
+                await client.send(b"PROXY TCP4 192.0.2.10 192.0.2.25 4711 25\r\n")
             await client.begin()
             await client.send(dotted(MAIL))
             assert await client.reply() == OK
@@ -452,13 +460,11 @@ def test_a_relay_says_that_the_message_came_by_and_a_filter_does_not(filtering: 
             trace = octets.removesuffix(MAIL)
             ((envelope, message),) = flow.asked
             assert message == MAIL
-            if filtering:
+            if arrangement != "relay":
                 assert (trace, envelope.queue_id) == (b"", "")
                 return
-            assert trace.startswith(
-                b"Received: from client.example ([127.0.0.1])\r\n\tby door.example (notes2conf) with ESMTP id "
-            )
-            assert b" id " + envelope.queue_id.encode() + b"\r\n\tfor <b@example.org>; " in trace
+            by = b"Received: from client.example ([192.0.2.10])\r\n\tby door.example (notes2conf) with ESMTP id "
+            assert trace.startswith(by + envelope.queue_id.encode() + b"\r\n\tfor <b@example.org>; ")
             assert trace.count(b"\r\n") == trace.count(b"\r\n\t") + 1
 
     asyncio.run(run())
