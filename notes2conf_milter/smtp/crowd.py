@@ -7,7 +7,7 @@ Fails: `MemoryFull` when a message finds no room.
 
 from collections import Counter
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
+from ipaddress import IPv4Address, IPv6Address, IPv6Network
 
 _IPV6_CUSTOMER = 56
 
@@ -39,7 +39,7 @@ class Crowd:
     def __init__(self, bounds: Bounds) -> None:
         self.bounds = bounds
         self.connections = 0
-        self.networks: Counter[IPv4Network | IPv6Network] = Counter()
+        self.networks: Counter[IPv4Address | IPv6Network] = Counter()
         self.held = 0
 
     def enter(self) -> "Place | None":
@@ -57,7 +57,7 @@ class Place:
 
     def __init__(self, crowd: Crowd) -> None:
         self._crowd = crowd
-        self._network: IPv4Network | IPv6Network | None = None
+        self._network: IPv4Address | IPv6Network | None = None
         self._held = 0
         self._left = False
 
@@ -65,7 +65,7 @@ class Place:
         """Say who the client is, once; False when its network has as many connections as it may."""
         if client is None:
             return True
-        network = ip_network((client, 32 if client.version == 4 else _IPV6_CUSTOMER), strict=False)
+        network = client if isinstance(client, IPv4Address) else IPv6Network((client, _IPV6_CUSTOMER), strict=False)
         if self._crowd.networks[network] >= self._crowd.bounds.per_network:
             return False
         self._crowd.networks[network] += 1

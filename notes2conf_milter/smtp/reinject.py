@@ -177,14 +177,18 @@ class Connection:
         for start in range(0, len(octets), _PIECE):
             await self._write(self._dots.add(octets[start : start + _PIECE]))
 
-    async def finish(self, recipients: int = 1, *, last: bool = False) -> list[Reply]:
-        """Send the final dot and return the next hop's answer: from a 2yz on the message is its own; raises NextHopGone.
+    async def finish(self, recipients: int = 1, octets: bytes = b"", *, last: bool = False) -> list[Reply]:
+        """Send the last octets of the message and the final dot, and return the next hop's answer; raises NextHopGone.
 
+        From a 2yz on the message is its own.
         LMTP answers once for each of `recipients`, in their order (RFC 2033 §4.2); there are fewer answers when it goes away
         between them. last: it is the session's last message; QUIT goes with it where the next hop offers PIPELINING.
         """
         self._leaving = last and b"PIPELINING" in self.offered
-        replies = [await self._ask(self._dots.end + (_QUIT if self._leaving else b""))]
+        whole = len(octets) - len(octets) % _PIECE
+        await self.send(octets[:whole])
+        rest = self._dots.add(octets[whole:])
+        replies = [await self._ask(rest + self._dots.end + (_QUIT if self._leaving else b""))]
         try:
             while self.lmtp and len(replies) < recipients:
                 replies.append(self._fitting(await self._reply()))
@@ -367,8 +371,7 @@ async def _send_one(connection: Connection, sender: bytes, recipient: bytes, mes
     reply = await connection.begin(sender, recipient, _parameters(sender, recipient, message))
     if reply.code != 354:
         return reply
-    await connection.send(message)
-    return (await connection.finish(last=True))[0]
+    return (await connection.finish(1, message, last=True))[0]
 
 
 def _parameters(sender: bytes, recipient: bytes, message: bytes) -> list[bytes]:

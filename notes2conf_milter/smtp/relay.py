@@ -130,10 +130,11 @@ class Relay:
         reply = await hop.data()
         if reply.code != 354:
             return [reply.octets]
-        await hop.send(self.trace + _edited(message, outcome, hop.size_limit))
+        ready = self.trace + _edited(message, outcome, hop.size_limit)
         while (octets := await self.read()) is not None:
-            await hop.send(octets)
-        replies = await hop.finish(len(self.envelope.recipients))
+            await hop.send(ready)
+            ready = octets
+        replies = await hop.finish(len(self.envelope.recipients), ready)
         missing = len(self.envelope.recipients) - len(replies) if hop.lmtp else 0
         return [reply.octets for reply in replies] + [GONE] * missing
 

@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
-from typing import AnyStr, cast
+from typing import AnyStr, ClassVar, cast
 
 from aiosmtpd.smtp import SMTP
 
@@ -77,6 +77,16 @@ class Setup:
     closing: bool = False
 
 
+class _NoHandler:
+    """Handles nothing: the sessions do. aiosmtpd asks it for all its names at the beginning of each."""
+
+    def __dir__(self) -> tuple[str, ...]:
+        return ()
+
+
+_NO_HANDLER = _NoHandler()
+
+
 class Session(SMTP):
     """One connection; ends by itself, `finish` and `abort` hasten that."""
 
@@ -85,12 +95,18 @@ class Session(SMTP):
 
     protocol_name = "ESMTP"
     door_name = "SMTP door"  # in the log
+    _commands: ClassVar[tuple[str, ...]] = ()
+
+    def __init_subclass__(cls) -> None:
+        """Find the commands, once for all sessions."""
+        super().__init_subclass__()
+        cls._commands = tuple(name for name in dir(cls) if name.startswith("smtp_"))
 
     def __init__(self, setup: Setup) -> None:
         # aiosmtpd keeps one table for all sessions, and lets it grow with each EHLO
         self.command_size_limits = defaultdict(lambda: _COMMAND_LIMIT)
         super().__init__(
-            None,
+            _NO_HANDLER,
             hostname=setup.hostname,
             ident=self.protocol_name,
             enable_SMTPUTF8=True,  # means only that commands may hold any octets; EHLO below says what is offered
@@ -106,6 +122,10 @@ class Session(SMTP):
         self._incoming: IncomingMessage | None = None
         self._data_left = 0.0
         self._smtp_methods = _Commands(self._smtp_methods, self._counted, self._unknown)
+
+    def __dir__(self) -> tuple[str, ...]:
+        """Name the commands alone: aiosmtpd looks for them in every session anew, and for AUTH mechanisms among all names."""
+        return self._commands
 
     def arrived(self, client: IPv4Address | IPv6Address | None, place: Place, *, served: bool) -> None:
         """Say who the client is, before the session begins. served: False for one whose mail is not taken."""
