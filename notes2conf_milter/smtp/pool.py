@@ -15,6 +15,7 @@ from notes2conf_milter.smtp.reinject import Connection, connect
 log = logging.getLogger(__name__)
 
 IDLE_SECONDS = 5.0  # each idle connection occupies a process of Postfix
+AGE_SECONDS = 300.0  # as smtp_connection_reuse_time_limit: a next hop that was told to reload has to come to it
 MOST_IDLE = 50  # half of default_process_limit
 
 
@@ -58,10 +59,13 @@ class Pool:
         """Keep a connection for the next message if it can take one; else close it."""
         if not connection.clean:
             connection.abort()
-        elif self._closed or len(self._idle) >= MOST_IDLE:
+            return
+        loop = asyncio.get_running_loop()
+        # Postfix counts what it refused in a session, and answers the later the more there is (smtpd_soft_error_limit)
+        old = connection.refused or loop.time() - connection.born > AGE_SECONDS
+        if self._closed or old or len(self._idle) >= MOST_IDLE:
             self._part(connection)
         else:
-            loop = asyncio.get_running_loop()
             self._idle.append((connection, loop.call_later(IDLE_SECONDS, self._expire, connection)))
 
     async def close(self) -> None:

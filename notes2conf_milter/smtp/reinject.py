@@ -49,6 +49,8 @@ class Connection:
         self._in_data = False
         self._leaving = False
         self._dismissed = False  # it said 421 (RFC 5321 §3.8)
+        self.refused = False  # it refused something
+        self.born = asyncio.get_running_loop().time()
         self._spoken_for = False  # XFORWARD was said, and no message followed yet
         self._hello = b""
         self.offered: Mapping[bytes, bytes] = {}
@@ -242,6 +244,7 @@ class Connection:
         if not (reply.code == 354 if go_ahead else reply.positive) and reply.code // 100 not in (4, 5):
             raise self._gone("the next hop's reply does not belong to the command")
         self._dismissed |= reply.code == 421
+        self.refused |= reply.code >= 400
         return reply
 
     async def _write(self, octets: bytes) -> None:

@@ -182,6 +182,8 @@ class NextHop:
                         code = await self._act("DOT", b"250 2.0.0 Ok: queued as 4711", writer)
                     (self.messages if code // 100 == 2 else self.refused).append(message)
                     message = None
+            elif verb == "XFORWARD":
+                await self._act(verb, b"250 2.0.0 Ok", writer)
             elif verb == "RSET":
                 message = None
                 await self._act(verb, b"250 2.0.0 Ok", writer)

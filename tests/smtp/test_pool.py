@@ -157,3 +157,36 @@ def test_one_that_comes_back_when_all_is_over_is_closed() -> None:
             await hop.closed()
 
     asyncio.run(run())
+
+
+@pytest.mark.parametrize("verb", ["MAIL", "RCPT", "DATA", "DOT"])
+def test_one_on_which_something_was_refused_is_not_kept(verb: str) -> None:
+    """Postfix answers the later the more it refused in a session: that is for nobody else to wait for."""
+
+    async def run() -> None:
+        script = {verb: [b"550 5.1.1 No", b"250 2.0.0 Ok"]}
+        talk = (b"EHLO c.example", b"MAIL FROM:<a@example.org>", b"RCPT TO:<b@example.org>", b"DATA", MAIL + b".")
+        async with NextHop(script) as hop, serving(hop.address) as server, connected(server.address) as client:
+            await client.reply()
+            for command in talk:
+                if not (await client.ask(command)).startswith((b"2", b"354")):
+                    break
+            assert (await client.ask(b"RSET")).startswith(b"250")
+            await hop.closed()
+            assert hop.commands[-1] == b"QUIT"
+
+    asyncio.run(run())
+
+
+def test_none_is_kept_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A next hop that was told to reload comes to it when its sessions end."""
+    monkeypatch.setattr(pool, "AGE_SECONDS", -1.0)
+
+    async def run() -> None:
+        async with NextHop() as hop:
+            kept = made(hop)
+            kept.give_back(await kept.take())
+            await hop.closed()
+            assert hop.commands[-1] == b"QUIT"
+
+    asyncio.run(run())
