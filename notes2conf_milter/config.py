@@ -442,4 +442,5 @@ def _policy(values: dict[str, Any]) -> PolicySettings:
         tell_organizer=values["policy.tell_organizer"],
         needs_tls=True,
         exempt_networks=values["tls.exempt_networks"],
+        house_networks=values["policy.house_networks"],
     )

@@ -88,6 +88,12 @@ SETTINGS: tuple[Setting, ...] = (
         "--allow-network",
     ),
     Setting(
+        "policy.house_networks",
+        [],
+        kind.list_of(kind.network),
+        "Further networks of the house, of hosts that hand mail to those in allowed_networks. Private ones need not be named.",
+    ),
+    Setting(
         "policy.allow_authenticated",
         True,
         kind.flag,

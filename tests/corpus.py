@@ -12,11 +12,15 @@ from functools import lru_cache
 from pathlib import Path
 
 from notes2conf_milter.core.invitation import Invitation, read
+from notes2conf_milter.core.message import authors
 from tests.golden import Case
 
 CORPUS = Path(__file__).parents[1].parent / "shared" / "corpus"
 TABLE = Path(__file__).with_name("corpus.tsv")
 NOW = datetime(1990, 1, 1, tzinfo=UTC)  # before them all: none is over
+_FIELD = re.compile(rb"^[!-9;-~]+:[^\n]*\n(?:[ \t][^\n]*\n)*", re.MULTILINE)
+_DELIVERED = re.compile(rb"(?i)(?:Return-Path|X-Forwarded-For|X-Forwarded-To|Resent-[A-Za-z-]+):")
+_FROM = re.compile(rb"(?i)From:")
 _ADDRESS = re.compile(rb"[A-Za-z0-9._+-]+@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*")
 
 
@@ -47,10 +51,19 @@ def messages() -> dict[str, bytes]:
         if octets.startswith(b"From "):  # mbox
             octets = octets.partition(b"\n")[2]
         # One begins with a line of blanks, which would end its header.
-        found[path.name] = re.sub(rb"\r?\n", b"\r\n", octets.lstrip())
+        found[path.name] = _sent(re.sub(rb"\r?\n", b"\r\n", octets.lstrip()))
     for path in sorted((CORPUS / "calendars").glob("*.ics")):
-        found[path.name] = wrapped(path.read_bytes(), "8bit")
+        found[path.name] = _sent(wrapped(path.read_bytes(), "8bit"))
     return found
+
+
+def _sent(octets: bytes) -> bytes:
+    """A message as its organizer sends it: From says so, no mailbox has had it yet. Some were forwarded, or made anonymous."""
+    by, end = sender(octets), octets.find(b"\r\n\r\n") + 2
+    head = _FIELD.sub(lambda one: b"" if _DELIVERED.match(one[0]) else one[0], octets[:end])
+    if isinstance(read(octets), Invitation) and authors(octets) != {by.lower()}:
+        head = b"From: %b\r\n" % by.encode() + _FIELD.sub(lambda one: b"" if _FROM.match(one[0]) else one[0], head)
+    return head + octets[end:]
 
 
 @lru_cache(1)
@@ -59,7 +72,7 @@ def in_every_encoding() -> dict[str, bytes]:
     found = {name: octets for name, octets in messages().items() if name.endswith(".eml")}
     for path in sorted((CORPUS / "calendars").glob("*.ics")):
         for encoding in ("8bit", "base64", "quoted-printable"):
-            found[f"{path.name} {encoding}"] = wrapped(path.read_bytes(), encoding)
+            found[f"{path.name} {encoding}"] = _sent(wrapped(path.read_bytes(), encoding))
     return found
 
 
@@ -85,6 +98,7 @@ def case(name: str) -> Case:
         "client": "192.0.2.10",
         "authenticated": False,
         "known": False,
+        "as_received": True,
         "domains": [by.rpartition("@")[2].lower()],
     }
     return Case(name, octets, octets, facts)

@@ -49,6 +49,8 @@ START = "startstartstartstartstartstartst"
 BASE_URL = "https://conf.example.org"
 ALLOWED = ip_network("192.0.2.0/24")
 LOOPBACK = ip_network("127.0.0.0/8")
+HOUSE = (ALLOWED, ip_network("2001:db8::/32"))  # servers among themselves
+WHOLE_WORLD = (ip_network("0.0.0.0/0"), ip_network("::/0"))
 
 
 @dataclass(frozen=True)
@@ -114,6 +116,7 @@ async def flow_for(
     policy = PolicySettings(
         organizer_domains=frozenset(case.facts.get("domains", ["example.org"])),
         allowed_networks=networks,
+        house_networks=WHOLE_WORLD if case.facts.get("as_received") else HOUSE,
         trigger=Trigger(settings.get("trigger", "always")),
         keyword=settings.get("keyword", "@meet"),
         conference_addresses=frozenset(settings.get("conference_addresses", [])),

@@ -196,10 +196,12 @@ def test_a_forged_organizer_gets_no_signature(house: House) -> None:
     header = PLAIN[: PLAIN.index(b"\r\n\r\n") + 4]
     assert house.flow().before_body(outside, header) == Outcome(Verdict.PASS, Reason.CLIENT_NOT_ALLOWED)
     theirs = PLAIN.replace(b"From: Anna <anna@example.org>", b"From: ceo@b.example")
-    outcome = house.process(theirs)
-    assert word(outcome) == SENT
-    assert (outcome.signed, [type(edit) for edit in outcome.edits]) == ((), [ReplaceBody])
+    assert word(house.process(theirs)) == (Verdict.PASS, Reason.SENDER_NOT_ORGANIZER)
+    assert word(house.process(PLAIN)) == SENT
     assert [domain for domain, _ in verified(house.mails[0][1], KNOWN)] == ["example.org"] * 2
+    outcome = house.process(theirs)
+    assert word(outcome) == (Verdict.REWRITE, Reason.LINK_KEPT)
+    assert (outcome.signed, [type(edit) for edit in outcome.edits]) == ((), [ReplaceBody])
 
 
 def test_what_somebody_else_passes_on_is_signed_only_if_it_is_theirs(house: House) -> None:
@@ -297,6 +299,7 @@ def test_a_message_with_a_chain_gets_no_set(house: House) -> None:
 def test_hosting_is_for_organizer_domains_alone(house: House) -> None:
     """Nobody else's From is signed, nor one that is not the sender's."""
     hosting(house, Names())
+    assert word(house.process(CUSTOMERS, FROM_CUSTOMER)) == SENT
     for author in (b"anna@elsewhere.example", b"anna@example.org"):
         message = CUSTOMERS.replace(b"From: Anna <anna@customer.example>", b"From: " + author)
         outcome = house.process(message, FROM_CUSTOMER)

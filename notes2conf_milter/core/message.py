@@ -153,15 +153,43 @@ def eol_of(octets: bytes) -> bytes:
 _ADDRESS = re.compile(rb"<([^<>\s]+@[^<>\s]+)>|(?:^|[\s,])([^<>\s,\"()]+@[^<>\s,\"()]+)")
 
 
+# What is shown of a From field is between these; of a comment in a comment the inner one goes first.
+_QUOTED_OR_COMMENT = re.compile(rb'"(?:[^"\\]|\\.)*"|\((?:[^()"\\]|\\.)*\)', re.DOTALL)
+_FROM_OCTETS = 2_000  # more is nobody's name and address
+
+
+def authors(message: bytes) -> set[str]:
+    """Return each address that stands in a From field, in lower case, also where it is written as somebody's name.
+
+    "" is among them where there may be one that is not seen: readers differ in what they make of odd forms (RFC 5322 §4.4).
+    """
+    found: set[str] = set()
+    for field in (field for field in header_fields(message).fields if field.name.lower() == b"from"):
+        value = message[field.value_start : field.value_end]
+        if len(value) > _FROM_OCTETS:
+            found.add("")
+            continue
+        plain = value
+        for _ in range(3):
+            plain = _QUOTED_OR_COMMENT.sub(b" ", plain)
+        shown = _addresses(plain)
+        found.update(shown, _addresses(value))
+        if not shown or plain.count(b"@") != len(shown) or any(sign in plain for sign in b'"()'):
+            found.add("")
+    return found
+
+
+def _addresses(value: bytes) -> list[str]:
+    found = (angle or plain for angle, plain in _ADDRESS.findall(value))
+    return [one.strip(b"'").decode("utf-8", "replace").lower() for one in found]
+
+
 def author(message: bytes) -> str:
     """Return the one address in From, in lower case; "" where it is not plain who is shown as the author."""
     froms = [field for field in header_fields(message).fields if field.name.lower() == b"from"]
-    if len(froms) != 1:  # RFC 5322 §3.6: exactly one; with several, who is shown depends on the reader
-        return ""
-    found = _ADDRESS.findall(message[froms[0].value_start : froms[0].value_end])
-    return (
-        next((angle or plain).decode("utf-8", "replace").lower() for angle, plain in found) if len(found) == 1 else ""
-    )
+    found = authors(message)
+    # RFC 5322 §3.6: exactly one; with several, who is shown depends on the reader
+    return found.pop() if len(froms) == len(found) == 1 else ""
 
 
 def media_type(value: bytes, default: bytes = b"text/plain") -> bytes:

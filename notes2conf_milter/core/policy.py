@@ -18,7 +18,8 @@ from notes2conf_milter.core.envelope import Door, Envelope
 from notes2conf_milter.core.invitation import Cancellation, Invitation, is_calendar, may_hold_calendar, sealed
 from notes2conf_milter.core.keyword import keyword_pattern
 from notes2conf_milter.core.meeting import Person
-from notes2conf_milter.core.message import author, header_fields, media_type, parse
+from notes2conf_milter.core.message import author, authors, header_fields, media_type, parse
+from notes2conf_milter.core.trace import from_outside, passed_on
 from notes2conf_milter.core.verdict import Reason
 
 _CONFERENCE_PROPERTIES = (
@@ -44,7 +45,8 @@ class PolicySettings:
     for houses whose servers rewrite envelopes. conferences: whose links count as a conference. conference_addresses: in lower
     case; who invites one asks for a conference. internal_domains: of attendees whose mail never comes by. most_attendees: of a
     meeting that gets a link. tell_organizer: whole messages are wanted that are signed or encrypted, to tell the organizer.
-    needs_tls: what comes unencrypted gets no link, but from exempt_networks.
+    needs_tls: what comes unencrypted gets no link, but from exempt_networks. house_networks: of hosts that hand mail to the
+    allowed clients, besides private networks.
     """
 
     organizer_domains: frozenset[str] = frozenset()
@@ -61,6 +63,7 @@ class PolicySettings:
     tell_organizer: bool = False
     needs_tls: bool = False
     exempt_networks: tuple[IPv4Network | IPv6Network, ...] = ()
+    house_networks: tuple[IPv4Network | IPv6Network, ...] = ()
     keyword_found: re.Pattern[bytes] = field(init=False, compare=False)
     opt_out_found: re.Pattern[bytes] = field(init=False, compare=False)
 
@@ -157,6 +160,9 @@ def _stranger(envelope: Envelope, header: bytes, settings: PolicySettings) -> Re
     encrypted = envelope.tls is not None or envelope.hop is Hop.ENFORCED
     if settings.needs_tls and not encrypted and not within(envelope.client, settings.exempt_networks):
         return Reason.NOT_ENCRYPTED
+    house = (*settings.allowed_networks, *settings.house_networks)
+    if from_outside(header, house, logins=settings.allow_authenticated):
+        return Reason.CAME_FROM_OUTSIDE
     return None
 
 
@@ -226,10 +232,26 @@ def obeyed(envelope: Envelope, message: bytes, cancellation: Cancellation, setti
 def _from_organizer(
     envelope: Envelope, message: bytes, said: Invitation | Cancellation, settings: PolicySettings
 ) -> bool:
+    """Say whether a message is its organizer's, or the delegate's whom it names: envelope and From both say so.
+
+    SENT-BY is what whoever wrote the message says. The envelope of mail that a server forwards may be the forwarding mailbox's,
+    which a stranger can name there, but then From is still the stranger's; a From of the house is what the house's own
+    border would not have let in. Nobody who is shown as an author may be anybody else.
+    """
     if envelope.door is Door.COMMAND:
         return True
     named = {said.organizer.address.lower(), said.sent_by.lower()} - {""}
-    return not senders(envelope, message, settings).isdisjoint(named)
+    shown = authors(message)
+    if senders(envelope, message, settings).isdisjoint(named) or not shown or not shown <= named:
+        return False
+    return not passed_on(message, envelope.sender)
+
+
+def speaks_for_author(envelope: Envelope, message: bytes, said: Invitation, settings: PolicySettings) -> bool:
+    """Say whether a message may be signed in the name of who is shown as its author: the author or the organizer sent it."""
+    if passed_on(message, envelope.sender):
+        return False
+    return author(message) in senders(envelope, message, settings) or _from_organizer(envelope, message, said, settings)
 
 
 def _unwanted(

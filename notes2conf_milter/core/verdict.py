@@ -34,6 +34,7 @@ class Reason(Enum):
     NO_CALENDAR = "no-calendar"
     CLIENT_NOT_ALLOWED = "client-not-allowed"
     SENDER_NOT_OWN = "sender-not-own"
+    CAME_FROM_OUTSIDE = "came-from-outside"
     NOT_ENCRYPTED = "not-encrypted"
     TLS_MISSING = "tls-missing"
     TLS_TOO_WEAK = "tls-too-weak"
@@ -89,10 +90,13 @@ EXPLANATIONS: dict[Reason, str] = {
     Reason.NO_CALENDAR: "The message holds no calendar part.",
     Reason.CLIENT_NOT_ALLOWED: "The SMTP client is neither in an allowed network nor authenticated.",
     Reason.SENDER_NOT_OWN: "The envelope sender is not in an organizer domain.",
+    Reason.CAME_FROM_OUTSIDE: "A server of the house had the message from outside, and not from somebody who had logged in: "
+    "a Received field has an address that is neither private nor in policy.allowed_networks or policy.house_networks.",
     Reason.NOT_ENCRYPTED: "The message did not come by TLS, and its client is not in tls.exempt_networks.",
     Reason.TLS_MISSING: "A rule in tls.rules requires STARTTLS of this client or sender.",
     Reason.TLS_TOO_WEAK: "A rule in tls.rules requires a newer TLS version, or forward secrecy.",
-    Reason.SENDER_NOT_ORGANIZER: "The envelope sender is not the ORGANIZER (nor its SENT-BY), and the meeting is not known.",
+    Reason.SENDER_NOT_ORGANIZER: "The envelope sender is not the ORGANIZER (nor its SENT-BY), or From is neither, "
+    "or the message was passed on; and the meeting is not known.",
     Reason.ORGANIZER_FOREIGN: "The ORGANIZER is not in an organizer domain.",
     Reason.ORGANIZER_UNCLEAR: "The calendar names no ORGANIZER, several, or one without a usable mailto: address.",
     Reason.METHOD_REPLY: "An answer to an invitation (METHOD:REPLY) gets no link.",

@@ -20,7 +20,16 @@ from notes2conf_milter.core.meeting import Instance, Page, Person, Revision
 from notes2conf_milter.core.mending import Mending, mend
 from notes2conf_milter.core.message import author
 from notes2conf_milter.core.occurrences import Apart, ScheduleError, schedule
-from notes2conf_milter.core.policy import Decision, PolicySettings, Trigger, decide, guests_apart, obeyed, senders
+from notes2conf_milter.core.policy import (
+    Decision,
+    PolicySettings,
+    Trigger,
+    decide,
+    guests_apart,
+    obeyed,
+    senders,
+    speaks_for_author,
+)
 from notes2conf_milter.core.repairs import Repairs
 from notes2conf_milter.core.revision import revision_of
 from notes2conf_milter.core.rewrite import Job, changes, meant
@@ -250,8 +259,7 @@ def _sender_domains(
     if envelope.door is Door.COMMAND:
         return None
     found = senders(envelope, message, policy)
-    known = {author(message), invitation.organizer.address.lower(), invitation.sent_by.lower()}
-    if found.isdisjoint(known - {""}):
+    if not speaks_for_author(envelope, message, invitation, policy):
         return frozenset({""})  # nobody
     return frozenset(map(domain_of, (*found, envelope.sender.decode("utf-8", "replace"))))
 

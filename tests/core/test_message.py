@@ -1,5 +1,7 @@
 """A message as spans: what is found, and that nothing is lost."""
 
+import time
+
 import pytest
 
 from notes2conf_milter.core.message import (
@@ -7,6 +9,8 @@ from notes2conf_milter.core.message import (
     MAX_FIELDS,
     MAX_PARTS,
     MessageTooComplex,
+    author,
+    authors,
     content_type,
     field_value,
     header_fields,
@@ -125,3 +129,29 @@ def test_file_names_that_cannot_be_decoded(name: bytes) -> None:
     for form in (b"filename=" + name, b"filename*=" + name, b'filename*0="' + name + b'"'):
         octets = b"Content-Type: text/plain\r\nContent-Disposition: attachment; " + form + b"\r\n\r\nx"
         assert isinstance(parse(octets).filenames, tuple)
+
+
+@pytest.mark.parametrize(
+    ("value", "found", "one"),
+    [
+        (b"Anna <Anna@example.org>", {"anna@example.org"}, "anna@example.org"),
+        (b"anna@example.org <anna@example.org>", {"anna@example.org"}, "anna@example.org"),
+        (b"anna@example.org <eve@evil.example>", {"anna@example.org", "eve@evil.example"}, ""),
+        (b'"<anna@example.org>" <eve @evil.example>', {"", "anna@example.org"}, ""),
+        (b"x" * 3_000 + b" <anna@example.org>", {""}, ""),
+        (b"", {""}, ""),
+    ],
+)
+def test_who_is_shown_as_the_author(value: bytes, found: set[str], one: str) -> None:
+    """Each address that a reader may show; and the one, where there is but one in but one field."""
+    message = b"From: " + value + b"\r\n\r\n"
+    assert (authors(message), author(message)) == (found, one)
+    assert author(b"From: anna@example.org\r\n" + message) == ""
+
+
+def test_a_from_field_made_to_take_long_takes_no_time() -> None:
+    """Law 4: nothing grows with the square of what a stranger writes."""
+    started = time.monotonic()
+    authors(b"From: <" + b"a@" * 2_000_000 + b"\r\n\r\n")
+    authors(b"From: " + b"(" * 1_990 + b"\r\n\r\n")
+    assert time.monotonic() - started < 1

@@ -185,6 +185,96 @@ def test_only_the_organizer_makes_a_meeting() -> None:
     assert decided(foreign) is Reason.ORGANIZER_FOREIGN
 
 
+STRANGER = (
+    b"Received: from mx.example.org ([192.0.2.25]) by domino.example.org (HCL Domino Release 12.0.2)\r\n with ESMTP id 2; x\r\n"
+    b"Received: from evil.example (evil.example [198.51.100.7])\r\n\tby mx.example.org (Postfix) with ESMTP id 1; x\r\n"
+)
+RESENT = b"Resent-From: berta@example.org\r\n"
+DELIVERED = b"Return-Path: <eve@evil.example>\r\n"
+NOT_ITS_ORGANIZER = Decision(Reason.SENDER_NOT_ORGANIZER, update=False)
+
+
+def forwarded(
+    header: bytes = b"", *, by: bytes = b"berta@example.org", sent_by: bytes = b"", shown: bytes = b""
+) -> bytes:
+    """An invitation of anna@example.org as it comes from a server that forwards Berta's mail: `header` on top."""
+    found = header + invitation()
+    if sent_by:
+        found = found.replace(b"ORGANIZER;", b'ORGANIZER;SENT-BY="mailto:' + sent_by + b'";')
+    return found.replace(b"From: Anna <anna@example.org>", b"From: " + shown) if shown else found
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [
+        b"Eve <eve@evil.example>",
+        b"anna@example.org <eve@evil.example>",
+        b"eve@evil.example, anna@example.org",
+        b'"anna@example.org" <eve@evil.example>',
+        b'"<anna@example.org>" <eve @evil.example>',
+        b'"<anna@example.org>" <eve@ evil.example>',
+        b"(<anna@example.org>) eve(x)@evil.example",
+        b'"<anna@example.org> <eve@evil.example>',
+        b"Eve: <anna@example.org>, eve@evil.example;",
+        b"<@evil.example:anna@example.org>",
+        b"Anna <anna@example.org>\r\nFrom: eve@evil.example",
+        b"Anna\r\n <anna@example.org>, <eve@evil.example>",
+        b"=?utf-8?q?anna=40example=2Eorg?=",
+        b"Carla <carla@example.org>",
+        b"",
+        b"Anna",
+    ],
+)
+def test_who_is_shown_as_the_author_is_organizer_or_delegate(shown: bytes) -> None:
+    """Law 9: SENT-BY, or ORGANIZER, may name the very mailbox that a server forwards by itself; From is still Eve's."""
+    berta = replace(INSIDE, sender=b"berta@example.org")
+    by_delegate = forwarded(sent_by=b"berta@example.org", shown=shown or b"\r\nX-From: anna@example.org")
+    assert decided(by_delegate, envelope=berta) == NOT_ITS_ORGANIZER
+    assert decided(forwarded(shown=shown or b"\r\nX-From: anna@example.org")) == NOT_ITS_ORGANIZER
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [
+        b"Anna <anna@example.org>",
+        b"Berta <Berta@Example.org>",
+        b"berta@example.org",
+        b"anna@example.org <anna@example.org>",
+        b"'anna@example.org' <anna@example.org>",
+        b'"Br\xc3\xbcckner, Anna" <anna@example.org>',
+        b"=?utf-8?q?Br=C3=BCckner=2C?=\r\n =?utf-8?q?_Anna?= <anna@example.org>\r\nSender: Berta <berta@example.org>",
+        b"anna@example.org (Anna)",
+        b"Br\xc3\xbcckner, Anna (Einkauf (Nord)) <anna@example.org>",
+        b'"Anna \\"A.\\" (x" <anna@example.org>',
+    ],
+)
+def test_a_delegate_may_be_shown_or_the_organizer(shown: bytes) -> None:
+    """Notes, Exchange and others write From: the organizer, and Sender: the delegate; others the delegate alone."""
+    berta = replace(INSIDE, sender=b"berta@example.org")
+    assert decided(forwarded(sent_by=b"berta@example.org", shown=shown), envelope=berta) == CLAIM
+
+
+@pytest.mark.parametrize("sender", [b"anna@example.org", b"berta@example.org"])
+@pytest.mark.parametrize("sender_from", [False, True])
+def test_what_came_into_the_house_from_outside_gets_nothing(sender: bytes, sender_from: bool) -> None:
+    """Law 9: all that a stranger writes is right, envelope and From too; what the house's own servers wrote on top tells."""
+    settings = replace(SETTINGS, sender_from=sender_from)
+    header = STRANGER + MULTIPART
+    assert before_body(replace(INSIDE, sender=sender), header, settings) is Reason.CAME_FROM_OUTSIDE
+    known = replace(settings, house_networks=(ip_network("198.51.100.0/24"),))
+    assert before_body(replace(INSIDE, sender=sender), header, known) is None
+    assert before_body(Envelope(Door.COMMAND, b""), header, settings) is None
+
+
+@pytest.mark.parametrize("mark", [RESENT, DELIVERED])
+def test_what_was_passed_on_makes_no_meeting(mark: bytes) -> None:
+    """A mailbox rule, or a person: whatever From, ORGANIZER and SENT-BY say, it gets at most a link that is known."""
+    berta = replace(INSIDE, sender=b"berta@example.org")
+    assert decided(forwarded(mark, sent_by=b"berta@example.org"), envelope=berta) == NOT_ITS_ORGANIZER
+    assert decided(forwarded(mark)) == NOT_ITS_ORGANIZER
+    assert decided(forwarded(b"Return-Path: <anna@example.org>\r\n")) == CLAIM
+
+
 def test_what_is_over_is_over() -> None:
     """At its very end; its organizer may say so of a meeting that is known."""
     assert decided(invitation(), over_at=1) == Decision(Reason.MEETING_OVER, update=True)

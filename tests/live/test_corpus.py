@@ -29,7 +29,7 @@ from notes2conf_milter.store import EpochFile, MeetingStore, load_mail_key, new_
 from notes2conf_milter.store.keys import EPOCH_NAME, MAIL_KEY_NAME
 from notes2conf_milter.workers import Workers
 from tests.corpus import CORPUS, NOW, messages, sender, table
-from tests.golden import BASE_URL
+from tests.golden import BASE_URL, WHOLE_WORLD
 from tests.live.gateway import HOUSE, the_token, without_received
 from tests.live.postfix import Client, Listener, Postfix, directory
 from tests.live.sink import Delivery, Sink
@@ -59,7 +59,7 @@ class Gateway:
     async def _serve(self) -> None:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
         domains = frozenset(sender(octets).rpartition("@")[2].lower() for octets in messages().values())
-        policy = PolicySettings(domains, (ip_network("192.0.2.0/24"),))
+        policy = PolicySettings(domains, (ip_network("192.0.2.0/24"),), house_networks=WHOLE_WORLD)
         settings, now = FlowSettings(BASE_URL, policy), int(NOW.timestamp())
         work = Workers(settings.work())
         with tempfile.TemporaryDirectory() as name, ThreadPoolExecutor(1) as thread:
