@@ -266,7 +266,7 @@ def test_the_milter_in_main_cf_runs_twice() -> None:
 
 def test_the_milter_in_main_cf_breaks_the_signature_before_the_queue() -> None:
     """At the internal port it sees no body, at 10025 the signed message: where loopback is allowed, the link breaks that."""
-    more = ("--allow-network", "127.0.0.0/8", "--tls-exempt-network", "127.0.0.0/8")
+    more = ("--allow-network", "127.0.0.0/8", "--allow-network", "192.0.2.10/32", "--tls-exempt-network", "127.0.0.0/8")
     with site(BEFORE, mistaken(BEFORE), MILTER_IN_MAIN, more, AFTER) as mistake:
         assert mistake.domino(invitation(Meeting.new()))[0] == 250
         arrived = mistake.arrived(2)
