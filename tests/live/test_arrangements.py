@@ -61,14 +61,19 @@ def delegate(message: bytes, address: bytes) -> bytes:
 
 
 def simple(
-    lines: bytes, *, encoding: str = "8bit", shown: bytes = b"Anna <anna@example.org>", more: bytes = b""
+    lines: bytes,
+    *,
+    summary: bytes = b"Plan",
+    encoding: str = "8bit",
+    shown: bytes = b"Anna <anna@example.org>",
+    more: bytes = b"",
 ) -> bytes:
     """A small invitation; lines: its ORGANIZER and what else is put into its event."""
     day = gateway.soon().strftime("%Y%m%d").encode()
     calendar = (
         b"BEGIN:VCALENDAR\r\nVERSION:2.0\r\nPRODID:-//x//x//EN\r\nMETHOD:REQUEST\r\nBEGIN:VEVENT\r\nUID:%b\r\nDTSTAMP:20260302T073000Z\r\n"
-        b"DTSTART:%bT090000Z\r\nDTEND:%bT100000Z\r\nSUMMARY:Plan\r\nATTENDEE:mailto:bob@example.net\r\n%bEND:VEVENT\r\nEND:VCALENDAR\r\n"
-    ) % (token_hex(8).encode(), day, day, lines)
+        b"DTSTART:%bT090000Z\r\nDTEND:%bT100000Z\r\nSUMMARY:%b\r\nATTENDEE:mailto:bob@example.net\r\n%bEND:VEVENT\r\nEND:VCALENDAR\r\n"
+    ) % (token_hex(8).encode(), day, day, summary, lines)
     if encoding == "base64":
         calendar = base64.encodebytes(calendar).replace(b"\n", b"\r\n")
     elif encoding == "quoted-printable":
