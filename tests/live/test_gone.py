@@ -61,7 +61,9 @@ class Site:
     def door(self, next_hop: str) -> Service:
         more = ["--smtp", f"127.0.0.1:{self.door_port}", "--next-hop", next_hop]
         start_mail = self.postfix.ports[2]
-        return gateway.mail(self.state, base_url=BASE_URL, start_mail=start_mail, allow=["127.0.0.0/8"], more=more)
+        return gateway.mail(
+            self.state, base_url=BASE_URL, start_mail=start_mail, allow=["127.0.0.0/8", "192.0.2.0/24"], more=more
+        )
 
     def milter(self, command: Sequence[str]) -> Service:
         milter, start_mail = [f"unix:{self.place}/milter"], self.postfix.ports[2]
