@@ -51,6 +51,7 @@ _PASSED_ON = frozenset(
         b"resent-message-id",
         b"x-ms-exchange-inbox-rules-loop",
         b"x-ms-exchange-forwardingloop",
+        b"x-ms-exchange-generated-message-source",
         b"x-forwarded-for",
         b"x-forwarded-to",
         b"x-sieve-redirected-from",

@@ -3,6 +3,8 @@
 from ipaddress import ip_network
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from notes2conf_milter.core.trace import from_outside, passed_on
 
@@ -136,3 +138,18 @@ def test_what_was_passed_on_is_seen(header: bytes) -> None:
 def test_what_is_fresh_is_not_taken_for_passed_on(header: bytes) -> None:
     """A list of the house and a calendar server that sends for its user pass on what is the organizer's own."""
     assert not passed_on(b"Subject: x\r\n" + header + b"\r\n", b"anna@example.org")
+
+
+@given(
+    st.lists(
+        st.sampled_from(
+            [b"from", b"by", b"with", b"(", b")", b"[", b"]", b"198.51.100.7", b"::", b"%", b" ", b"\r\n\t", b"\xff"]
+        )
+    )
+)
+def test_any_octets_have_an_answer(words: list[bytes]) -> None:
+    """Law 4; and an address outside of comments and HELO is seen wherever a from clause has it."""
+    value = b"".join(words)
+    from_outside(b"Received:" + value + b"\r\n\r\n", HOUSE, logins=True)
+    passed_on(b"Return-Path:" + value + b"\r\n\r\n", b"")
+    assert outside(b"from " + b"x (unknown [198.51.100.7]) " + value)

@@ -36,7 +36,12 @@ MEET = "meet@conf.example.org"
 EXEMPT = ("0.0.0.0/0",)  # of the way: encryption is not what these tests are about
 LOOPBACKS = {HOUSE["ADDR"]: "127.0.0.10", OUTSIDE["ADDR"]: "127.0.0.99"}  # where XCLIENT says nothing to anybody
 # Postfix's own half against smuggling: without it the first hop is fooled, whoever stands behind (CVE-2023-51764).
-STRICT = {"smtpd_forbid_bare_newline": "normalize", "smtpd_forbid_bare_newline_exclusions": ""}
+# And by default it believes nobody's XFORWARD.
+STRICT = {
+    "smtpd_forbid_bare_newline": "normalize",
+    "smtpd_forbid_bare_newline_exclusions": "",
+    "smtpd_authorized_xforward_hosts": "",
+}
 RECEIVED = re.compile(rb"(?:Received: [^\r\n]*\r\n(?:[ \t][^\r\n]*\r\n)*)*")
 
 
@@ -97,7 +102,7 @@ class Wire:
 class Way:
     """One arrangement that runs.
 
-    say: how one message is sent, and the code of the reply. open: a connection of a client of the house, ready for MAIL; None
+    say: how one message is sent, and the code of the reply. open: a client's connection, ready for MAIL; None
     where the first hop takes a bare LF for a line end by its own settings. door: the port of a door of ours that can be reached
     behind the first hop, 0 for none. signs: DKIM is ours.
     """
@@ -108,7 +113,7 @@ class Way:
     mail: Service
     postfix: Postfix | None
     say: Callable[[bytes, str, str, Mapping[str, str]], int]
-    open: Callable[[], Wire] | None = None
+    open: Callable[[Mapping[str, str]], Wire] | None = None
     door: int = 0
     signs: bool = True
     recipient: str = "bob.%s@example.net"
@@ -180,7 +185,7 @@ class House:
         def say(message: bytes, sender: str, mailbox: str, client: Mapping[str, str]) -> int:
             return send(port, sender, [mailbox], message, client).code
 
-        known: dict[str, object] = {"say": say, "open": lambda: Wire(port).greet().from_(HOUSE)}
+        known: dict[str, object] = {"say": say, "open": lambda client: Wire(port).greet().from_(client)}
         return Way(name, self.sink, self.place / "state", mail, self.postfix, **{**known, **more})  # type: ignore[arg-type]
 
 
@@ -236,8 +241,8 @@ def own_listener(name: str) -> Iterator[Way]:
         settings = f'[smtp]\npeers = ["127.0.0.0/8"]\n{files}listen_tls = "127.0.0.1:{implicit}"\n'
         mail = made.run_mail(settings, smtp=True, allow=[f"{LOOPBACKS[HOUSE['ADDR']]}/32"])
 
-        def wire() -> Wire:
-            source = LOOPBACKS[HOUSE["ADDR"]]
+        def wire(client: Mapping[str, str]) -> Wire:
+            source = LOOPBACKS[client["ADDR"]]
             if name == "listener-implicit-tls":
                 return Wire(implicit, source, tls=True).greet()
             plain = Wire(made.door, source).greet()
@@ -289,8 +294,8 @@ def links_apart(name: str) -> Iterator[Way]:
         def say(message: bytes, sender: str, mailbox: str, client: Mapping[str, str]) -> int:
             return send_by_tls(front, sender, [mailbox], message, client, context())[0]
 
-        def wire() -> Wire:
-            return Wire(front).greet().starttls().from_(HOUSE)
+        def wire(client: Mapping[str, str]) -> Wire:
+            return Wire(front).greet().starttls().from_(client)
 
         yield made.way(name, mail, front, say=say, open=wire, door=made.door)
 

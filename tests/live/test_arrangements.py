@@ -8,7 +8,6 @@ fooled.
 import base64
 import quopri
 import re
-import smtplib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from secrets import token_hex
@@ -264,6 +263,8 @@ HONEST: dict[str, Callable[[], tuple[bytes, str]]] = {
         + invitation(Meeting.new()),
         ANNA,
     ),
+    "in upper case": lambda: (simple(b"ORGANIZER:MAILTO:ANNA@EXAMPLE.ORG\r\n"), "Anna@Example.Org"),
+    "a folded name": lambda: (simple(b"ORGAN\r\n IZER:mailto:anna@\r\n example.org\r\n"), ANNA),
     "from home, with a login": lambda: (LOGIN + invitation(Meeting.new()), ANNA),
 }
 
@@ -281,23 +282,36 @@ def test_who_is_honest_gets_the_link(way: Way) -> None:
 
 
 def test_nobody_says_who_the_client_was_but_the_filter(way: Way) -> None:
-    """XFORWARD and XCLIENT of a peer that is not listed are refused; and what comes without XFORWARD is nobody's."""
+    """XFORWARD and XCLIENT of whoever is not listed are refused, at the first hop and at the door behind it."""
+    if way.open is None:
+        return  # PMG's first hop is its own
+    before = way.stored()
+    wires = [(lambda: way.open(OUTSIDE), [b"XFORWARD"])]  # XCLIENT is what the tests themselves say to Postfix
+    if way.door:
+        wires.append((lambda: Wire(way.door, LOOPBACKS[OUTSIDE["ADDR"]]).greet(), [b"XFORWARD", b"XCLIENT"]))
+    for wire, claims in wires:
+        way.sink.clear()
+        message = invitation(Meeting.new())
+        with wire() as client:
+            for claim in claims:
+                assert client.ask(claim + b" NAME=domino.example.org ADDR=192.0.2.10")[:1] == b"5"
+            mailbox = "mallory@example.net" if way.forwards else way.recipient
+            assert [one[:3] for one in client.deliver(ANNA, mailbox, message + b".\r\n")] == [b"250", b"221"]
+        assert not way.forwards or whole(way, way.arrived()[mailbox], message)
+        assert way.stored() == before
+
+
+def test_without_xforward_nobody_is_known(way: Way) -> None:
+    """What reaches a filter's door by another way than its Postfix passes, though it comes from an address that is believed."""
     if not way.door:
         return
     before = way.stored()
-    for source, claims in ((LOOPBACKS[OUTSIDE["ADDR"]], True), ("127.0.0.1", False)):
-        way.sink.clear()
-        message = invitation(Meeting.new())
-        with smtplib.SMTP("127.0.0.1", way.door, source_address=(source, 0), timeout=30) as client:
-            client.ehlo()
-            if claims:
-                assert client.docmd("XFORWARD", "ADDR=192.0.2.10")[0] in (500, 502, 550)
-                assert client.docmd("XCLIENT", "ADDR=192.0.2.10")[0] in (500, 502, 550)
-            assert client.mail(ANNA, ["BODY=8BITMIME"])[0] == 250
-            assert client.rcpt("mallory@example.net")[0] == 250
-            assert client.data(message)[0] == 250
-        assert whole(way, way.arrived()["mallory@example.net"], message)
-        assert way.stored() == before
+    way.sink.clear()
+    message = invitation(Meeting.new())
+    with Wire(way.door).greet() as client:
+        assert [one[:3] for one in client.deliver(ANNA, "mallory@example.net", message + b".\r\n")] == [b"250", b"221"]
+    assert whole(way, way.arrived()["mallory@example.net"], message)
+    assert way.stored() == before
 
 
 # What one server or another has taken for the end of a message (CVE-2023-51764, -51765, -51766 and what was tried since).
@@ -340,7 +354,7 @@ def test_one_message_stays_one(way: Way, *, calendar: bool) -> None:
     mailboxes = {}
     for end in ENDS:
         mailbox = way.recipient % token_hex(4) if "%" in way.recipient else way.recipient
-        with way.open() as wire:
+        with way.open(HOUSE) as wire:
             replies = wire.deliver(ANNA, mailbox, carrying(end, calendar=calendar))
         assert [reply[:3] for reply in replies] == [b"250", b"221"], (end, replies)
         mailboxes[mailbox] = end
