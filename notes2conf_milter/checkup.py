@@ -224,6 +224,9 @@ def _advice(settings: Settings) -> list[Finding]:
                 f"policy.allowed_networks has {', '.join(loopback)}: what this machine re-injects counts as own mail",
             )
         )
+    if any(net.prefixlen == 0 for net in settings.policy.house_networks):
+        text = "policy.house_networks has everybody: what a server forwards for a stranger counts as the house's own"
+        found.append(Finding(Weight.WARNING, text))
     if settings.policy.sender_from:
         found.append(
             Finding(

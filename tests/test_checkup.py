@@ -69,6 +69,7 @@ def test_nothing_is_said_about_a_good_house(state: Path) -> None:
         ({"policy__allowed_networks": ["64.0.0.0/2"]}, Weight.WARNING, "64.0.0.0/2: what this machine re-injects"),
         ({"policy__allowed_networks": ["0.0.0.0/0"]}, Weight.WARNING, "0.0.0.0/0: whoever reaches this Postfix"),
         ({"policy__allowed_networks": ["::/0"]}, Weight.WARNING, "::/0: whoever reaches this Postfix"),
+        ({"policy__house_networks": ["::/0"]}, Weight.WARNING, "policy.house_networks has everybody"),
         ({"policy__sender": "from"}, Weight.WARNING, "policy.sender"),
         ({"base_url": "http://127.0.0.1:8080"}, Weight.WARNING, "http://"),
         ({"milter__listen": ["inet:192.0.2.1:8891"]}, Weight.WARNING, "not loopback"),

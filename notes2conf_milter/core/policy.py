@@ -244,12 +244,17 @@ def _from_organizer(
     shown = authors(message)
     if senders(envelope, message, settings).isdisjoint(named) or not shown or not shown <= named:
         return False
-    return not passed_on(message, envelope.sender)
+    return not _forwarded(envelope, message, settings)
+
+
+def _forwarded(envelope: Envelope, message: bytes, settings: PolicySettings) -> bool:
+    known = senders(envelope, message, settings) | {envelope.sender.decode("utf-8", "replace").lower()}
+    return passed_on(message, known)
 
 
 def speaks_for_author(envelope: Envelope, message: bytes, said: Invitation, settings: PolicySettings) -> bool:
     """Say whether a message may be signed in the name of who is shown as its author: the author or the organizer sent it."""
-    if passed_on(message, envelope.sender):
+    if _forwarded(envelope, message, settings):
         return False
     return author(message) in senders(envelope, message, settings) or _from_organizer(envelope, message, said, settings)
 

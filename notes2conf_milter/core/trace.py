@@ -10,7 +10,7 @@ from the top down to the first that had the message from outside. docs/decisions
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from ipaddress import IPv4Address, IPv6Address, ip_network
 
 from notes2conf_milter.core.encryption import Address, Network, within
@@ -76,15 +76,16 @@ def from_outside(header: bytes, networks: Sequence[Network], *, logins: bool) ->
     return False
 
 
-def passed_on(header: bytes, sender: bytes) -> bool:
+def passed_on(header: bytes, senders: Collection[str]) -> bool:
     """Say whether somebody, or a rule of a mailbox, has passed on what was another message before.
 
-    sender: of the envelope. A Return-Path that names another was in the envelope of an earlier delivery (RFC 5321 §4.4).
+    senders: who sends this one, in lower case. A Return-Path that names another was in the envelope of an earlier delivery
+    (RFC 5321 §4.4).
     """
     if any(one.name.lower() in _PASSED_ON for one in header_fields(header).fields):
         return True
     found = (_RETURN_PATH.fullmatch(value) for value in _values(header, b"return-path"))
-    return any(one is None or one[1].lower() != sender.lower() for one in found)
+    return any(one is None or one[1].decode("utf-8", "replace").lower() not in senders for one in found)
 
 
 def _values(header: bytes, name: bytes) -> Iterator[bytes]:

@@ -272,7 +272,10 @@ def test_what_was_passed_on_makes_no_meeting(mark: bytes) -> None:
     berta = replace(INSIDE, sender=b"berta@example.org")
     assert decided(forwarded(mark, sent_by=b"berta@example.org"), envelope=berta) == NOT_ITS_ORGANIZER
     assert decided(forwarded(mark)) == NOT_ITS_ORGANIZER
-    assert decided(forwarded(b"Return-Path: <anna@example.org>\r\n")) == CLAIM
+    returning = forwarded(b"Return-Path: <anna@example.org>\r\n")
+    assert decided(returning) == CLAIM
+    rewritten = replace(INSIDE, sender=b"SRS0=x=y=example.org=anna@relay.example")
+    assert decided(returning, replace(SETTINGS, sender_from=True), rewritten) == CLAIM
 
 
 def test_what_is_over_is_over() -> None:

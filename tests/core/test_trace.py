@@ -121,7 +121,7 @@ def test_a_long_line_is_cut() -> None:
 )
 def test_what_was_passed_on_is_seen(header: bytes) -> None:
     """By a person, a rule of a mailbox, or a filter script."""
-    assert passed_on(b"Subject: x\r\n" + header + b"\r\n", b"anna@example.org")
+    assert passed_on(b"Subject: x\r\n" + header + b"\r\n", {"anna@example.org"})
 
 
 @pytest.mark.parametrize(
@@ -137,7 +137,7 @@ def test_what_was_passed_on_is_seen(header: bytes) -> None:
 )
 def test_what_is_fresh_is_not_taken_for_passed_on(header: bytes) -> None:
     """A list of the house and a calendar server that sends for its user pass on what is the organizer's own."""
-    assert not passed_on(b"Subject: x\r\n" + header + b"\r\n", b"anna@example.org")
+    assert not passed_on(b"Subject: x\r\n" + header + b"\r\n", {"anna@example.org"})
 
 
 @given(
@@ -151,5 +151,5 @@ def test_any_octets_have_an_answer(words: list[bytes]) -> None:
     """Law 4; and an address outside of comments and HELO is seen wherever a from clause has it."""
     value = b"".join(words)
     from_outside(b"Received:" + value + b"\r\n\r\n", HOUSE, logins=True)
-    passed_on(b"Return-Path:" + value + b"\r\n\r\n", b"")
+    passed_on(b"Return-Path:" + value + b"\r\n\r\n", set())
     assert outside(b"from " + b"x (unknown [198.51.100.7]) " + value)
