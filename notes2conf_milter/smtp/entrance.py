@@ -24,13 +24,15 @@ from notes2conf_milter.smtp.session import CLOSING, HANDSHAKE_SECONDS, STRANGER,
 
 log = logging.getLogger(__name__)
 
+_HELLO = 65_536  # octets
+
 
 class Entrance(asyncio.BufferedProtocol):
     """One connection, until its session begins. tls: for TLS from the first octet on, None: there is none."""
 
     def __init__(self, setup: Setup, session: Callable[[], Session], tls: ssl.SSLContext | None = None) -> None:
         self._setup, self._session, self._tls = setup, session, tls
-        self._header, self._buffer = bytearray(), bytearray()
+        self._header, self._buffer, self._hello = bytearray(), bytearray(), bytearray()
         self._own: Address | None = None
         self._place: Place | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -64,12 +66,15 @@ class Entrance(asyncio.BufferedProtocol):
     # --- the header of a proxy
 
     def get_buffer(self, sizehint: int) -> bytearray:
-        """Return room for as many octets as certainly belong to the header."""
-        self._buffer = bytearray(max(1, missing(bytes(self._header))))
+        """Return room for as many octets as certainly belong to the header; or for what a client of TLS begins with."""
+        self._buffer = bytearray(_HELLO if self._encrypting else max(1, missing(bytes(self._header))))
         return self._buffer
 
     def buffer_updated(self, count: int) -> None:
         """Take the octets."""
+        if self._encrypting is not None:
+            self._hello += self._buffer[:count]
+            return
         self._header += self._buffer[:count]
         try:
             if missing(bytes(self._header)):
@@ -122,9 +127,13 @@ class Entrance(asyncio.BufferedProtocol):
         try:
             if self._transport.is_closing():
                 return
-            transport = await loop.start_tls(
+            handshake = loop.start_tls(
                 self._transport, early, tls, server_side=True, ssl_handshake_timeout=HANDSHAKE_SECONDS
             )
+            shaking = loop.create_task(handshake, name="smtp-handshake-itself")
+            await asyncio.sleep(0)  # from here on it is the one that reads, once it has been told so
+            loop.call_soon(self._hand_over_hello)
+            transport = await shaking
             # where it was closed meanwhile, there may be one all the same (uvloop)
             if transport is not None and not early.over and not self._transport.is_closing():
                 self._begin(transport, client, named)
@@ -135,6 +144,17 @@ class Entrance(asyncio.BufferedProtocol):
             self._transport.abort()
         finally:
             self._leave()
+
+    def _hand_over_hello(self) -> None:
+        """Give TLS what was read before it was there: uvloop reads although `connection_made` has told it to pause."""
+        reader = cast(asyncio.BufferedProtocol, self._transport.get_protocol())
+        while self._hello and not self._transport.is_closing():
+            room = memoryview(reader.get_buffer(len(self._hello)))
+            count = min(len(room), len(self._hello))
+            room[:count] = self._hello[:count]
+            room.release()
+            del self._hello[:count]
+            reader.buffer_updated(count)
 
     def _begin(self, transport: asyncio.Transport, client: Address | None, named: bool) -> None:
         assert self._place is not None

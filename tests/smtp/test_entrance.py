@@ -5,6 +5,7 @@ import logging
 import socket
 import ssl
 import struct
+import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager, suppress
 from ipaddress import ip_address, ip_network
@@ -365,3 +366,27 @@ def test_a_unix_socket_serves_whoever_reaches_it(tmp_path: Path) -> None:
         await server.close(0)
 
     told(talk())
+
+
+@both_loops
+def test_a_client_that_is_quicker_than_the_door(certificate: Certificate, loop: Loop) -> None:
+    """Its handshake has begun before its connection was taken: uvloop reads that, whatever it has been told."""
+
+    async def talk() -> None:
+        options = {"tls": certificate.context, "implicit": True, "proxy_peers": (), "peers": PROXIES}
+        async with door(**options) as (server, _):
+            for _ in range(5):
+                dialling = asyncio.create_task(asyncio.to_thread(_greeted, server.address.port))
+                await asyncio.sleep(0)
+                time.sleep(0.1)
+                assert (await dialling).startswith(b"220 ")
+
+    told(talk(), loop)
+
+
+def _greeted(port: int) -> bytes:
+    with (
+        socket.create_connection(("127.0.0.1", port), 5) as plain,
+        client_context().wrap_socket(plain, server_hostname="x") as secret,
+    ):
+        return secret.recv(100)
