@@ -10,7 +10,6 @@ To add an arrangement write a context manager that yields a `Way`, and name it i
 """
 
 import re
-import smtplib
 import socket
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -46,10 +45,11 @@ RECEIVED = re.compile(rb"(?:Received: [^\r\n]*\r\n(?:[ \t][^\r\n]*\r\n)*)*")
 
 
 class Wire:
-    """A client that sends any octets whatever; a context manager. tls: from the first octet on."""
+    """A client that sends any octets whatever; a context manager. tls: from the first octet on. begin: said before all else."""
 
-    def __init__(self, port: int, source: str = "", *, tls: bool = False) -> None:
+    def __init__(self, port: int, source: str = "", *, tls: bool = False, begin: bytes = b"") -> None:
         plain = socket.create_connection(("127.0.0.1", port), 30, (source, 0) if source else None)
+        plain.sendall(begin)
         self._socket = context().wrap_socket(plain) if tls else plain
         self._input = self._socket.makefile("rb")
 
@@ -167,14 +167,20 @@ class House:
         return made
 
     def run_mail(
-        self, settings: str = "", *, milter: str = "", smtp: bool = False, allow: Sequence[str] = ("192.0.2.0/24",)
+        self,
+        settings: str = "",
+        *,
+        milter: str = "",
+        smtp: bool = False,
+        next_hop: int = 0,
+        allow: Sequence[str] = ("192.0.2.0/24",),
     ) -> Service:
-        """Start the gateway. settings: more of the file. smtp: its door is there, and hands on to the listener without us."""
+        """Start the gateway. settings: more of the file. smtp: its door is there. next_hop: 0 for the listener without us."""
         behind = self.sink.port if self.postfix is None else self.postfix.ports[-1]
         file = self.place / "own.toml"
         file.write_text(signing(self.place) + settings, "utf-8")
         more = ["--config", str(file)]
-        more += ["--smtp", f"127.0.0.1:{self.door}", "--next-hop", f"127.0.0.1:{behind}"] if smtp else []
+        more += ["--smtp", f"127.0.0.1:{self.door}", "--next-hop", f"127.0.0.1:{next_hop or behind}"] if smtp else []
         options = {"milter": [milter] if milter else [], "start_mail": behind, "allow": allow, "exempt": EXEMPT}
         made = gateway.mail(self.place / "state", base_url=BASE_URL, more=more, **options)
         return self.running.enter_context(made)
@@ -234,36 +240,50 @@ def filtering(name: str) -> Iterator[Way]:
 
 @contextmanager
 def own_listener(name: str) -> Iterator[Way]:
-    """Clients connect to our own door: in clear, with STARTTLS, or with TLS from the first octet on."""
+    """Clients connect to our own door: in clear, with STARTTLS, with TLS from the first octet on, or by a proxy naming them."""
     with house() as made:
         (implicit,) = free_ports(1)
         files = f'tls_certificate = "{made.place}/cert.pem"\ntls_key = "{made.place}/key.pem"\n'
-        settings = f'[smtp]\npeers = ["127.0.0.0/8"]\n{files}listen_tls = "127.0.0.1:{implicit}"\n'
-        mail = made.run_mail(settings, smtp=True, allow=[f"{LOOPBACKS[HOUSE['ADDR']]}/32"])
+        settings = f'[smtp]\npeers = ["127.0.0.0/8", "192.0.2.0/24", "198.51.100.0/24"]\n{files}'
+        settings += f'listen_tls = "127.0.0.1:{implicit}"\n'
+        if name == "listener-proxy":
+            settings += 'proxy_peers = ["127.0.0.1/32"]\n'
+        mail = made.run_mail(settings, smtp=True, allow=[f"{LOOPBACKS[HOUSE['ADDR']]}/32", "192.0.2.0/24"])
 
         def wire(client: Mapping[str, str]) -> Wire:
+            if name == "listener-proxy":
+                return Wire(made.door, begin=b"PROXY TCP4 %b 127.0.0.1 4711 25\r\n" % client["ADDR"].encode()).greet()
             source = LOOPBACKS[client["ADDR"]]
             if name == "listener-implicit-tls":
                 return Wire(implicit, source, tls=True).greet()
             plain = Wire(made.door, source).greet()
             return plain.starttls() if name == "listener-starttls" else plain
 
-        def say(message: bytes, sender: str, mailbox: str, client: Mapping[str, str]) -> int:
-            source = (LOOPBACKS[client["ADDR"]], 0)
-            kind = {"source_address": source, "timeout": 30, "local_hostname": "client.example"}
-            if name == "listener-implicit-tls":
-                connection = smtplib.SMTP_SSL("127.0.0.1", implicit, context=context(), **kind)
-            else:
-                connection = smtplib.SMTP("127.0.0.1", made.door, **kind)
-            with connection:
-                connection.ehlo()
-                if name == "listener-starttls":
-                    connection.starttls(context=context())
-                    connection.ehlo()
-                replies = [connection.mail(sender, ["BODY=8BITMIME"]), connection.rcpt(mailbox)]
-                return next((code for code, _ in replies if code != 250), 0) or connection.data(message)[0]
+        yield made.way(name, mail, 0, say=by_wire(wire), open=wire, door=0 if name == "listener-proxy" else made.door)
 
-        yield made.way(name, mail, 0, say=say, open=wire, door=made.door)
+
+def by_wire(wire: Callable[[Mapping[str, str]], Wire]) -> Callable[[bytes, str, str, Mapping[str, str]], int]:
+    """Send by connections that somebody else opens."""
+
+    def say(message: bytes, sender: str, mailbox: str, client: Mapping[str, str]) -> int:
+        with wire(client) as opened:
+            stuffed = message.replace(b"\r\n.", b"\r\n..")
+            return int(opened.deliver(sender, mailbox, stuffed + b".\r\n")[0][:3])
+
+    return say
+
+
+@contextmanager
+def by_lmtp(name: str) -> Iterator[Way]:
+    """The door speaks LMTP on both sides: Postfix's LMTP client before it, another server's behind."""
+    with house() as made:
+        filters = {"content_filter": f"door:[127.0.0.1]:{made.door}"}
+        services = ["door unix - - n - - lmtp\n    -o lmtp_send_xforward_command=yes"]
+        postfix = made.run_postfix([Listener(options=filters)], services=services)
+        speaks = 'protocol = "lmtp"\nnext_hop_protocol = "lmtp"\n'
+        settings = f'[smtp]\nxforward_peers = ["127.0.0.1/32"]\n{speaks}'
+        mail = made.run_mail(settings, smtp=True, next_hop=made.sink.port)
+        yield made.way(name, mail, postfix.ports[0])
 
 
 @contextmanager
@@ -291,13 +311,10 @@ def links_apart(name: str) -> Iterator[Way]:
         filters = '[smtp]\nxforward_peers = ["127.0.0.1/32"]\n[tls]\nfilters_enforce = true\n'
         mail = made.run_mail(filters, smtp=True)
 
-        def say(message: bytes, sender: str, mailbox: str, client: Mapping[str, str]) -> int:
-            return send_by_tls(front, sender, [mailbox], message, client, context())[0]
-
         def wire(client: Mapping[str, str]) -> Wire:
             return Wire(front).greet().starttls().from_(client)
 
-        yield made.way(name, mail, front, say=say, open=wire, door=made.door)
+        yield made.way(name, mail, front, say=by_wire(wire), open=wire, door=made.door)
 
 
 @contextmanager
@@ -324,6 +341,8 @@ ARRANGEMENTS: dict[str, Callable[[str], AbstractContextManager[Way]]] = {
     "listener": own_listener,
     "listener-starttls": own_listener,
     "listener-implicit-tls": own_listener,
+    "listener-proxy": own_listener,
+    "lmtp": by_lmtp,
     "conference": conference,
     "attendee-links": links_apart,
     "proxmox-after": pmg,

@@ -6,6 +6,7 @@
 
 A CR, an LF or both is a line end to it, in commands and messages, and a dot between two of them is the end: what a message
 smuggles behind such an end is taken for commands. `Sink` and this have one face.
+Who says LHLO gets an answer for each recipient (RFC 2033 §4.2).
 """
 
 import re
@@ -83,10 +84,11 @@ class _Session(StreamRequestHandler):
             self._serve()
 
     def _serve(self) -> None:
-        sender, recipients = b"", []
+        sender, recipients, lmtp = b"", [], False
         while line := self._line():
             match line[:4].upper():
-                case b"EHLO":
+                case b"EHLO" | b"LHLO":
+                    lmtp = line[:4].upper() == b"LHLO"
                     self._say(*[b"250-" + one for one in _KEYWORDS[:-1]], b"250 " + _KEYWORDS[-1])
                 case b"MAIL":
                     sender, recipients = _path(line), []
@@ -98,7 +100,7 @@ class _Session(StreamRequestHandler):
                     self._say(b"354 Go on")
                     octets = re.sub(rb"(?m)^\.", b"", self._data())
                     self.server.hop.messages.append(Delivery(sender, tuple(recipients), octets))
-                    self._say(b"250 2.0.0 Ok")
+                    self._say(*[b"250 2.0.0 Ok"] * (len(recipients) if lmtp else 1))
                 case b"QUIT":
                     self._say(b"221 2.0.0 Bye")
                     return

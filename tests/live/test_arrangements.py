@@ -282,19 +282,23 @@ def test_who_is_honest_gets_the_link(way: Way) -> None:
 
 
 def test_nobody_says_who_the_client_was_but_the_filter(way: Way) -> None:
-    """XFORWARD and XCLIENT of whoever is not listed are refused, at the first hop and at the door behind it."""
+    """XFORWARD, XCLIENT and PROXY of whoever is not listed are refused, at the first hop and at the door behind it."""
     if way.open is None:
         return  # PMG's first hop is its own
     before = way.stored()
-    wires = [(lambda: way.open(OUTSIDE), [b"XFORWARD"])]  # XCLIENT is what the tests themselves say to Postfix
+    says = [b"XFORWARD NAME=domino.example.org ADDR=192.0.2.10", b"PROXY TCP4 192.0.2.10 192.0.2.5 4711 25"]
+    says_xclient = [
+        b"XCLIENT NAME=domino.example.org ADDR=192.0.2.10"
+    ]  # which is what the tests themselves say to Postfix
+    wires = [(lambda: way.open(OUTSIDE), says)]
     if way.door:
-        wires.append((lambda: Wire(way.door, LOOPBACKS[OUTSIDE["ADDR"]]).greet(), [b"XFORWARD", b"XCLIENT"]))
+        wires.append((lambda: Wire(way.door, LOOPBACKS[OUTSIDE["ADDR"]]).greet(), says + says_xclient))
     for wire, claims in wires:
         way.sink.clear()
         message = invitation(Meeting.new())
         with wire() as client:
             for claim in claims:
-                assert client.ask(claim + b" NAME=domino.example.org ADDR=192.0.2.10")[:1] == b"5"
+                assert client.ask(claim)[:1] == b"5"
             mailbox = "mallory@example.net" if way.forwards else way.recipient
             assert [one[:3] for one in client.deliver(ANNA, mailbox, message + b".\r\n")] == [b"250", b"221"]
         assert not way.forwards or whole(way, way.arrived()[mailbox], message)
