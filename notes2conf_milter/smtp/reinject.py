@@ -123,17 +123,50 @@ class Connection:
         hop offers PIPELINING. A refusal of it is for the next hop alone to mind.
         """
         command = mail_command(sender, parameters, self.offered)
+        return (await self._group([command], client))[0]
+
+    async def mail_and_rcpt(
+        self,
+        sender: bytes,
+        parameters: Iterable[bytes],
+        recipient: bytes,
+        more: Iterable[bytes] = (),
+        *,
+        client: bytes = b"",
+    ) -> tuple[Reply, Reply | None]:
+        """Do MAIL and the first RCPT, whose parameters are `more`, in one write where the next hop offers PIPELINING.
+
+        As `mail`; the second reply is None where MAIL was refused and RCPT not sent.
+        """
+        commands = [mail_command(sender, parameters, self.offered), rcpt_command(recipient, more, self.offered)]
+        replies = await self._group(commands, client)
+        return replies[0], replies[1] if len(replies) > 1 else None
+
+    async def _group(self, commands: list[bytes], client: bytes) -> list[Reply]:
+        """Do MAIL, and RCPT behind it if MAIL was not refused or nobody can wait for that, with XFORWARD before them."""
         await self.reset()
         self._spoken_for = bool(client)
-        if client and b"PIPELINING" in self.offered:
-            await self._ask(client + command)
-            reply = self._fitting(await self._reply())
-        else:
+        if b"PIPELINING" not in self.offered:
             if client:
                 await self._ask(client)
-            reply = await self._ask(command)
-        self._in_transaction = reply.positive
-        return reply
+            replies = [await self._ask(commands[0])]
+            self._in_transaction = replies[0].positive
+            if replies[0].positive and len(commands) > 1:
+                replies.append(await self._ask(commands[1]))
+            return replies
+        self._silent()
+        await self._write(client + b"".join(commands))
+        if client:
+            self._fitting(await self._reply())
+        replies = [self._fitting(await self._reply())]
+        self._in_transaction = replies[0].positive
+        try:
+            while len(replies) < len(commands):
+                replies.append(self._fitting(await self._reply()))
+        except NextHopGone:
+            if replies[0].positive:
+                raise
+        return replies
 
     async def rcpt(self, recipient: bytes, parameters: Iterable[bytes] = ()) -> Reply:
         """Name a recipient; raises ValueError, NextHopGone."""

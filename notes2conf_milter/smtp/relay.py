@@ -59,28 +59,36 @@ class Route:
         """Return what the next hop offers at EHLO, keyword to parameters; raises NextHopGone."""
         return await self._pool.offered()
 
-    async def mail(self, path: Path, forwarded: Forwarded) -> tuple[Connection, Reply]:
-        """Begin a transaction; return its connection and the next hop's reply. Raises NextHopGone.
+    async def mail(
+        self, path: Path, forwarded: Forwarded, recipient: Path | None = None
+    ) -> tuple[Connection, Reply, Reply | None]:
+        """Begin a transaction; return its connection and the next hop's reply to MAIL, and to RCPT. Raises NextHopGone.
 
-        forwarded: passed on where it is wanted. A connection that was kept may have been closed since: nothing of the message
-        has been sent, so try a new one.
+        recipient: the first one, None: it is not known yet. forwarded: passed on where it is wanted. A connection that was kept
+        may have been closed since: nothing of the message has been sent, so try a new one.
         """
         await self.leave()
         self._connection = await self._pool.take()
         try:
-            reply = await self._mail(self._connection, path, forwarded)
-            if reply.code != 421:
-                return self._connection, reply
+            replies = await self._mail(self._connection, path, forwarded, recipient)
+            if replies[0].code != 421:
+                return self._connection, *replies
         except NextHopGone:
             pass
         self.drop()
         self._connection = await self._pool.fresh()
-        return self._connection, await self._mail(self._connection, path, forwarded)
+        return self._connection, *await self._mail(self._connection, path, forwarded, recipient)
 
     @staticmethod
-    async def _mail(connection: Connection, path: Path, forwarded: Forwarded) -> Reply:
+    async def _mail(
+        connection: Connection, path: Path, forwarded: Forwarded, recipient: Path | None
+    ) -> tuple[Reply, Reply | None]:
         offered = connection.offered.get(b"XFORWARD", b"").decode("ascii", "replace").upper().split()
-        return await connection.mail(path.address, path.parameters, client=forwarded.to_pass_on(offered))
+        client = forwarded.to_pass_on(offered)
+        if recipient is None:
+            return await connection.mail(path.address, path.parameters, client=client), None
+        first = recipient.address, recipient.parameters
+        return await connection.mail_and_rcpt(path.address, path.parameters, *first, client=client)
 
     async def leave(self) -> None:
         """Leave the transaction, if there is one; a connection on which that cannot be done is closed. Never raises."""

@@ -18,7 +18,7 @@ from notes2conf_milter.core.encryption import Tls
 from notes2conf_milter.core.envelope import Door, Envelope
 from notes2conf_milter.smtp.client import NextHopGone, Reply
 from notes2conf_milter.smtp.crowd import MemoryFull
-from notes2conf_milter.smtp.incoming import IncomingMessage, StrayLineEnd
+from notes2conf_milter.smtp.incoming import IncomingMessage, Path, StrayLineEnd
 from notes2conf_milter.smtp.pool import Pool
 from notes2conf_milter.smtp.received import Hop as Arrived
 from notes2conf_milter.smtp.received import received
@@ -70,6 +70,7 @@ class RelayingSession(Session):
         self._transaction: _Transaction | None = None
         self._without_mail = NO_MAIL  # the answer to RCPT and DATA while there is no transaction
         self._forwarded = Forwarded()
+        self._begun: Path | None = None  # MAIL, which waits for the RCPT that has come behind it
 
     @property
     def _busy(self) -> bool:
@@ -117,7 +118,7 @@ class RelayingSession(Session):
             await self._answer(SYNTAX)
             return
         await self._leave_transaction()
-        await self._answer(b"250 2.0.0 Ok")
+        await self._answer_in_group(b"250 2.0.0 Ok")
 
     async def smtp_QUIT(self, arg: str | None) -> None:
         """End both sessions; a transaction that is open comes to nothing."""
@@ -140,7 +141,7 @@ class RelayingSession(Session):
             except ValueError:
                 await self._answer(SYNTAX)
                 return
-            await self._answer(b"250 2.0.0 Ok")
+            await self._answer_in_group(b"250 2.0.0 Ok")
 
     async def smtp_MAIL(self, arg: str | None) -> None:
         """Begin a transaction at the next hop, and give its answer."""
@@ -160,13 +161,21 @@ class RelayingSession(Session):
         refusal = self._setup.flow.at_mail(self._envelope(path.address)) if judges else None
         if refusal is not None:
             self._without_mail = NO_MAIL
-            await self._answer(refusal.reply.encode("ascii"))
-            return
+            await self._answer_in_group(refusal.reply.encode("ascii"))
+        elif self._next_command()[:5].upper() == b"RCPT ":
+            self._begun = path  # both go on together
+        else:
+            await self._begin(path)
+
+    async def _begin(self, path: Path, recipient: Path | None = None) -> None:
+        """Begin a transaction at the next hop, with its first recipient if there is one, and give the answers."""
         try:
             with self._clock_stopped():
-                hop, reply = await self._route.mail(path, self._forwarded)
+                hop, reply, first = await self._route.mail(path, self._forwarded, recipient)
         except NextHopGone as gone:
-            await self._answer(self._lost("MAIL", gone))
+            await self._answer_in_group(self._lost("MAIL", gone))
+            if recipient is not None:
+                await self._answer_in_group(self._without_mail)
             return
         if reply.positive:
             name = secrets.token_hex(6).upper() if self._traces else ""
@@ -176,31 +185,45 @@ class RelayingSession(Session):
             await self._leave_transaction()  # what was said of the client belongs to it
         # a RCPT that came in one pipeline with MAIL is no worse off than MAIL
         self._without_mail = BUSY if reply.code // 100 == 4 else NO_MAIL
-        await self._answer(reply.octets)
+        await self._answer_in_group(reply.octets)
+        if recipient is not None:
+            await self._named(recipient, first)
+
+    async def _named(self, recipient: Path, reply: Reply | None) -> None:
+        """Give the next hop's answer to RCPT; None: there is none, as it has no transaction."""
+        if self._transaction is None or reply is None:
+            await self._answer_in_group(self._without_mail)
+            return
+        if reply.positive:
+            self._transaction.recipients.append(recipient.address)
+        await self._answer_in_group(reply.octets)
 
     async def smtp_RCPT(self, arg: str | None) -> None:
         """Name a recipient at the next hop, and give its answer."""
+        path = path_of(b"TO:", arg)
+        begun, self._begun = self._begun, None
+        if begun is not None:
+            await self._begin(begun, path)
+            if path is not None:
+                return
         if await self.check_helo_needed():
             return
         if self._transaction is None:
-            await self._answer(self._without_mail)
+            await self._answer_in_group(self._without_mail)
             return
-        path = path_of(b"TO:", arg)
         if path is None:
             await self._answer(SYNTAX)
             return
         if len(self._transaction.recipients) >= self._setup.crowd.bounds.recipients:
-            await self._answer(TOO_MANY_RCPT)
+            await self._answer_in_group(TOO_MANY_RCPT)
             return
         try:
             with self._clock_stopped():
                 reply = await self._transaction.hop.rcpt(path.address, path.parameters)
         except NextHopGone as gone:
-            await self._answer(self._lost("RCPT", gone))
+            await self._answer_in_group(self._lost("RCPT", gone))
             return
-        if reply.positive:
-            self._transaction.recipients.append(path.address)
-        await self._answer(reply.octets)
+        await self._named(path, reply)
 
     async def smtp_DATA(self, arg: str | None) -> None:
         """Take a message, and give the next hop's answer to it."""

@@ -46,6 +46,8 @@ _UNKNOWN = b"500 5.5.2 Command not recognized"
 _NO_TLS = b"454 4.7.0 TLS is not available"
 _TLS_ALREADY = b"503 5.5.1 TLS is active already"
 HANDSHAKE_SECONDS = 30.0
+_HELD_LIMIT = 4096  # octets of replies that wait for another
+_GROUPED_LINE = 512  # octets, RFC 5321 §4.5.3.1.4; longer commands are done one by one
 PROXY_SECONDS = 5.0  # as Postfix (smtpd_upstream_proxy_timeout); a proxy sends it with its first packet
 STRANGER = b"554 5.7.1 This service is not for you"
 
@@ -119,6 +121,7 @@ class Session(SMTP):
         self._served = True
         self._shaking_hands = False
         self._vain = 0
+        self._held = b""  # replies that go with the next one
         self._incoming: IncomingMessage | None = None
         self._data_left = 0.0
         self._smtp_methods = _Commands(self._smtp_methods, self._counted, self._unknown)
@@ -176,7 +179,7 @@ class Session(SMTP):
         if self._shaking_hands:
             self.abort()  # there is no way to say anything
             return
-        self._writer.write(reply + b"\r\n")
+        self._writer.write(self._held + reply + b"\r\n")
         self._writer.close()
         if self._writer.transport.get_write_buffer_size():
             self._writer.transport.abort()  # it does not read, so it would never be closed
@@ -195,18 +198,33 @@ class Session(SMTP):
             await self.push(CLOSING)
             self._hang_up()
 
+    async def _answer_in_group(self, reply: bytes) -> None:
+        """Answer MAIL, RCPT or RSET; in one write with the next reply where that command is here already (RFC 2920 §3.2)."""
+        follows = self._next_command()
+        if follows and len(self._held) < _HELD_LIMIT and not reply.startswith(b"421") and not self._setup.closing:
+            self._held += reply + b"\r\n"
+        else:
+            await self._answer(reply)
+
+    def _next_command(self) -> bytes:
+        """Return the line that the client has sent already behind the present one; b"" when none is whole, or it is long."""
+        buffer = self._reader._buffer  # type: ignore[attr-defined]
+        return bytes(buffer[: buffer.find(b"\n", 0, _GROUPED_LINE) + 1])
+
     async def push(self, status: AnyStr) -> None:
-        """Send a reply. aiosmtpd's own to lines that are no command count."""
+        """Send a reply, and those that wait for it. aiosmtpd's own to lines that are no command count."""
         if isinstance(status, str) and status.startswith("500"):
             await self._count()
-        await super().push(status)
+        octets = status.encode("utf-8") if isinstance(status, str) else status
+        held, self._held = self._held, b""
+        await super().push(held + octets)
 
     async def _count(self) -> None:
         """Count a command that brings no message nearer; too many of them end the session."""
         self._vain += 1
         if self._vain > self._setup.crowd.bounds.vain:
             log.info("%s: a client with too many commands without a message", self.door_name)
-            await super().push(_IN_VAIN)
+            await self.push(_IN_VAIN)
             self._hang_up()
 
     async def _counted(self, command: "_Command", arg: str | None) -> None:

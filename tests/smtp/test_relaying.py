@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from notes2conf_milter.address import InetAddress
 from notes2conf_milter.core.envelope import Envelope
 from notes2conf_milter.core.verdict import Outcome, Reason, Verdict
 from notes2conf_milter.smtp.server import LOOPBACK, Limits
@@ -468,3 +469,89 @@ def test_a_relay_says_that_the_message_came_by_and_a_filter_does_not(arrangement
             assert trace.count(b"\r\n") == trace.count(b"\r\n\t") + 1
 
     asyncio.run(run())
+
+
+def pipeline(script, *lines: bytes, replies: int, **options) -> tuple[list[bytes], NextHop]:
+    """Send the lines in one write after EHLO; return the replies and the next hop."""
+
+    async def run() -> tuple[list[bytes], NextHop]:
+        async with NextHop(script, **options) as hop, door(hop.address) as client:
+            await client.reply()
+            await client.ask(EHLO)
+            await client.send(b"\r\n".join([*lines, b""]))
+            return [await client.reply() for _ in range(replies)], hop
+
+    return asyncio.run(run())
+
+
+@pytest.mark.parametrize("keywords", [KEYWORDS, ()], ids=["pipelining", "one by one"])
+@pytest.mark.parametrize(
+    ("script", "expected"),
+    [
+        ({}, [b"250 2.1.0 Ok", b"250 2.1.5 Ok", b"250 2.1.5 Ok", b"354 End"]),
+        (
+            {"RCPT": [b"550 5.1.1 One", b"250 2.1.5 Two"]},
+            [b"250 2.1.0 Ok", b"550 5.1.1 One", b"250 2.1.5 Two", b"354 End"],
+        ),
+        ({"MAIL": b"550 5.7.1 No"}, [b"550 5.7.1 No", b"503 5.5.1 MAIL", b"503 5.5.1 MAIL", b"503 5.5.1 MAIL"]),
+        ({"MAIL": b"450 4.7.1 Later"}, [b"450 4.7.1 Later", b"451 4.3.0", b"451 4.3.0", b"451 4.3.0"]),
+        (
+            {"RCPT": b"450 4.2.0 Grey"},
+            [b"250 2.1.0 Ok", b"450 4.2.0 Grey", b"450 4.2.0 Grey", b"503 5.5.1 No recipient"],
+        ),
+    ],
+)
+def test_a_pipeline_has_its_answers_in_order(script, expected: list[bytes], keywords: tuple[bytes, ...]) -> None:
+    """RFC 2920: each command its own, whether MAIL and RCPT went on together or one by one."""
+    replies, hop = pipeline(script, FROM, TO, b"RCPT TO:<c@example.org>", b"DATA", replies=4, keywords=keywords)
+    assert [reply[: len(start)] for reply, start in zip(replies, expected, strict=True)] == expected
+    assert hop.messages == []
+
+
+def test_a_bad_recipient_behind_mail_takes_nothing_with_it() -> None:
+    """Nor does one that is too long to be looked at beforehand."""
+    long = b"RCPT TO:<" + b"x" * 600 + b"@example.org>"
+    for line, answer in ((b"RCPT TO:<a@b> <c", b"501 5.5.4"), (b"RCPT nobody", b"501 5.5.4"), (long, b"250 2.1.5")):
+        replies, _ = pipeline({}, FROM, line, TO, b"DATA", replies=4)
+        assert [reply[: len(answer) if at == 1 else 3] for at, reply in enumerate(replies)] == [
+            b"250",
+            answer,
+            b"250",
+            b"354",
+        ]
+
+
+def test_a_pipeline_takes_one_write_on_either_side() -> None:
+    """MAIL and RCPT to the next hop; all answers to the client, with that to DATA."""
+    read: list[bytes] = []
+    answers = [
+        b"250-next.example\r\n250 PIPELINING\r\n",
+        b"250 2.1.0 Ok\r\n250 2.1.5 Ok\r\n",
+        b"354 Go\r\n",
+        b"250 2.0.0 Ok\r\n",
+    ]
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"220 next.example\r\n")
+        for answer in answers:
+            read.append(await reader.read(65536))
+            writer.write(answer)
+        await reader.read()
+        writer.close()
+
+    async def run() -> bytes:
+        async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+            address = InetAddress("127.0.0.1", server.sockets[0].getsockname()[1])
+            async with door(address) as client:
+                await client.reply()
+                await client.ask(EHLO)
+                await client.send(b"\r\n".join([FROM, TO, b"DATA", b""]))
+                together = await client.reader.read(65536)
+                await client.send(TEXT + b"\r\n")
+                assert (await client.reply()).startswith(b"250 ")
+            return together
+
+    together = asyncio.run(run())
+    assert [line[:3] for line in together.split(b"\r\n")[:-1]] == [b"250", b"250", b"354"]
+    assert read[1] == FROM + b"\r\n" + TO + b"\r\n"
+    assert read[3].endswith(b"body\r\n.\r\n")
