@@ -17,13 +17,13 @@ from tests.invitations import calendar, encoded
 from tests.live import gateway
 from tests.live.gateway import ANNA, HOUSE, Meeting, invitation, until
 from tests.live.postfix import Listener, Postfix, directory, free_ports, send
+from tests.live.recipe import lines, services, settings
 from tests.live.sink import Delivery, Sink
 from tests.live.tls import certificate
 from tests.signatures import keys, pem, records, verified
 
 BASE_URL = "https://conf.example.org"
 OURS = keys()
-RECIPES = Path(__file__).parents[2] / "config" / "postfix"
 BY_TLS, IN_CLEAR, BROKEN = "127.0.0.2", "127.0.0.3", "127.0.0.4"  # hosts of the world
 SAFE, OPEN, STUCK = f"bob@[{BY_TLS}]", f"carla@[{IN_CLEAR}]", f"emil@[{BROKEN}]"
 NOBODY = f"nobody@[{BY_TLS}]"
@@ -31,22 +31,6 @@ LOCAL = "dora@int.example.org"
 FILTERED = b"by scan.example.org (Postfix)"
 PLAIN = b"From: anna@example.org\r\nSubject: Lunch\r\n\r\nAt noon?\r\n"
 MAILBOX = "virtual unix - n n - - virtual"
-
-
-def lines(name: str, addresses: dict[str, str]) -> str:
-    """A recipe without comments and chroot, at other addresses."""
-    text = (RECIPES / name).read_text("utf-8")
-    text = "\n".join(line for line in text.splitlines() if line and not line.startswith("#"))
-    text = re.sub(r"( +- +)y( )", r"\1n\2", text)
-    for old, new in addresses.items():
-        assert old in text or name.endswith("main.cf"), old
-        text = text.replace(old, new)
-    return text
-
-
-def settings(text: str) -> dict[str, str]:
-    """Lines of main.cf as a mapping."""
-    return {name.strip(): value.strip() for name, _, value in (line.partition("=") for line in text.splitlines())}
 
 
 class Site:
@@ -91,9 +75,8 @@ class Site:
             Listener(options={"smtpd_milters": "", "receive_override_options": "no_milters"}),
             Listener(again, {"content_filter": "", "receive_override_options": "no_milters,no_address_mappings"}),
         ]
-        text = lines("tls-onward-master.cf", moved)
-        services = [MAILBOX, *re.split(r"\n(?=\S)", text)]
-        self.postfix = Postfix(self.folder(place, "house"), listeners, "127.0.0.1:9", main, services)
+        master = [MAILBOX, *services(lines("tls-onward-master.cf", moved))]
+        self.postfix = Postfix(self.folder(place, "house"), listeners, "127.0.0.1:9", main, master)
         own = place / "own.toml"
         names = []
         for one in OURS:
