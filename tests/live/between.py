@@ -8,6 +8,7 @@ routing rules alone). `overheard` is all that passed by it in the clear. What it
 """
 
 import re
+import select
 import socket
 import ssl
 import threading
@@ -179,6 +180,7 @@ class Between:
             while command := client.recv(65536):
                 self._overheard += command
                 onward, answer = deed.from_client(command)
+                self._overheard += onward[len(command) :] + answer
                 if onward and command.upper() == b"STARTTLS\r\n":
                     answered.clear()
                     asked.set()
@@ -195,17 +197,25 @@ class Between:
         thread.join()
         client, server = deed.upgrade(client, server)
         with client, server:
-            pump = threading.Thread(target=_pass, args=(server, client), daemon=True)
-            pump.start()
-            _pass(client, server)
-            pump.join()
+            _exchange(client, server)
 
 
-def _pass(source: socket.socket, target: socket.socket) -> None:
-    with suppress(OSError):
-        while octets := source.recv(65536):
-            target.sendall(octets)
-    _end(target)
+def _exchange(one: socket.socket, other: socket.socket) -> None:
+    """Pass on what comes from either side until one has no more; in one thread, since a TLS socket is for one alone."""
+    partner = {one: other, other: one}
+    while True:
+        waiting = [side for side in partner if isinstance(side, ssl.SSLSocket) and side.pending()]
+        for side in waiting or select.select([one, other], [], [])[0]:
+            side.settimeout(0)
+            try:
+                octets = side.recv(65536)
+            except (ssl.SSLWantReadError, BlockingIOError):
+                continue  # a record of TLS's own
+            finally:
+                side.settimeout(None)
+            if not octets:
+                return
+            partner[side].sendall(octets)
 
 
 def _end(side: socket.socket) -> None:
