@@ -138,6 +138,7 @@ RECEIVERS: dict[str, Receiver] = {
     "stripped": Receiver(20, deed=Stripping()),
     "crossed": Receiver(21, deed=Stripping(b"XXXXXXXX")),
     "refused": Receiver(22, deed=Refusing(b"454 4.7.0 TLS not available due to local problem")),
+    "never": Receiver(34, deed=Refusing(b"502 5.5.1 Error: command not implemented")),
     "injected": Receiver(23, deed=Injecting(answers=b"250 2.0.0 Ok\r\n")),
     "posed": Receiver(24),  # an impostor
     "dane": Receiver(25, certificate="selfsigned", tlsa="right"),
@@ -407,7 +408,8 @@ class Arrangement:
         self.gate.postfix = Postfix(place, listeners, "127.0.0.1:9", main, master, self.gate.host)
         toml = place / "notes2conf.toml"
         toml.write_text(
-            f'[tls]\nrules = {RULES}\nexempt_networks = ["{SOURCES["exempt"]}/32"]\nmark_links = true\n'
+            f"[limits]\nmeetings_per_hour = 10000\n[tls]\nrules = {RULES}\n"
+            f'exempt_networks = ["{SOURCES["exempt"]}/32"]\nmark_links = true\n'
             f'[smtp]\nlisten = "0.0.0.0:{DOOR}"\nnext_hop = "127.0.0.1:10025"\npeers = ["192.0.2.0/24"]\n'
             f'tls_certificate = "{certificate}"\ntls_key = "{key}"\nclient_ca = "{self.ca}"\n'
         )

@@ -18,6 +18,7 @@ from typing import Self
 from tests.live.hosts import Host
 
 _TRANSPARENT = {socket.AF_INET: (socket.SOL_IP, 19), socket.AF_INET6: (socket.IPPROTO_IPV6, 75)}
+_LAST = re.compile(rb"(?m)^\d{3}[ ][^\n]*\n\Z")
 _ANSWER = re.compile(rb"250[ -]STARTTLS\r\n")
 
 
@@ -160,11 +161,12 @@ class Between:
 
         def replies() -> None:
             with suppress(OSError):
-                while said := server.recv(65536):
+                while said := _reply(server):
                     self._overheard += said
-                    starts = asked.is_set() and said.startswith(b"220")
+                    answers = asked.is_set()  # asked before the client has it, and says more
+                    starts = answers and said.startswith(b"220")
                     client.sendall(deed.from_server(said))
-                    if asked.is_set():
+                    if answers:
                         if starts:
                             begun.set()
                         asked.clear()
@@ -198,6 +200,14 @@ class Between:
         client, server = deed.upgrade(client, server)
         with client, server:
             _exchange(client, server)
+
+
+def _reply(server: socket.socket) -> bytes:
+    """Return what a server says up to the end of a reply's last line, b"" at its end."""
+    octets = b""
+    while not _LAST.search(octets) and (piece := server.recv(65536)):
+        octets += piece
+    return octets
 
 
 def _exchange(one: socket.socket, other: socket.socket) -> None:

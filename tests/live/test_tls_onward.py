@@ -42,7 +42,7 @@ class Site:
         self.mailboxes.mkdir()
         os.chown(self.mailboxes, 65534, 65534)
         certificate(place)
-        world, scan, again, onward, to_domino = free_ports(5)
+        world, scan, again, *inner = free_ports(7)
         tls = {"smtpd_tls_cert_file": f"{place}/cert.pem", "smtpd_tls_key_file": f"{place}/key.pem"}
         tls |= {"smtpd_tls_received_header": "yes"}
         tls |= {"smtpd_recipient_restrictions": f"check_recipient_access inline:{{ {NOBODY}=REJECT }}, permit"}
@@ -55,9 +55,7 @@ class Site:
         self.world = Postfix(self.folder(place, "world"), [Listener()], sink.address, tls, hosts)
         name = {"myhostname": "scan.example.org"}
         self.scan = Postfix(self.folder(place, "scan"), [Listener(scan)], f"127.0.0.1:{again}", name)
-        moved = {"127.0.0.1:10030": f"127.0.0.1:{onward}", "127.0.0.1:10031": f"127.0.0.1:{to_domino}"}
-        moved |= {"192.0.2.10": domino}
-        bracketed = {"[127.0.0.1]:10030": f"[127.0.0.1]:{onward}", "[127.0.0.1]:10031": f"[127.0.0.1]:{to_domino}"}
+        ports = dict(zip(("10030", "10031", "10032", "10033"), map(str, inner), strict=True))
         main = {
             "content_filter": f"smtp:[127.0.0.1]:{scan}",
             "smtp_tls_security_level": "may",
@@ -69,13 +67,13 @@ class Site:
             "virtual_gid_maps": "static:65534",
             "virtual_mailbox_limit": "0",
         }
-        main |= settings(lines("tls-onward-main.cf", bracketed)) | more
+        main |= settings(lines("tls-onward-main.cf", ports)) | more
         listeners = [
             Listener(options={"smtpd_milters": f"unix:{place}/milter"}),
             Listener(options={"smtpd_milters": "", "receive_override_options": "no_milters"}),
             Listener(again, {"content_filter": "", "receive_override_options": "no_milters,no_address_mappings"}),
         ]
-        master = [MAILBOX, *services(lines("tls-onward-master.cf", moved))]
+        master = [MAILBOX, *services(lines("tls-onward-master.cf", ports | {"192.0.2.10": domino}))]
         self.postfix = Postfix(self.folder(place, "house"), listeners, "127.0.0.1:9", main, master)
         own = place / "own.toml"
         names = []
