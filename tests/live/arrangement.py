@@ -30,6 +30,7 @@ from tests.live.postfix import Client, Listener, Postfix, directory
 from tests.live.recipe import lines, services, settings
 from tests.live.sink import Delivery, Sink
 from tests.tlscheck.authority import NOW, Authority, Issued, issue
+from tests.tlscheck.mailhost import PolicyHost
 from tests.tlscheck.nameserver import Nameserver
 
 BASE_URL = "https://conf.example.org"
@@ -112,7 +113,8 @@ _MAIN = {
 class Receiver:
     """A kind of mail host. options: of its smtpd. certificate: which (`_certificate`). deed: on the way from the gateway.
 
-    tlsa: "right", "wrong" or "". secure: the resolver says that it validated. sts: the mx line of its policy.
+    tlsa: "right", "wrong" or "". secure: the resolver says that it validated. sts: the mx line of its policy (mode enforce);
+    with it there is TLSRPT, too.
     """
 
     number: int
@@ -146,13 +148,14 @@ RECEIVERS: dict[str, Receiver] = {
     "daneplain": Receiver(27, tlsa="right", secure=False),
     "danestripped": Receiver(28, tlsa="right", deed=Stripping()),
     "daneposed": Receiver(29, tlsa="right"),  # an impostor
-    "stsgood": Receiver(30, sts="mx.stsgood.example"),
+    "stsgood": Receiver(30, tlsa="right", sts="mx.stsgood.example"),
     "stswrong": Receiver(31, sts="mail.stswrong.example"),
     "stsstripped": Receiver(32, sts="*.stsstripped.example", deed=Stripping()),
     "old": Receiver(33, {"smtpd_tls_protocols": ">=TLSv1", **LOW}),
 }
 POSED = ("posed", "daneposed")
-GONE = 99  # an address where nobody listens
+GONE, AWAY = 99, 98  # addresses: where nobody listens; to which there is no way
+POLICIES = 100  # what the address of a policy's host is above its mail host's
 
 
 def _certificate(authority: Authority, kind: str, host: str) -> Issued:
@@ -160,10 +163,10 @@ def _certificate(authority: Authority, kind: str, host: str) -> Issued:
     if kind == "selfsigned":
         return issue(host, names=(host,))
     if kind == "unknown":
-        return Authority().host(host)
+        return Authority(issue("Else's Root", authority=True)).host(host)
     options: dict[str, dict[str, Any]] = {
         "good": {},
-        "expired": {"begins": NOW - timedelta(days=9), "ends": NOW - timedelta(days=1)},
+        "expired": {"begins": NOW - timedelta(days=9), "ends": NOW - timedelta(hours=1)},
         "wrongname": {"names": ("mail.else.example",)},
         "wildcard": {"names": (f"*.{domain}",)},
     }
@@ -232,6 +235,7 @@ class Arrangement:
         gates = [address for address, _ in GATES.values()]
         receivers = [f"198.51.100.{one.number}" for one in RECEIVERS.values()]
         receivers += [f"{six}:3::{one.number}" for one in RECEIVERS.values()] + [f"198.51.100.{GONE}", "198.51.100.7"]
+        receivers += [f"198.51.100.{one.number + POLICIES}" for one in RECEIVERS.values() if one.sts]
         self.place, self.network = place, network
         house = network.host("domino.example.org", 1, [*SOURCES.values()])
         gate = network.host("gw.example.org", 2, [*gates, f"{six}:2::25"])
@@ -260,7 +264,11 @@ class Arrangement:
                 if not one.secure:
                     self.dns.insecure |= {key for key in self.dns.zone if f"{name}.example" in key}
             self.between = enter(Between(self.network.router))
+            self.network.router.run("ip", "route", "add", "unreachable", f"198.51.100.{AWAY}")
             self._stand_between()
+            for name, one in RECEIVERS.items():
+                if one.sts:
+                    enter(self._policy(name, one))
             self.received = enter(Sink(enter=self.world.host.enter))
             self.mailbox = enter(Sink(enter=self.house.host.enter))
             self._house()
@@ -310,11 +318,25 @@ class Arrangement:
             if one.tlsa:
                 vouched = self.issued[name if one.tlsa == "right" else "good"]
                 zone[f"_25._tcp.mx.{name}.example TLSA"] = [f"3 1 1 {sha256(vouched.spki).hexdigest()}"]
+            if one.sts:
+                zone |= {
+                    f"_mta-sts.{name}.example TXT": ['"v=STSv1; id=1;"'],
+                    f"mta-sts.{name}.example A": [f"198.51.100.{one.number + POLICIES}"],
+                    f"_smtp._tls.{name}.example TXT": [f'"v=TLSRPTv1; rua=mailto:tls@{name}.example"'],
+                }
+        zone["away.example MX"] = ["10 mx.away.example."]
+        zone["mx.away.example A"] = [f"198.51.100.{AWAY}"]
         zone["gone.example MX"] = ["10 mx.gone.example."]
         zone["mx.gone.example A"] = [f"198.51.100.{GONE}"]
-        zone["several.example MX"] = ["10 mx.good.example.", "20 mx.only12.example.", "30 mx.selfsigned.example."]
-        zone["several.example MX"].append("40 mx.gone.example.")
+        zone["several.example MX"] = ["30 mx.selfsigned.example.", "10 mx.good.example.", "20 mx.only12.example."]
         return zone
+
+    def _policy(self, name: str, one: Receiver) -> PolicyHost:
+        """Return the HTTPS server of a domain's MTA-STS policy, not begun yet."""
+        text = f"version: STSv1\nmode: enforce\nmx: {one.sts}\nmax_age: 86400\n".encode()
+        context = self.authority.host(f"mta-sts.{name}.example").context()
+        address = f"198.51.100.{one.number + POLICIES}"
+        return self.world.host.inside(lambda: PolicyHost(address, context, text))
 
     # --- the host in between ---
 
