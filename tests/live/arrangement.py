@@ -300,7 +300,8 @@ class Arrangement:
 
     def _zone(self) -> dict[str, list[str]]:
         zone = {
-            "domino.example.org A": [SOURCES["domino"]],
+            "domino.example.org A": [one for one in SOURCES.values() if ":" not in one],
+            "mx.world.example A": ["198.51.100.7"],
             "domino.example.org AAAA": [SOURCES["six"]],
             "example.org MX": ["10 gw.example.org."],
             "gw.example.org A": [GATES["gate.example.org"][0]],

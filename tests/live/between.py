@@ -95,6 +95,7 @@ class Between:
     def __init__(self, router: Host) -> None:
         self._router = router
         self._deeds: dict[tuple[str, int], Deed] = {}
+        self._rules: dict[tuple[str, int], list[list[str]]] = {}
         self._listeners: dict[tuple[socket.AddressFamily, int], socket.socket] = {}
         self._open = ExitStack()
         self._overheard = bytearray()
@@ -125,14 +126,20 @@ class Between:
         # Both directions of both connections are for a socket here, whatever their addresses; iproute2 calls that `local`.
         there = ["iif", of, "from", client, "to", address, "ipproto", "tcp", "dport", str(port)]
         back = ["iif", at, "from", address, "to", client, "ipproto", "tcp", "sport", str(port)]
-        for selector in (there, back):
-            self._router.run("ip", version, "rule", "add", *selector, "lookup", "100")
+        self._rules[address, port] = [["ip", version, "rule", "add", *one, "lookup", "100"] for one in (there, back)]
+        for rule in self._rules[address, port]:
+            self._router.run(*rule)
         self._router.run("ip", version, "route", "replace", "local", "default", "dev", "lo", "table", "100")
         if (family, port) not in self._listeners:
             listener = self._router.inside(lambda: _transparent(family, ("::" if ":" in address else "0.0.0.0", port)))
             listener.listen()
             self._listeners[family, port] = listener
             threading.Thread(target=self._serve, args=(listener,), daemon=True).start()
+
+    def let_go(self, address: str, port: int) -> None:
+        """Let new connections to an address pass again."""
+        for rule in self._rules.pop((address, port)):
+            self._router.run(*("delete" if word == "add" else word for word in rule))
 
     def _serve(self, listener: socket.socket) -> None:
         self._router.enter()

@@ -9,8 +9,8 @@
 
 A host is a network, mount, name and process namespace around one process that waits for its standard input to end. No namespace
 has a name and no interface is ever outside of them, so that two runs at once do not meet. /etc/resolv.conf and /etc/hosts are
-others in there alone. All that was started inside as a `command` ends with that process, which ends with the test, also when
-the test is killed; the kernel takes away the rest. There is no way out of the namespaces.
+others in there alone. All that was started inside ends with that process or with the test, also when the test is killed; the
+kernel takes away the rest. There is no way out of the namespaces.
 
 Needs root and the Debian packages iproute2 and util-linux. Fails: NamespacesMissing, with what the machine said.
 """
@@ -52,7 +52,7 @@ class Host(Here):
     def __enter__(self) -> Self:
         if os.geteuid() != 0:
             raise NamespacesMissing("network namespaces are made by root alone: run the live tests as root")
-        for word in ("unshare", "nsenter", "ip"):
+        for word in ("unshare", "nsenter", "setpriv", "ip"):
             if shutil.which(word, path=_PATH) is None:
                 raise NamespacesMissing(f"there is no {word} here; on Debian: apt-get install iproute2 util-linux")
         command = [
@@ -92,8 +92,12 @@ class Host(Here):
         return ["nsenter", "--target", str(self.pid), "--net", "--mount", "--uts", "--pid", "--", *words]
 
     def service(self, *words: str) -> list[str]:
-        """Return how a command is run there that is itself the process that was started, so that it gets its signals."""
-        return ["nsenter", "--target", str(self.pid), "--net", "--mount", "--uts", "--", *words]
+        """Return how a command is run there that is itself the process that was started, so that it gets its signals.
+
+        It ends with the thread that starts it.
+        """
+        enter = ["nsenter", "--target", str(self.pid), "--net", "--mount", "--uts"]
+        return ["setpriv", "--pdeathsig", "KILL", *enter, "--", *words]
 
     def run(self, *words: str) -> subprocess.CompletedProcess[str]:
         """Run a command there to its end; raises NamespacesMissing with its words when it fails."""

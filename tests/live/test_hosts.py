@@ -43,18 +43,22 @@ def test_hosts_see_each_other_by_name_and_nobody_else() -> None:
 
 
 def test_nothing_is_left_of_a_test_that_was_killed() -> None:
-    """Not even what was started inside as a daemon."""
-    words = "with Host('x.example') as host:\n host.daemon()\n print(host.pid, flush=True)\n input()"
-    more = (
-        "Host.daemon = lambda self: subprocess.run(self.command('sh', '-c', 'sleep 987 &'), stdout=subprocess.DEVNULL)"
-    )
-    code = f"import subprocess\nfrom tests.live.hosts import Host\n{more}\n{words}"
+    """Neither a daemon that was started inside, nor a service."""
+    code = """if True:
+        import subprocess
+        from tests.live.hosts import Host
+        with Host("x.example") as host:
+            subprocess.run(host.command("sh", "-c", "sleep 987 &"), stdout=subprocess.DEVNULL)
+            subprocess.Popen(host.service("sleep", "987"), stdout=subprocess.DEVNULL)
+            print(host.pid, flush=True)
+            input()
+    """
     test = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
     with test:
         assert test.stdout is not None
         pid = int(test.stdout.readline())
         space = str(Path(f"/proc/{pid}/ns/net").readlink())
-        assert len(inhabitants(space)) >= 2
+        until(lambda: len(inhabitants(space)) == 4)  # unshare, what it holds, the daemon, the service
         test.kill()
     until(lambda: not inhabitants(space))
 

@@ -4,15 +4,18 @@ What comes without encryption, with too little of it, or past a host in between 
 so, and never with a link.
 """
 
+import json
 import re
 import socket
+import subprocess
 from collections.abc import Iterator
 from secrets import token_hex
+from typing import Any
 
 import pytest
 
 from tests.live.arrangement import BASE_URL, DOOR, INJECTION, Arrangement, Fate, arrangement
-from tests.live.gateway import ANNA, Meeting, invitation, the_token, tokens, until
+from tests.live.gateway import ANNA, COMMAND, Meeting, invitation, the_token, tokens, until
 from tests.live.tls import context
 
 GATE = "gate.example.org"
@@ -166,10 +169,37 @@ def test_strangers_may_come_in_the_clear(place: Arrangement) -> None:
     assert place.said(before) == [("pass", "no-calendar", "tls=none peer=198.51.100.0/24")]
 
 
+def test_the_report_shows_it(place: Arrangement) -> None:
+    """What an auditor is handed counts just what was sent, refused messages, too, and names no address."""
+    before = report(place)
+    for route in (f"none-domino:{GATE}", f"tls12-domino:{GATE}", f"may-open:stripped.{GATE}", f"tls13-six:{GATE}"):
+        Sent(place, route)
+    after = report(place)
+    counted = {name: after["messages"][name] - before["messages"][name] for name in after["messages"]}
+    assert counted == {"messages": 4, "encrypted": 2, "forward_secrecy": 2, "plain": 2, "unseen": 0, "refused": 1}
+    versions = {name: count - before["versions"].get(name, 0) for name, count in after["versions"].items()}
+    assert {name: count for name, count in versions.items() if count} == {"TLSv1.2": 1, "TLSv1.3": 1, "none": 2}
+    peers = {one["peer"] for one in after["peers"]}
+    assert {"192.0.2.10/32", "192.0.2.0/24", "2001:db8:1::10/128"} <= peers
+    log = place.mail.log()
+    assert not [word for word in ("192.0.2.11", "198.51.100.7", "@good.example", "domino.example") if word in log]
+
+
+def report(place: Arrangement) -> Any:
+    """Return what `tls report` counts in the log of the mail service."""
+    log = place.gate.place / "report.log"
+    log.write_text(place.mail.log(), "utf-8")
+    done = subprocess.run(
+        [str(COMMAND), "tls", "report", "--json", "--file", str(log)], capture_output=True, check=True
+    )
+    return json.loads(done.stdout)
+
+
 # --- our own listener ---
 
 
 def door(how: str = "") -> str:
+    """Return the next hop for it; how: with whom on the way."""
     return f"[mx.{how}.{GATE}]:{DOOR}" if how else f"[gw.example.org]:{DOOR}"
 
 

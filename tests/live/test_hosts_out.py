@@ -10,8 +10,9 @@ from secrets import token_hex
 
 import pytest
 
-from tests.live.arrangement import BASE_URL, RECEIVERS, Arrangement, Fate, arrangement
-from tests.live.gateway import ANNA, Meeting, invitation, the_token
+from tests.live.arrangement import BASE_URL, RECEIVERS, SOURCES, Arrangement, Fate, arrangement
+from tests.live.between import Stripping
+from tests.live.gateway import ANNA, Meeting, invitation, the_token, until
 
 WORLD = (
     "postfix",
@@ -98,6 +99,29 @@ def test_what_carries_none(place: Arrangement, at: str) -> None:
     assert {(fate.by, fate.status) for fate in fates.values()} == {("postfix", "sent")}, at
     encrypted = {name for name, fate in fates.items() if b"(using TLSv1" in place.arrived(fate.relay).octets[:400]}
     assert encrypted == ENCRYPTED | {"only10"}
+
+
+def test_a_start_mail_on_its_way_home(place: Arrangement) -> None:
+    """STARTTLS is taken out on the way to the organizer's Domino: other mail arrives, the start mail waits."""
+    domino = SOURCES["domino"]
+    place.between.take(domino, 25, Stripping(), of="link2", at="link1", client="203.0.113.0/24")
+    try:
+        place.mailbox.clear()
+        before = len(place.gate.fates(ANNA))
+        place.house.send("tls13-domino:gate.example.org", ANNA, ["bob@good.example"], invitation(Meeting.new()))
+        until(lambda: any(one.by in WORLD for one in place.gate.fates(ANNA)[before:]))
+        (fate,) = (one for one in place.gate.fates(ANNA)[before:] if one.by in WORLD)
+        assert (fate.by, fate.status) == ("postfix/notes2conf-tls", "deferred")
+        assert fate.said == f"TLS is required, but was not offered by host {domino}[{domino}]"
+        place.world.send("may-stranger:example.org", "carl@else.example", [ANNA], PLAIN)
+        until(lambda: len(place.mailbox.messages) == 1)
+        assert place.mailbox.messages[0].octets.endswith(PLAIN)
+        assert b"Subject: Lunch" in place.between.overheard
+    finally:
+        place.between.let_go(domino, 25)
+    place.gate.postfix.flush()
+    until(lambda: len(place.started()) == 1)
+    assert the_token(place.started()[0].octets, BASE_URL, "s")
 
 
 @pytest.mark.parametrize("at", ["encrypt"], indirect=True)
