@@ -223,7 +223,7 @@ class Machine:
 
     def fate(self, recipient: str, by: Sequence[str] = ("postfix",)) -> Fate:
         """Wait until a service has tried a message to somebody, and return what became of it."""
-        until(lambda: any(one.by in by for one in self.fates(recipient)))
+        until(lambda: any(one.by in by for one in self.fates(recipient)), 60)
         return next(one for one in self.fates(recipient) if one.by in by)
 
 
@@ -289,7 +289,7 @@ class Arrangement:
 
     def arrived(self, recipient: str) -> Delivery:
         """Wait for a message to somebody out in the world."""
-        until(lambda: bool(self.delivered(recipient)))
+        until(lambda: bool(self.delivered(recipient)), 60)
         return self.delivered(recipient)[0]
 
     def started(self) -> list[Delivery]:
