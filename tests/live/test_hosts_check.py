@@ -300,8 +300,6 @@ def test_from_two_places(checks: Checks) -> None:
     place = checks.place
     for domain, finding in (
         ("stripped", "no-starttls"),
-        ("crossed", "stripped"),
-        ("refused", "starttls-refused"),
         ("injected", "injected"),
         ("posed", "bad-certificate"),
     ):
