@@ -29,12 +29,14 @@ from tests.live.hosts import Host, Network
 from tests.live.postfix import Client, Listener, Postfix, directory
 from tests.live.recipe import lines, services, settings
 from tests.live.sink import Delivery, Sink
+from tests.signatures import keys, pem
 from tests.tlscheck.authority import NOW, Authority, Issued, issue
 from tests.tlscheck.mailhost import PolicyHost
 from tests.tlscheck.nameserver import Nameserver
 
 BASE_URL = "https://conf.example.org"
 DOOR = 2525
+KEYS = keys()  # of example.org, for DKIM
 LOW = {"tls_low_cipherlist": "ALL:@SECLEVEL=0", "tls_high_cipherlist": "ALL:@SECLEVEL=0"}  # for TLS 1.0 and 1.1
 LOW |= {"tls_medium_cipherlist": "ALL:@SECLEVEL=0"}
 
@@ -325,6 +327,9 @@ class Arrangement:
                     f"mta-sts.{name}.example A": [f"198.51.100.{one.number + POLICIES}"],
                     f"_smtp._tls.{name}.example TXT": [f'"v=TLSRPTv1; rua=mailto:tls@{name}.example"'],
                 }
+        for one in KEYS:
+            parts = [one.record[at : at + 255] for at in range(0, len(one.record), 255)]
+            zone[f"{one.record_name} TXT"] = [" ".join(f'"{part}"' for part in parts)]
         zone["away.example MX"] = ["10 mx.away.example."]
         zone["mx.away.example A"] = [f"198.51.100.{AWAY}"]
         zone["gone.example MX"] = ["10 mx.gone.example."]
@@ -429,8 +434,15 @@ class Arrangement:
         listeners = [Listener(25, public, ""), Listener(10025, inner), Listener(10026, inner)]
         master = services(lines("tls-onward-master.cf", {}))
         self.gate.postfix = Postfix(place, listeners, "127.0.0.1:9", main, master, self.gate.host)
+        names = []
+        for one in KEYS:
+            path = place / f"{one.name.selector}.pem"
+            path.write_bytes(pem(one))
+            path.chmod(0o600)
+            names.append(f'"{one.name}:{path}"')
         toml = place / "notes2conf.toml"
         toml.write_text(
+            f"[dkim]\nkeys = [{', '.join(names)}]\n"
             f"[limits]\nmeetings_per_hour = 10000\n[tls]\nrules = {RULES}\n"
             f'exempt_networks = ["{SOURCES["exempt"]}/32"]\nmark_links = true\n'
             f'[smtp]\nlisten = "0.0.0.0:{DOOR}"\nnext_hop = "127.0.0.1:10025"\npeers = ["192.0.2.0/24"]\n'

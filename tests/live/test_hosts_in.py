@@ -14,9 +14,10 @@ from typing import Any
 
 import pytest
 
-from tests.live.arrangement import BASE_URL, DOOR, INJECTION, Arrangement, Fate, arrangement
+from tests.live.arrangement import BASE_URL, DOOR, INJECTION, KEYS, Arrangement, Fate, arrangement
 from tests.live.gateway import ANNA, COMMAND, Meeting, invitation, the_token, tokens, until
 from tests.live.tls import context
+from tests.signatures import records, verified
 
 GATE = "gate.example.org"
 STRIPPERS = ("stripped", "crossed", "later", "never")  # without, XXXXXXXX for it, answered 454, answered 502
@@ -96,8 +97,16 @@ def test_the_whole_way(place: Arrangement) -> None:
     assert session == "tls=TLSv1.3 cipher=TLS_AES_256_GCM_SHA384 bits=256 fs=yes cert=- peer=192.0.2.10/32"
     got = sent.arrived()
     assert got.count(b"(using TLSv1.3 with cipher ") == 2
+    assert verified(got, records(*KEYS)) == [("example.org", True)] * 2
     until(lambda: len(place.started()) == before + 1)
     assert the_token(place.started()[-1].octets, BASE_URL, "s")
+
+
+def test_the_dns_has_the_keys_that_sign(place: Arrangement) -> None:
+    """As the gateway's own resolver says it."""
+    settings = str(place.gate.place / "notes2conf.toml")
+    done = place.gate.host.run(str(COMMAND), "dkim", "check", "--config", settings)
+    assert len(done.stdout.splitlines()) == len(KEYS)
 
 
 @pytest.mark.parametrize(
