@@ -269,6 +269,8 @@ class Session(SMTP):
     async def _go_encrypted(self, context: ssl.SSLContext) -> None:
         self._stop_clock()
         cast(asyncio.Transport, self._writer.transport).pause_reading()
+        if early := len(self._reader._buffer):  # type: ignore[attr-defined]
+            log.warning("%s: %d octets came in clear behind STARTTLS and were thrown away", self.door_name, early)
         self._reader._buffer.clear()  # type: ignore[attr-defined]
         await self.push(b"220 2.0.0 Ready to start TLS")
         self._shaking_hands = True

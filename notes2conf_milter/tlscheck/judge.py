@@ -24,6 +24,7 @@ _LISTED = re.compile(
 )
 _RSA_BITS, _CURVE_BITS = 3000, 250  # TR-02102-1, since 2024
 _RSA_WEAK, _CURVE_WEAK = 2000, 224
+_NAMES = 3  # of a certificate, in a sentence
 
 
 def judge(report: Report, now: datetime) -> tuple[Finding, ...]:
@@ -163,12 +164,7 @@ def _vouched(report: Report, host: Host, session: Session) -> frozenset[Problem]
 def _certificate(chain: Chain, where: tuple[str, ...], vouched: frozenset[Problem], now: datetime) -> Iterator[Finding]:
     left = [problem for problem in chain.problems if problem not in vouched]
     for problem in left:
-        at = (
-            chain.where
-            if problem in (Problem.UNKNOWN_ROOT, Problem.INCOMPLETE, Problem.PATH_EXPIRED, Problem.INVALID)
-            else ""
-        )
-        yield Finding(Code.BAD_CERTIFICATE, where, {"problem": problem, "at": at, **_dates(chain)})
+        yield Finding(Code.BAD_CERTIFICATE, where, {"problem": problem, "at": _at(problem, chain), **_dates(chain)})
     if chain.problems and not left:
         for problem in chain.problems:
             yield Finding(Code.PROVED_BY_DANE, where, {"problem": problem})
@@ -180,6 +176,16 @@ def _certificate(chain: Chain, where: tuple[str, ...], vouched: frozenset[Proble
     if now <= own.ends < now + SOON and Problem.EXPIRED not in vouched:
         yield Finding(Code.EXPIRES_SOON, where, {"ends": own.ends})
     yield from _strength(chain, where)
+
+
+def _at(problem: Problem, chain: Chain) -> str:
+    """Return what goes on behind a problem: the certificate that is meant, or the names that it has instead."""
+    if problem in (Problem.UNKNOWN_ROOT, Problem.INCOMPLETE, Problem.PATH_EXPIRED, Problem.INVALID):
+        return f" {chain.where}"
+    if problem is Problem.WRONG_NAME and chain.own is not None:
+        names = chain.own.names
+        return ": " + ", ".join(names[:_NAMES]) + (f" … (+{len(names) - _NAMES})" if len(names) > _NAMES else "")
+    return ""
 
 
 def _dates(chain: Chain) -> dict[str, object]:

@@ -102,8 +102,10 @@ SENTENCES: dict[Code, tuple[str, str]] = {
         "Die Antwort: {detail}",
     ),
     Code.NO_STARTTLS: (
-        "{where}: STARTTLS is not offered. Mail comes in the clear, for everybody on the way to read.",
-        "{where}: STARTTLS wird nicht angeboten. Mail kommt im Klartext und ist unterwegs für alle lesbar.",
+        "{where}: STARTTLS is not offered. Mail comes in the clear, for everybody on the way to read. Where the host does "
+        "offer it, something on the way from here takes it out.",
+        "{where}: STARTTLS wird nicht angeboten. Mail kommt im Klartext und ist unterwegs für alle lesbar. Falls der Host es "
+        "anbietet, entfernt es etwas auf dem Weg von hier.",
     ),
     Code.STRIPPED: (
         "{where}: on the way something overwrites STARTTLS with X's (a firewall, or an attacker). Mail comes in "
@@ -179,9 +181,9 @@ SENTENCES: dict[Code, tuple[str, str]] = {
         "{ends}.",
     ),
     Code.BAD_CERTIFICATE: (
-        "{where}: no proof of identity: {problem} {at} (valid from {begins} to {ends}). An attacker in between "
+        "{where}: no proof of identity: {problem}{at} (valid from {begins} to {ends}). An attacker in between "
         "could pose as this host.",
-        "{where}: kein Nachweis der Identität: {problem} {at} (gültig von {begins} bis {ends}). Ein Angreifer "
+        "{where}: kein Nachweis der Identität: {problem}{at} (gültig von {begins} bis {ends}). Ein Angreifer "
         "dazwischen könnte sich als dieser Host ausgeben.",
     ),
     Code.PROVED_BY_DANE: (

@@ -16,10 +16,13 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
+
+T = TypeVar("T")
 
 _PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 _POLL = 0.05
@@ -104,10 +107,26 @@ class PostfixFailed(RuntimeError):
 
 @dataclass(frozen=True)
 class Listener:
-    """One smtpd on 127.0.0.1. port 0: a free one. options: main.cf parameters for this listener alone (`-o` in master.cf)."""
+    """One smtpd. port 0: a free one. options: main.cf parameters for this listener alone (`-o` in master.cf).
+
+    address: IPv6 in brackets; "": every one that inet_interfaces has.
+    """
 
     port: int = 0
     options: Mapping[str, str] = field(default_factory=dict)
+    address: str = "127.0.0.1"
+
+
+class Here:
+    """Where a Postfix runs: this machine. `tests.live.hosts.Host` has the same methods for a network namespace."""
+
+    def command(self, *words: str) -> list[str]:
+        """Return how a command is run there."""
+        return list(words)
+
+    def inside(self, call: Callable[[], T]) -> T:
+        """Call something whose new sockets are to be there."""
+        return call()
 
 
 @contextmanager
@@ -138,9 +157,11 @@ class Postfix:
         relay_to: str,
         extra: Mapping[str, str] | None = None,
         services: Sequence[str] = (),
+        machine: Here | None = None,
     ) -> None:
         """place: an empty directory that the user postfix may enter. relay_to: HOST:PORT. services: more lines of master.cf."""
         self.place = place
+        self._machine = machine or Here()
         self.configuration = place / "etc"
         self.queue = place / "spool"
         self.log_file = place / "mail.log"
@@ -156,7 +177,10 @@ class Postfix:
             "relay_transport": f"smtp:[{host.strip('[]')}]:{port}",
             **(extra or {}),
         }
-        smtpds = [_listener(port, one.options) for port, one in zip(self.ports, listeners, strict=True)]
+        smtpds = [_listener(port, one) for port, one in zip(self.ports, listeners, strict=True)]
+        self._loopback = [
+            port for port, one in zip(self.ports, listeners, strict=True) if one.address in ("", "127.0.0.1")
+        ]
         self._master = [_SERVICES.rstrip("\n"), *smtpds, *services]
 
     def __enter__(self) -> "Postfix":
@@ -179,7 +203,7 @@ class Postfix:
         _write(self.configuration / "master.cf", self._master)
         self._command("start")
         try:
-            for port in self.ports:
+            for port in self._loopback:
                 self._wait_for_greeting(port)
         except BaseException:
             self.stop()
@@ -200,6 +224,13 @@ class Postfix:
         _write(self.configuration / "main.cf", [f"{name} = {value}" for name, value in self._main.items()])
         self._command("reload")
 
+    def restart(self, old: str, new: str) -> None:
+        """Change master.cf where `old` stands. After a mere reload a process that was idle would take one more message."""
+        assert any(old in line for line in self._master), old
+        self.stop()
+        self._master = [line.replace(old, new) for line in self._master]
+        self.start()
+
     def flush(self) -> None:
         """Try every deferred message now."""
         self._command("flush")
@@ -216,7 +247,7 @@ class Postfix:
 
     def empty_queue(self) -> None:
         """Throw away each message that is in the queue, and wait until none is."""
-        command = ["postsuper", "-c", str(self.configuration), "-d", "ALL"]
+        command = self._machine.command("postsuper", "-c", str(self.configuration), "-d", "ALL")
         subprocess.run(command, env={"PATH": _PATH, "LC_ALL": "C"}, check=True, capture_output=True, timeout=60)
         self.wait_until_idle()
 
@@ -250,7 +281,7 @@ class Postfix:
 
     def _run(self, word: str) -> subprocess.CompletedProcess[bytes]:
         environment = {"PATH": _PATH, "LC_ALL": "C", "MAIL_CONFIG": str(self.configuration)}
-        command = ["postfix", "-c", str(self.configuration), word]
+        command = self._machine.command("postfix", "-c", str(self.configuration), word)
         # A file, not a pipe: master inherits it and would keep a pipe open as long as it lives.
         with tempfile.TemporaryFile() as said:
             done = subprocess.run(
@@ -263,7 +294,7 @@ class Postfix:
         deadline = time.monotonic() + timeout
         while True:
             try:
-                with Client(port):
+                with self._machine.inside(lambda: Client(port)):
                     return
             except OSError as error:
                 if time.monotonic() > deadline:
@@ -274,9 +305,11 @@ class Postfix:
         return "\n".join(self.log().splitlines()[-40:])
 
 
-def _listener(port: int, options: Mapping[str, str]) -> str:
-    lines = [f"127.0.0.1:{port} inet n - n - - smtpd", f"    -o syslog_name=postfix/{port}"]
-    lines += [f"    -o {{ {name} = {value} }}" for name, value in options.items()]  # braces: the value may hold blanks
+def _listener(port: int, listener: Listener) -> str:
+    where = f"{listener.address}:{port}".removeprefix(":")
+    lines = [f"{where} inet n - n - - smtpd", f"    -o syslog_name=postfix/{port}"]
+    # braces: the value may hold blanks
+    lines += [f"    -o {{ {name} = {value} }}" for name, value in listener.options.items()]
     return "\n".join(lines)
 
 
@@ -311,10 +344,10 @@ class Reply:
 
 
 class Client:
-    """A raw SMTP client on 127.0.0.1; a context manager. It changes no octet of what it sends, dots aside."""
+    """A raw SMTP client; a context manager. It changes no octet of what it sends, dots aside."""
 
-    def __init__(self, port: int, timeout: float = 60.0) -> None:
-        self._socket = socket.create_connection(("127.0.0.1", port), timeout)
+    def __init__(self, port: int, timeout: float = 60.0, address: str = "127.0.0.1") -> None:
+        self._socket = socket.create_connection((address, port), timeout)
         self._input = self._socket.makefile("rb")
         self.greeting = self._reply_or_close()
 

@@ -11,7 +11,7 @@ Fails: `wait_for` raises TimeoutError; it says how many messages there were.
 import asyncio
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from tests.smtp.nexthop import KEYWORDS, Action, NextHop
@@ -37,11 +37,14 @@ class Sink:
         keywords: Sequence[bytes] = KEYWORDS,
         vanish_after: int | None = None,
         port: int = 0,
+        enter: Callable[[], object] = lambda: None,
     ) -> None:
+        """enter: what the thread does first; it may go to another network namespace."""
+        self._enter = enter
         self._given = {"keywords": keywords, "vanish_after": vanish_after, "port": port}
         self._script = script
         self._started = threading.Event()
-        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), name="sink", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="sink", daemon=True)
 
     def __enter__(self) -> "Sink":
         self._thread.start()
@@ -52,6 +55,10 @@ class Sink:
     def __exit__(self, *_: object) -> None:
         self._loop.call_soon_threadsafe(self._stop.set)
         self._thread.join(10)
+
+    def _run(self) -> None:
+        self._enter()
+        asyncio.run(self._serve())
 
     async def _serve(self) -> None:
         self._loop = asyncio.get_running_loop()

@@ -17,13 +17,13 @@ from tests.invitations import calendar, encoded
 from tests.live import gateway
 from tests.live.gateway import ANNA, HOUSE, Meeting, invitation, until
 from tests.live.postfix import Listener, Postfix, directory, free_ports, send
+from tests.live.recipe import lines, services, settings
 from tests.live.sink import Delivery, Sink
 from tests.live.tls import certificate
 from tests.signatures import keys, pem, records, verified
 
 BASE_URL = "https://conf.example.org"
 OURS = keys()
-RECIPES = Path(__file__).parents[2] / "config" / "postfix"
 BY_TLS, IN_CLEAR, BROKEN = "127.0.0.2", "127.0.0.3", "127.0.0.4"  # hosts of the world
 SAFE, OPEN, STUCK = f"bob@[{BY_TLS}]", f"carla@[{IN_CLEAR}]", f"emil@[{BROKEN}]"
 NOBODY = f"nobody@[{BY_TLS}]"
@@ -31,22 +31,6 @@ LOCAL = "dora@int.example.org"
 FILTERED = b"by scan.example.org (Postfix)"
 PLAIN = b"From: anna@example.org\r\nSubject: Lunch\r\n\r\nAt noon?\r\n"
 MAILBOX = "virtual unix - n n - - virtual"
-
-
-def lines(name: str, addresses: dict[str, str]) -> str:
-    """A recipe without comments and chroot, at other addresses."""
-    text = (RECIPES / name).read_text("utf-8")
-    text = "\n".join(line for line in text.splitlines() if line and not line.startswith("#"))
-    text = re.sub(r"( +- +)y( )", r"\1n\2", text)
-    for old, new in addresses.items():
-        assert old in text or name.endswith("main.cf"), old
-        text = text.replace(old, new)
-    return text
-
-
-def settings(text: str) -> dict[str, str]:
-    """Lines of main.cf as a mapping."""
-    return {name.strip(): value.strip() for name, _, value in (line.partition("=") for line in text.splitlines())}
 
 
 class Site:
@@ -58,7 +42,7 @@ class Site:
         self.mailboxes.mkdir()
         os.chown(self.mailboxes, 65534, 65534)
         certificate(place)
-        world, scan, again, onward, to_domino = free_ports(5)
+        world, scan, again, *inner = free_ports(7)
         tls = {"smtpd_tls_cert_file": f"{place}/cert.pem", "smtpd_tls_key_file": f"{place}/key.pem"}
         tls |= {"smtpd_tls_received_header": "yes"}
         tls |= {"smtpd_recipient_restrictions": f"check_recipient_access inline:{{ {NOBODY}=REJECT }}, permit"}
@@ -71,9 +55,7 @@ class Site:
         self.world = Postfix(self.folder(place, "world"), [Listener()], sink.address, tls, hosts)
         name = {"myhostname": "scan.example.org"}
         self.scan = Postfix(self.folder(place, "scan"), [Listener(scan)], f"127.0.0.1:{again}", name)
-        moved = {"127.0.0.1:10030": f"127.0.0.1:{onward}", "127.0.0.1:10031": f"127.0.0.1:{to_domino}"}
-        moved |= {"192.0.2.10": domino}
-        bracketed = {"[127.0.0.1]:10030": f"[127.0.0.1]:{onward}", "[127.0.0.1]:10031": f"[127.0.0.1]:{to_domino}"}
+        ports = dict(zip(("10030", "10031", "10032", "10033"), map(str, inner), strict=True))
         main = {
             "content_filter": f"smtp:[127.0.0.1]:{scan}",
             "smtp_tls_security_level": "may",
@@ -85,15 +67,14 @@ class Site:
             "virtual_gid_maps": "static:65534",
             "virtual_mailbox_limit": "0",
         }
-        main |= settings(lines("tls-onward-main.cf", bracketed)) | more
+        main |= settings(lines("tls-onward-main.cf", ports)) | more
         listeners = [
             Listener(options={"smtpd_milters": f"unix:{place}/milter"}),
             Listener(options={"smtpd_milters": "", "receive_override_options": "no_milters"}),
             Listener(again, {"content_filter": "", "receive_override_options": "no_milters,no_address_mappings"}),
         ]
-        text = lines("tls-onward-master.cf", moved)
-        services = [MAILBOX, *re.split(r"\n(?=\S)", text)]
-        self.postfix = Postfix(self.folder(place, "house"), listeners, "127.0.0.1:9", main, services)
+        master = [MAILBOX, *services(lines("tls-onward-master.cf", ports | {"192.0.2.10": domino}))]
+        self.postfix = Postfix(self.folder(place, "house"), listeners, "127.0.0.1:9", main, master)
         own = place / "own.toml"
         names = []
         for one in OURS:

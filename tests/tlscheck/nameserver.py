@@ -6,6 +6,7 @@ with Nameserver({"example.test MX": ["10 mx.example.test."]}) as dns:
 
 import socket
 import threading
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
@@ -17,39 +18,51 @@ import dns.rdatatype
 import dns.rrset
 
 
+def _on_loopback() -> socket.socket:
+    made = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    made.bind(("127.0.0.1", 0))
+    return made
+
+
 class Nameserver:
     """Answers from `zone`: "name TYPE" -> values. `insecure`: questions answered without AD; `failing`: with SERVFAIL;
     `silent`: not at all."""
 
-    def __init__(self, zone: dict[str, list[str]] | None = None) -> None:
+    def __init__(
+        self, zone: dict[str, list[str]] | None = None, sockets: Sequence[socket.socket] | None = None
+    ) -> None:
+        """sockets: bound to where it is to answer; None: to a free port of loopback."""
         self.zone: dict[str, list[str]] = dict(zone or {})
         self.secure = True
         self.insecure: set[str] = set()
         self.failing: set[str] = set()
         self.silent: set[str] = set()
         self.asked: list[str] = []
-        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self._socket.bind(("127.0.0.1", 0))
-        self.address: tuple[str, int] = self._socket.getsockname()
-        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self._sockets = list(sockets) if sockets is not None else [_on_loopback()]
+        self.address: tuple[str, int] = self._sockets[0].getsockname()
+        self._threads = [threading.Thread(target=self._serve, args=(one,), daemon=True) for one in self._sockets]
 
     def __enter__(self) -> Self:
-        self._thread.start()
+        for one in self._threads:
+            one.start()
         return self
 
     def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
-        self._socket.sendto(b"", self.address)
-        self._thread.join(5)
-        self._socket.close()
+        for one in self._sockets:
+            one.sendto(b"", one.getsockname())
+        for one in self._threads:
+            one.join(5)
+        for one in self._sockets:
+            one.close()
 
-    def _serve(self) -> None:
+    def _serve(self, bound: socket.socket) -> None:
         while True:
-            octets, peer = self._socket.recvfrom(4096)
+            octets, peer = bound.recvfrom(4096)
             if not octets:
                 return
             answer = self._answer(dns.message.from_wire(octets))
             if answer is not None:
-                self._socket.sendto(answer.to_wire(), peer)
+                bound.sendto(answer.to_wire(), peer)
 
     def _answer(self, query: dns.message.Message) -> dns.message.Message | None:
         question = query.question[0]

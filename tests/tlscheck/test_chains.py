@@ -69,6 +69,21 @@ def test_an_intermediate_that_is_out_of_date() -> None:
     assert problems(both) == ()
 
 
+def test_an_expired_certificate_whose_authorities_are_younger() -> None:
+    """They are as they should be today: that they were not yet when it expired is not wrong with anything."""
+    old = {"begins": NOW - 9 * DAY, "ends": NOW - 3 * DAY}
+    assert problems(AUTHORITY.host("mx", **old)) == (Problem.EXPIRED,)
+    root = issue("Root", authority=True)
+    assert problems(issue("mx", root, **old), (root.certificate,)) == (Problem.EXPIRED,)  # type: ignore[arg-type]
+
+
+def test_a_root_that_is_out_of_date() -> None:
+    """Told as such."""
+    root = issue("Root", authority=True, begins=NOW - 9 * DAY, ends=NOW - DAY)
+    found = judge_chain(issue("mx", root).ders, (root.certificate,), NOW)
+    assert (found.problems, found.where) == ((Problem.PATH_EXPIRED,), "CN=Root")
+
+
 def test_where_a_chain_ends() -> None:
     """Self-signed, an unknown root, or a certificate that is missing."""
     other = Authority()
@@ -154,7 +169,7 @@ def test_what_the_verifier_does_not_know_has_to_hold_all_the_same() -> None:
     assert problems(issue("mx", short), (short.certificate,)) == ()
     assert problems(issue("mx", below), (short.certificate,)) == (Problem.INVALID,)
     late = issue("Late", authority=True, key=brainpool(), begins=NOW - 9 * DAY, ends=NOW - DAY)
-    assert problems(issue("mx", late), (late.certificate,)) == (Problem.INVALID,)
+    assert problems(issue("mx", late), (late.certificate,)) == (Problem.PATH_EXPIRED,)
 
 
 @pytest.mark.parametrize("name", ["Forbidden public key algorithm", "RSA key is too weak"])
