@@ -23,6 +23,7 @@ import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from functools import cache
 from ipaddress import ip_address, ip_interface
 from pathlib import Path
 from typing import Self, TypeVar
@@ -37,6 +38,13 @@ _CLONE_NEWNET = 0x40000000
 _HOLD = "read pid rest </proc/self/stat; echo $pid; exec cat"  # the id as this machine's /proc has it
 _HOSTS = "127.0.0.1 localhost\n::1 localhost\n"
 _RESOLVER = "nameserver 127.0.0.1\noptions trust-ad\n"  # trust-ad: glibc else clears the flag that DANE needs
+
+
+@cache
+def _propagation() -> str:
+    """Return how mounts are kept inside: "private"; in a chroot, whose root is no mount, they can only stay as they are."""
+    tried = ["unshare", "--mount", "--propagation", "private", "true"]
+    return "private" if subprocess.run(tried, capture_output=True, check=False).returncode == 0 else "unchanged"
 
 
 class NamespacesMissing(RuntimeError):
@@ -64,7 +72,7 @@ class Host(Here):
             "--fork",
             "--kill-child",
             "--propagation",
-            "private",
+            _propagation(),
         ]
         pipe = subprocess.PIPE
         self._holder = subprocess.Popen([*command, "sh", "-c", _HOLD], stdin=pipe, stdout=pipe, stderr=pipe)
@@ -89,14 +97,14 @@ class Host(Here):
 
     def command(self, *words: str) -> list[str]:
         """Return how a command is run there, as a process that ends with the host."""
-        return ["nsenter", "--target", str(self.pid), "--net", "--mount", "--uts", "--pid", "--", *words]
+        return ["nsenter", "--target", str(self.pid), "--net", "--mount", "--root", "--uts", "--pid", "--", *words]
 
     def service(self, *words: str) -> list[str]:
         """Return how a command is run there that is itself the process that was started, so that it gets its signals.
 
         It ends with the thread that starts it.
         """
-        enter = ["nsenter", "--target", str(self.pid), "--net", "--mount", "--uts"]
+        enter = ["nsenter", "--target", str(self.pid), "--net", "--mount", "--root", "--uts"]
         return ["setpriv", "--pdeathsig", "KILL", *enter, "--", *words]
 
     def run(self, *words: str) -> subprocess.CompletedProcess[str]:
