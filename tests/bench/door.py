@@ -115,7 +115,7 @@ def house() -> Iterator[House]:
             running.callback(processes[name].wait)
             running.callback(processes[name].terminate)
         for where in places.values():
-            _wait_for(sockets / where)
+            wait_for(sockets / where)
         listeners = [
             Listener(),
             *(Listener(options={"smtpd_milters": f"unix:{sockets}/{where}"}) for where in places.values()),
@@ -127,7 +127,8 @@ def house() -> Iterator[House]:
             yield House(place, postfix, processes, [NONE, *places, BY_TCP])
 
 
-def _wait_for(socket: Path) -> None:
+def wait_for(socket: Path) -> None:
+    """Wait until a milter listens there."""
     deadline = time.monotonic() + 20
     while not socket.exists():
         if time.monotonic() > deadline:

@@ -1,4 +1,4 @@
-"""Run the benchmarks: `make bench`, or `python -m tests.bench.run [door] [meetings] [signing] [waiting]`. As root, for Postfix.
+"""Run the benchmarks: `make bench`, or `python -m tests.bench.run [door] [tlsrecord] [meetings] [signing] [waiting]`. As root.
 
 Exit code 0 also where a figure is not reached: it is said, and there is no use in a benchmark that fails a build.
 """
@@ -6,12 +6,18 @@ Exit code 0 also where a figure is not reached: it is said, and there is no use 
 import platform
 import sys
 
-from tests.bench import door, meetings, signing, waiting
+from tests.bench import door, meetings, signing, tlsrecord, waiting
 from tests.bench.report import Report
 
 
 def main(names: list[str]) -> None:
-    parts = {"door": door.bench, "meetings": meetings.bench, "signing": signing.bench, "waiting": waiting.bench}
+    parts = {
+        "door": door.bench,
+        "tlsrecord": tlsrecord.bench,
+        "meetings": meetings.bench,
+        "signing": signing.bench,
+        "waiting": waiting.bench,
+    }
     report = Report()
     print(
         f"Python {platform.python_version()}, {platform.machine()}; ratios are medians of rounds of one run, with their range"
