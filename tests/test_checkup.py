@@ -29,6 +29,7 @@ GOOD: dict[str, Any] = {
 def no_postfix(monkeypatch: pytest.MonkeyPatch) -> None:
     """Findings about this machine's own Postfix are a matter of their own test."""
     monkeypatch.setattr(checkup, "_postfix", list)
+    monkeypatch.setenv("MAIL_CONFIG", "/none/such")
 
 
 def settings(folder: Path, **changed: Any) -> Settings:
@@ -229,3 +230,46 @@ def test_no_postfix_is_a_note(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
     monkeypatch.undo()
     monkeypatch.setenv("PATH", str(tmp_path))
     assert [finding.weight for finding in checkup._postfix()] == [Weight.NOTE]
+
+
+@pytest.mark.parametrize(
+    ("mark_links", "recipe", "weight", "words"),
+    [
+        (True, False, Weight.WARNING, "default_transport = smtp; no security level"),
+        (True, True, None, ""),
+        (False, True, Weight.WARNING, "tls.mark_links is false"),
+        (False, False, None, ""),
+        (True, None, Weight.NOTE, "no postconf here"),
+    ],
+)
+def test_marked_links_need_a_postfix_that_heeds_them(
+    state: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    mark_links: bool,
+    recipe: bool | None,
+    weight: Weight | None,
+    words: str,
+) -> None:
+    """tls.mark_links and the recipe go together; what Postfix says itself is read."""
+    folder = state / "postfix"
+    folder.mkdir()
+    for name in ("main.cf", "master.cf"):
+        own = "compatibility_level = 3.6\n" if name == "main.cf" else "smtp unix - - y - - smtp\n"
+        (folder / name).write_text(
+            own + ((SHIPPED.parent / "postfix" / f"tls-onward-{name}").read_text() if recipe else "")
+        )
+    if recipe is not None:
+        monkeypatch.setenv("MAIL_CONFIG", str(folder))
+    findings = checkup.check(settings(state, tls__mark_links=mark_links))
+    assert [finding.weight for finding in findings] == ([] if weight is None else [weight])
+    assert all(words in finding.text for finding in findings)
+
+
+def test_a_table_that_cannot_be_looked_into_is_a_note(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = state / "postfix"
+    folder.mkdir()
+    (folder / "main.cf").write_text("smtp_tls_security_level = encrypt\ntransport_maps = ldap:/none/such\n")
+    (folder / "master.cf").write_text("smtp unix - - y - - smtp\n")
+    monkeypatch.setenv("MAIL_CONFIG", str(folder))
+    ((weight, text),) = [(one.weight, one.text) for one in checkup.check(settings(state, tls__mark_links=True))]
+    assert (weight, "transport_maps has a table of type ldap" in text) == (Weight.NOTE, True)
