@@ -97,8 +97,8 @@ class Decoder:
     """Cuts octets into packets; each octet is copied at most three times, however small the pieces are.
 
     A macro packet without macros says nothing and is left out: Postfix sends one before each header field. Header packets
-    that come together are one, `(Command.HEADER, run)`: the run is the packets as they came, and `read_fields` cuts it. Most
-    mail passes by a look at the run as a whole.
+    that come together, each behind such a silent one, are one: `(Command.HEADER, run)`. The run is the packets as they came,
+    and `read_fields` cuts it. Most mail passes by a look at the run as a whole.
     """
 
     def __init__(self, max_packet: int = MAX_PACKET) -> None:
@@ -156,14 +156,13 @@ class Decoder:
 
 
 def read_fields(run: bytes) -> list[bytes]:
-    """Cut a run of header packets; return their payloads: name, NUL, value, NUL."""
+    """Cut what Decoder gives as one into the payloads of its header packets: name, NUL, value, NUL."""
     fields, start = [], 0
     while start < len(run):
         (length,) = _LENGTH.unpack_from(run, start)
         stop = start + 4 + length
-        if run[start + 4] == _HEADER:
-            fields.append(run[start + 5 : stop])
-        start = stop
+        fields.append(run[start + 5 : stop])
+        start = stop + len(_SILENT)
     return fields
 
 

@@ -70,7 +70,7 @@ class Transaction:
 
         colon: what to put between names and values. All fields in a few passes, which costs half of one by one.
         """
-        raw = read_fields(b"".join(self._runs))
+        raw = [field for run in self._runs for field in read_fields(run)]
         fields = [field[:-1].replace(b"\0", colon, 1) for field in raw if field[-1:] == b"\0"]
         fields.append(b"\n")  # the line end of the last field, and the empty line
         # Folds come as LF (milter8.c, milter8_header): one pass makes CRLF of them and of our own line ends.
