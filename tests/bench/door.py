@@ -167,7 +167,7 @@ def own_cpu(runs: Runs) -> list[float]:
     return [mine.own / max(theirs.own, 1e-6) for mine, theirs in zip(runs[OURS], runs[LIBMILTER], strict=True)]
 
 
-def bench(report: Report, *, count: int = 1500, rounds: int = 5, more: int = 100_000) -> None:
+def bench(report: Report, *, count: int = 500, rounds: int = 15, more: int = 100_000) -> None:
     if shutil.which("smtp-source") is None:
         sys.exit("smtp-source is missing; on Debian it comes with the package postfix")
     with house() as at:
