@@ -59,16 +59,16 @@ class Seen:
 
 def look(postfix: Postconf) -> Seen:
     """Return what is to be said about a Postfix that is to send marked mail by TLS alone."""
-    look = _Look(postfix)
-    look.at_transports()
-    look.at_filters()
-    return look.seen
+    found = _Look(postfix)
+    found.at_transports()
+    found.at_filters()
+    return found.seen
 
 
 def heeds_the_mark(postfix: Postconf) -> bool:
     """Say whether some listener sends marked mail another way than the rest."""
-    look = _Look(postfix)
-    return any(look.choice(service) is not None for service in postfix.services.values())
+    found = _Look(postfix)
+    return any(found.choice(service) is not None for service in postfix.services.values())
 
 
 class _Look:
@@ -81,7 +81,7 @@ class _Look:
         """Judge each way that main.cf and its maps name."""
         value = self._postfix.value
         default = _way(value("default_transport"))
-        relayhost = "" if default.hop else value("relayhost")  # transport_maps(5): a hop of default_transport wins
+        relayhost = "" if default.hop else value("relayhost")  # postconf(5): a hop of default_transport wins
         self._judge_default(default._replace(hop=default.hop or relayhost))
         for name, domains in _CLASSES.items():
             if value(domains) and value(name):
@@ -140,9 +140,7 @@ class _Look:
         if level is not None and not way.here:
             parts = [f"default_transport = {way.transport}", f"relayhost = {way.hop}" if way.hop else ""]
             text = f"mail with a link may leave for the world without TLS ({', '.join(filter(None, parts))}; {_said(level)})"
-            text += (
-                f"; take config/postfix/tls-onward-main.cf and {_MASTER} into the Postfix that delivers to the world"
-            )
+            text += f"; take config/postfix/tls-onward-main.cf and {_MASTER} into the Postfix that goes to the world"
             self.seen.bare.append(f"Postfix: {text}, or demand TLS of all mail (smtp_tls_security_level = encrypt)")
         else:
             self._judge("default_transport", way, _OWN_LISTENER)
@@ -175,9 +173,8 @@ class _Look:
 
     def _policy(self, hop: str, tables: str) -> str:
         """Return the level of a next hop in smtp_tls_policy_maps: as it is written, or a domain above it; "" for none."""
-        above = (
-            [hop[at:] for at, letter in enumerate(hop) if letter == "."] if hop[:1] != "[" and ":" not in hop else []
-        )
+        named = not hop.startswith("[") and ":" not in hop
+        above = [hop[at:] for at, letter in enumerate(hop) if letter == "." and named]
         found = (self._postfix.lookup(key, tables) for key in (hop, *above))
         return next((_level(one) for one in found if one is not None), "") if tables else ""
 
@@ -206,9 +203,7 @@ class _Look:
         return [_way(found[1]) for rule in rules if (found := _FILTER.search(rule))]
 
 
-_OWN_LISTENER = (
-    f"give it a listener of its own, as {_MASTER} has one for Domino, or demand TLS there (smtp_tls_policy_maps)"
-)
+_OWN_LISTENER = f"give it a listener of its own, as {_MASTER} has, or demand TLS there (smtp_tls_policy_maps)"
 _DEMAND = "this comes before tls-onward could choose; demand TLS there (smtp_tls_policy_maps)"
 _BEHIND = f"that listener, its cleanup and the transport that this names have to be as in {_MASTER}"
 
