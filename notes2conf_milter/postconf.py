@@ -75,8 +75,11 @@ class Postconf:
 
 def read() -> Postconf | None:
     """Return the configuration of this machine's Postfix, None where there is none or it gives no answer."""
-    main, master, own = (_ask("postconf", option) for option in ("-x", "-M", "-Px"))
-    if main is None or master is None or own is None:
+    main = _ask("postconf", "-x")
+    if main is None:
+        return None  # Postfix takes a second to say so
+    master, own = _ask("postconf", "-M"), _ask("postconf", "-Px")
+    if master is None or own is None:
         return None
     options: dict[str, dict[str, str]] = {}
     for line in own.splitlines():

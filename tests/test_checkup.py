@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from notes2conf_milter import checkup
+from notes2conf_milter import checkup, postconf
 from notes2conf_milter.checkup import Finding, Weight
 from notes2conf_milter.config import Settings, load
 from notes2conf_milter.core.signing import Algorithm
@@ -15,6 +15,7 @@ from notes2conf_milter.store import new_keys
 from tests.signatures import key, pem
 
 SHIPPED = Path(__file__).parent.parent / "config" / "templates"
+ASKED = postconf.read
 MEET = "meet@conf.example.org"
 GOOD: dict[str, Any] = {
     "base_url": "https://conf.example.org",
@@ -29,7 +30,7 @@ GOOD: dict[str, Any] = {
 def no_postfix(monkeypatch: pytest.MonkeyPatch) -> None:
     """Findings about this machine's own Postfix are a matter of their own test."""
     monkeypatch.setattr(checkup, "_postfix", list)
-    monkeypatch.setenv("MAIL_CONFIG", "/none/such")
+    monkeypatch.setattr(postconf, "read", lambda: None)
 
 
 def settings(folder: Path, **changed: Any) -> Settings:
@@ -254,11 +255,16 @@ def test_marked_links_need_a_postfix_that_heeds_them(
     folder = state / "postfix"
     folder.mkdir()
     for name in ("main.cf", "master.cf"):
-        own = "compatibility_level = 3.6\n" if name == "main.cf" else "smtp unix - - y - - smtp\n"
+        own = (
+            "compatibility_level = 3.6\nmyhostname = mx.example.org\n"
+            if name == "main.cf"
+            else "smtp unix - - y - - smtp\n"
+        )
         (folder / name).write_text(
             own + ((SHIPPED.parent / "postfix" / f"tls-onward-{name}").read_text() if recipe else "")
         )
     if recipe is not None:
+        monkeypatch.setattr(postconf, "read", ASKED)
         monkeypatch.setenv("MAIL_CONFIG", str(folder))
     findings = checkup.check(settings(state, tls__mark_links=mark_links))
     assert [finding.weight for finding in findings] == ([] if weight is None else [weight])
@@ -268,8 +274,11 @@ def test_marked_links_need_a_postfix_that_heeds_them(
 def test_a_table_that_cannot_be_looked_into_is_a_note(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = state / "postfix"
     folder.mkdir()
-    (folder / "main.cf").write_text("smtp_tls_security_level = encrypt\ntransport_maps = ldap:/none/such\n")
+    (folder / "main.cf").write_text(
+        "myhostname = mx.example.org\nsmtp_tls_security_level = encrypt\ntransport_maps = ldap:/none/such\n"
+    )
     (folder / "master.cf").write_text("smtp unix - - y - - smtp\n")
+    monkeypatch.setattr(postconf, "read", ASKED)
     monkeypatch.setenv("MAIL_CONFIG", str(folder))
     ((weight, text),) = [(one.weight, one.text) for one in checkup.check(settings(state, tls__mark_links=True))]
     assert (weight, "transport_maps has a table of type ldap" in text) == (Weight.NOTE, True)

@@ -19,7 +19,9 @@ cleanup   unix  n       -       y       -       0       cleanup
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("MAIL_CONFIG", str(tmp_path))
     (tmp_path / "master.cf").write_text(MASTER)
-    (tmp_path / "main.cf").write_text("compatibility_level = 3.6\nmydomain = example.org\nmyorigin = $mydomain\n")
+    (tmp_path / "main.cf").write_text(
+        "compatibility_level = 3.6\nmyhostname = mx.example.org\nmydomain = example.org\nmyorigin = $mydomain\n"
+    )
     return tmp_path
 
 
@@ -45,7 +47,7 @@ def test_tables(folder: Path) -> None:
     found = postconf.read()
     assert found is not None
     assert sorted(found.results(f"texthash:{folder}/text") or ()) == [":", "smtp:[192.0.2.10]"]
-    assert found.results("inline:{ { a = b c }, d=e }") == ["b c", "e"]
+    assert sorted(found.results("inline:{ { a = b c }, d=e }") or ()) == ["b c", "e"]
     assert found.results("static:{error: gone}") == ["error: gone"]
     assert found.results(f"regexp:{folder}/patterns") == ["FILTER smtp:[192.0.2.1]", "OK"]
     assert found.results(f"cidr:{folder}/nets") == ["FILTER scan:", "OK"]
