@@ -256,7 +256,7 @@ def test_marked_links_need_a_postfix_that_heeds_them(
     folder.mkdir()
     for name in ("main.cf", "master.cf"):
         own = (
-            "compatibility_level = 3.6\nmyhostname = mx.example.org\n"
+            "compatibility_level = 3.6\nmyhostname = gate.example.org\n"
             if name == "main.cf"
             else "smtp unix - - y - - smtp\n"
         )
@@ -275,7 +275,7 @@ def test_a_table_that_cannot_be_looked_into_is_a_note(state: Path, monkeypatch: 
     folder = state / "postfix"
     folder.mkdir()
     (folder / "main.cf").write_text(
-        "myhostname = mx.example.org\nsmtp_tls_security_level = encrypt\ntransport_maps = ldap:/none/such\n"
+        "myhostname = gate.example.org\nsmtp_tls_security_level = encrypt\ntransport_maps = ldap:/none/such\n"
     )
     (folder / "master.cf").write_text("smtp unix - - y - - smtp\n")
     monkeypatch.setattr(postconf, "read", ASKED)

@@ -41,7 +41,9 @@ def _seen(
     assert swap[0] in text["master.cf"]
     master = text["master.cf"].replace(*swap) if swap[0] else text["master.cf"]
     (folder / "main.cf").write_text(
-        "compatibility_level = 3.6\nmyhostname = mx.example.org\nmydestination = example.org\n" + text["main.cf"] + main
+        "compatibility_level = 3.6\nmyhostname = gate.example.org\nmydestination = example.org\n"
+        + text["main.cf"]
+        + main
     )
     (folder / "master.cf").write_text(SERVICES.replace("{more}\n", smtpd and f"    -o {smtpd}\n") + master)
     monkeypatch.setenv("MAIL_CONFIG", str(folder))

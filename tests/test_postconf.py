@@ -20,7 +20,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("MAIL_CONFIG", str(tmp_path))
     (tmp_path / "master.cf").write_text(MASTER)
     (tmp_path / "main.cf").write_text(
-        "compatibility_level = 3.6\nmyhostname = mx.example.org\nmydomain = example.org\nmyorigin = $mydomain\n"
+        "compatibility_level = 3.6\nmyhostname = gate.example.org\nmydomain = example.org\nmyorigin = $mydomain\n"
     )
     return tmp_path
 
