@@ -1,7 +1,7 @@
 """`config check`: what can be seen to be wrong before mail flows.
 
 In:  settings. Out: findings, each an error (the services would not start or would do nothing), a warning, or a note.
-Touches: the key files, the state folder, and `postconf` where Postfix is installed. Writes nothing.
+Touches: the key files, the state folder, and `postconf` and `postmap` where Postfix is installed. Writes nothing.
 Fails: never; what cannot be looked at is a finding.
 """
 
@@ -21,12 +21,14 @@ from cryptography import x509
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
+from notes2conf_milter import postconf
 from notes2conf_milter.address import InetAddress, UnixAddress
 from notes2conf_milter.certificate import CertificateError
 from notes2conf_milter.config import ConfigError, Settings
 from notes2conf_milter.core.encryption import Mode, Rule
 from notes2conf_milter.core.signing import Algorithm
 from notes2conf_milter.daemon import load_certificate, load_smtp_certificate
+from notes2conf_milter.onwardcheck import heeds_the_mark, look
 from notes2conf_milter.store import EpochFile, StoreSetupError, load_mail_key
 
 POSTCONF_SECONDS = 10
@@ -64,6 +66,7 @@ def check(settings: Settings) -> list[Finding]:
         *_doors(settings),
         *_encryption(settings),
         *_postfix(),
+        *_onward(settings),
     ]
 
 
@@ -419,3 +422,19 @@ def _postfix() -> list[Finding]:
             Finding(Weight.WARNING, text + "; with accept a milter that dies in the middle can leave half-edited mail")
         ]
     return []
+
+
+def _onward(settings: Settings) -> list[Finding]:
+    """Say which ways Postfix has for mail with a link that tls.mark_links does not reach (decisions/0012)."""
+    postfix = postconf.read()
+    if postfix is None:
+        text = (
+            "no postconf here: tls.mark_links does nothing without a Postfix that has config/postfix/tls-onward-main.cf"
+        )
+        return [Finding(Weight.NOTE, text)] if settings.tls_mark_links else []
+    if not settings.tls_mark_links:
+        text = "Postfix heeds X-Notes2conf-TLS, but tls.mark_links is false: nothing is marked"
+        return [Finding(Weight.WARNING, text)] if heeds_the_mark(postfix) else []
+    seen = look(postfix)
+    bare = [Finding(Weight.WARNING, text) for text in dict.fromkeys(seen.bare)]
+    return bare + [Finding(Weight.NOTE, text) for text in dict.fromkeys(seen.unseen)]

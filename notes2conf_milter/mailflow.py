@@ -57,6 +57,7 @@ _CANCELLED = {
     Cancelling.ATTENDEES: Outcome(Verdict.PASS, Reason.ATTENDEES_CANCELLED),
     Cancelling.MEETING: Outcome(Verdict.FORGET, Reason.MEETING_CANCELLED),
 }
+_PASSED = {reason: Outcome(Verdict.PASS, reason) for reason in Reason}
 _CAME_TO_SOMETHING = frozenset({Reason.DATE_CANCELLED, Reason.ATTENDEES_CANCELLED, Reason.MEETING_CANCELLED})
 FADING_SECONDS = 30 * 86_400  # before a series without an end is deleted its organizer is told
 _FADING_SPAN = 4 * 86_400  # so many days off the service may be without anybody missing it
@@ -150,9 +151,9 @@ class MailFlow:
         self._busy: WeakValueDictionary[tuple[str, str], asyncio.Lock] = WeakValueDictionary()
 
     @staticmethod
-    def plainly_no_calendar(header: bytes) -> bool:
-        """Say that `before_body` would answer NO_CALENDAR: it need not be asked. header: as it comes, in any form."""
-        return plainly_no_calendar(header)
+    def plainly_no_calendar(fields: bytes) -> bool:
+        """Say that `before_body` would answer NO_CALENDAR: it need not be asked. fields: as the milter protocol has them."""
+        return plainly_no_calendar(fields)
 
     @property
     def judges_mail(self) -> bool:
@@ -190,7 +191,7 @@ class MailFlow:
 
     def pass_unread(self, envelope: Envelope, reason: Reason) -> Outcome:
         """Answer PASS without having seen the whole message (Reason.TOO_LARGE, NO_CALENDAR)."""
-        return self._answer(envelope, Outcome(Verdict.PASS, reason))
+        return self._answer(envelope, _PASSED[reason])
 
     async def process(self, envelope: Envelope, message: bytes) -> Outcome:
         """Answer for a whole message (header, empty line, body) for which `before_body` gave None."""

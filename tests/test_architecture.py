@@ -17,6 +17,8 @@ LAYERS = {
     "tlsreport": 3,
     "trial": 1,
     "checkup": 1,
+    "onwardcheck": 2,
+    "postconf": 3,
     "daemon": 2,
     "config": 3,
     "journal": 3,

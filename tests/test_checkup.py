@@ -11,7 +11,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from notes2conf_milter import checkup
+from notes2conf_milter import checkup, postconf
 from notes2conf_milter.checkup import Finding, Weight
 from notes2conf_milter.config import Settings, load
 from notes2conf_milter.core.signing import Algorithm
@@ -20,6 +20,7 @@ from tests.signatures import key, pem
 from tests.tlscheck.authority import issue
 
 SHIPPED = Path(__file__).parent.parent / "config" / "templates"
+ASKED = postconf.read
 MEET = "meet@conf.example.org"
 DOOR = {"smtp__listen": "127.0.0.1:10025", "smtp__next_hop": "127.0.0.1:10026"}
 PINNED = "192.0.2.10/32 require client-certificate=sha256:" + "ab" * 32
@@ -36,6 +37,7 @@ GOOD: dict[str, Any] = {
 def no_postfix(monkeypatch: pytest.MonkeyPatch) -> None:
     """Findings about this machine's own Postfix are a matter of their own test."""
     monkeypatch.setattr(checkup, "_postfix", list)
+    monkeypatch.setattr(postconf, "read", lambda: None)
 
 
 def settings(folder: Path, **changed: Any) -> Settings:
@@ -275,3 +277,54 @@ def test_a_pinned_certificate_that_no_client_can_use(state: Path) -> None:
     assert [finding.weight for finding in found] == [Weight.WARNING] * 2
     assert "192.0.2.2/32 for is not valid now" in found[0].text
     assert "192.0.2.3/32 for is for servers alone" in found[1].text
+
+
+@pytest.mark.parametrize(
+    ("mark_links", "recipe", "weight", "words"),
+    [
+        (True, False, Weight.WARNING, "default_transport = smtp; no security level"),
+        (True, True, None, ""),
+        (False, True, Weight.WARNING, "tls.mark_links is false"),
+        (False, False, None, ""),
+        (True, None, Weight.NOTE, "no postconf here"),
+    ],
+)
+def test_marked_links_need_a_postfix_that_heeds_them(
+    state: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    mark_links: bool,
+    recipe: bool | None,
+    weight: Weight | None,
+    words: str,
+) -> None:
+    """tls.mark_links and the recipe go together; what Postfix says itself is read."""
+    folder = state / "postfix"
+    folder.mkdir()
+    for name in ("main.cf", "master.cf"):
+        own = (
+            "compatibility_level = 3.6\nmyhostname = gate.example.org\n"
+            if name == "main.cf"
+            else "smtp unix - - y - - smtp\n"
+        )
+        (folder / name).write_text(
+            own + ((SHIPPED.parent / "postfix" / f"tls-onward-{name}").read_text() if recipe else "")
+        )
+    if recipe is not None:
+        monkeypatch.setattr(postconf, "read", ASKED)
+        monkeypatch.setenv("MAIL_CONFIG", str(folder))
+    findings = checkup.check(settings(state, tls__mark_links=mark_links))
+    assert [finding.weight for finding in findings] == ([] if weight is None else [weight])
+    assert all(words in finding.text for finding in findings)
+
+
+def test_a_table_that_cannot_be_looked_into_is_a_note(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = state / "postfix"
+    folder.mkdir()
+    (folder / "main.cf").write_text(
+        "myhostname = gate.example.org\nsmtp_tls_security_level = encrypt\ntransport_maps = ldap:/none/such\n"
+    )
+    (folder / "master.cf").write_text("smtp unix - - y - - smtp\n")
+    monkeypatch.setattr(postconf, "read", ASKED)
+    monkeypatch.setenv("MAIL_CONFIG", str(folder))
+    ((weight, text),) = [(one.weight, one.text) for one in checkup.check(settings(state, tls__mark_links=True))]
+    assert (weight, "transport_maps has a table of type ldap" in text) == (Weight.NOTE, True)

@@ -11,7 +11,6 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
-from functools import lru_cache
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
 
 Address = IPv4Address | IPv6Address
@@ -117,9 +116,10 @@ class TlsRules:
 
     def rule(self, client: Address | None, sender: bytes, *, authenticated: bool) -> Rule | None:
         """Return the rule for a session and its envelope sender, None where there is none."""
-        if not self.rules:
-            return None
-        domain = sender.rpartition(b"@")[2].decode("utf-8", "replace").lower() if b"@" in sender else ""
+        return self.about(client, sender_domain(sender), authenticated=authenticated) if self.rules else None
+
+    def about(self, client: Address | None, domain: str, *, authenticated: bool) -> Rule | None:
+        """Return the rule for a session and the domain of its envelope sender, as `sender_domain` gives it."""
         return next((rule for rule in self.rules if rule.about(client, domain, authenticated=authenticated)), None)
 
     def reply(self, rule: Rule, *, encrypted: bool) -> str:
@@ -134,6 +134,11 @@ class TlsRules:
         wanted += f", and a {certificate}," if rule.certificate else ""
         code = "450 4.7.0" if self.temporary else "550 5.7.0"
         return f"{code} Encryption is too weak, {wanted} is required"
+
+
+def sender_domain(sender: bytes) -> str:
+    """Return the domain of an envelope sender in lower case, "" where it has none."""
+    return sender.rpartition(b"@")[2].decode("utf-8", "replace").lower() if b"@" in sender else ""
 
 
 def read_rule(text: str, domain_of: Callable[[str], str]) -> Rule:
@@ -186,7 +191,6 @@ def within(client: Address | None, networks: Sequence[Network]) -> bool:
     return client is not None and any(client.version == one.version and client in one for one in networks)
 
 
-@lru_cache(256)  # few kinds of sessions make most of the mail
 def words(tls: Tls | None, hop: Hop) -> str:
     """Return what a log line says of a session: one word where nothing is known of it, or it was not encrypted."""
     if tls is None:
@@ -195,7 +199,6 @@ def words(tls: Tls | None, hop: Hop) -> str:
     return f"tls={tls.version} cipher={tls.cipher} bits={tls.bits} fs={secrecy} cert={certificate}"
 
 
-@lru_cache(1024)
 def prefix(client: Address | None) -> str:
     """Return the network of a client that no rule names: too wide to be a person's address (an IPv4 /24, an IPv6 /48)."""
     if client is None:

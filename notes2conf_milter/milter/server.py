@@ -204,6 +204,9 @@ class _Connection(asyncio.Protocol):
 
     def _write(self, reply: bytes) -> None:
         """Hand over what is to be sent; a long reply in slices, for the transport copies what the socket does not take."""
+        if len(reply) <= _SLICE:
+            self._transport.write(reply)
+            return
         view = memoryview(reply)
         for at in range(0, len(reply), _SLICE):
             self._transport.write(view[at : at + _SLICE])

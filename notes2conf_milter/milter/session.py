@@ -66,7 +66,7 @@ class Question:
 class Session:
     """The state of one connection. Read `question`, `closed`, `fault`, `waiting` and `refused` after each call.
 
-    plain: says of header fields, in whatever form, that no question about them or the body is needed. judges_mail: MAIL is a
+    plain: says of header fields, as they come, that no question about them or the body is needed. judges_mail: MAIL is a
     question, too.
     """
 
@@ -111,7 +111,8 @@ class Session:
     def receive(self, data: bytes) -> bytes:
         """Take octets of the MTA; return what to send (often nothing)."""
         try:
-            return self._run(self._packets + self._decoder.feed(data))
+            received = self._decoder.feed(data)
+            return self._run(self._packets + received if self._packets else received)
         except packets.PacketError as error:
             return self._close(str(error))
 
@@ -133,6 +134,8 @@ class Session:
             self._message = None
             self.state = State.DONE
             self._out.append(self._verdict(outcome))
+        if not self._packets:
+            return self._take()
         try:
             return self._run(self._packets)
         except packets.PacketError as error:
@@ -156,30 +159,21 @@ class Session:
 
     def _run(self, received: list[packets.Packet]) -> bytes:
         """Do what each packet says, until a question is open that the next one has to wait for."""
-        self._packets, hold, header, quiet = [], Session._hold, _HEADER, False
-        fields: list[bytes] = []  # most packets are header fields: those that need no reply are gathered here
+        self._packets = []
         for at, (command, payload) in enumerate(received):
-            if quiet and command == header:
-                fields.append(payload)
-                continue
-            if fields:
-                self._current.add_fields(fields)
-                fields = []
             handler = _ROWS[self.state].get(command)
             if handler is None:
                 return self._close(f"{_name(command)} in state {self.state.name}")
-            if handler is hold:
+            if handler is _HOLD:
                 self._packets = received[at:]
                 break
             handler(self, command, payload)
-            quiet = self.state is State.HEADER and not self._terms.replies[header]
-        if fields:
-            self._current.add_fields(fields)
         return self._take() if self._out else b""
 
     def _forget_client(self) -> None:
         self._client = b""
         self._read = (b"", None)
+        self._mail_read: tuple[bytes, dict[bytes, bytes]] = (b"M", {})
         self._client_macros: dict[bytes, bytes] = {}
         self._forget_message()
 
@@ -199,13 +193,17 @@ class Session:
         self.state = State.READY
 
     def _macro(self, command: int, payload: bytes) -> None:
+        if payload == self._mail_read[0]:  # a connection's messages have mostly the same ones
+            self._mail_macros = self._mail_read[1]
+            return
         stage, macros = packets.read_macros(payload)
         if stage in (Command.CONNECT, Command.HELO):
             self._client_macros |= macros
         elif stage == Command.MAIL:
             self._mail_macros = macros
+            self._mail_read = (payload, macros)
         elif self._message is not None:
-            self._message.macros |= macros
+            self._message.macros = self._message.macros | macros
 
     def _connect(self, command: int, payload: bytes) -> None:
         self._forget_client()
@@ -230,13 +228,11 @@ class Session:
         self._current.add_recipient(packets.read_path(payload))
         self._continue(command, payload)
 
-    def _first_field(self, command: int, payload: bytes) -> None:
+    def _fields(self, command: int, payload: bytes) -> None:
         self.state = State.HEADER
-        self._field(command, payload)
-
-    def _field(self, command: int, payload: bytes) -> None:
-        self._current.add_fields([payload])
-        self._continue(command, payload)
+        self._current.add_fields(payload)
+        if reply := self._terms.replies[command]:
+            self._out += [reply] * len(packets.read_fields(payload))
 
     def _end_of_header(self, command: int, payload: bytes) -> None:
         message = self._current
@@ -285,7 +281,7 @@ class Session:
 
     def _ask(self, ask: Ask, octets: bytes) -> None:
         message = self._current
-        macros = self._client_macros | message.macros
+        macros = self._client_macros | message.macros if self._client_macros else message.macros
         client = self._address(macros.get(b"{client_addr}", self._client))
         queue_id = _text(macros.get(b"i", b""))
         self.question = Question(ask, message.envelope(client, queue_id, _tls(macros)), octets)
@@ -299,7 +295,7 @@ class Session:
     def _verdict(self, outcome: Outcome | None) -> bytes:
         if outcome is None:
             return TRY_LATER
-        self.refused = not all(map(self._terms.can_send, outcome.edits))
+        self.refused = bool(outcome.edits) and not all(map(self._terms.can_send, outcome.edits))
         return self._terms.verdict(outcome)
 
 
@@ -335,6 +331,7 @@ def _text(value: bytes) -> str:
 
 
 Handler = Callable[[Session, int, bytes], None]
+_HOLD: Handler = Session._hold
 
 _ALWAYS: dict[Command, Handler] = {
     Command.ABORT: Session._abort,
@@ -359,14 +356,13 @@ TABLE: dict[State, dict[Command, Handler]] = {
     | {
         Command.RCPT: Session._rcpt,
         Command.DATA: Session._continue,
-        Command.HEADER: Session._first_field,
+        Command.HEADER: Session._fields,
         Command.EOH: Session._end_of_header,
     },
-    State.HEADER: _ANY_TIME | {Command.HEADER: Session._field, Command.EOH: Session._end_of_header},
+    State.HEADER: _ANY_TIME | {Command.HEADER: Session._fields, Command.EOH: Session._end_of_header},
     State.BODY: _ANY_TIME | {Command.BODY: Session._body, Command.EOM: Session._end_of_message},
-    State.ASKED: dict.fromkeys(Command, Session._hold) | _ALWAYS,
+    State.ASKED: dict.fromkeys(Command, _HOLD) | _ALWAYS,
     State.DONE: _BETWEEN,
     State.CLOSED: dict.fromkeys(Command, Session._ignore),
 }
-_HEADER = int(Command.HEADER)
 _ROWS: list[dict[int, Handler]] = [{int(command): handler for command, handler in TABLE[s].items()} for s in State]

@@ -12,14 +12,15 @@ from ipaddress import IPv4Address, IPv6Address
 
 from notes2conf_milter.core.encryption import Tls
 from notes2conf_milter.core.envelope import Door, Envelope
-from notes2conf_milter.milter.packets import PacketError
+from notes2conf_milter.milter.packets import PacketError, read_fields
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
     """Bounds of one connection: sizes in octets, times in seconds.
 
-    message: header and body together; a longer message passes unread. header: the header section alone, likewise.
+    message: header and body together; a longer message passes unread. header: the header section alone, likewise, as the MTA
+    sends it: with 11 octets more for each field.
     recipients: how many are kept for the envelope (the message goes to all of them all the same).
     idle: silence of the MTA after which the connection is closed (libmilter's default).
     processing: after so long without a verdict the message is deferred; keep it below milter_content_timeout (300 s).
@@ -36,7 +37,7 @@ class Limits:
 
 @dataclass(slots=True)
 class Transaction:
-    """All that is known of one message. macros: those of this message, names as in packets.read_macros."""
+    """All that is known of one message. macros: its own, as in packets.read_macros; never changed in place."""
 
     limits: Limits
     sender: bytes
@@ -44,7 +45,7 @@ class Transaction:
     recipients: list[bytes] = field(default_factory=list)
     too_large: bool = False
     _size: int = 0
-    _fields: list[bytes] = field(default_factory=list)
+    _runs: list[bytes] = field(default_factory=list)
     _octets: BytesIO = field(default_factory=BytesIO)
 
     def add_recipient(self, path: bytes) -> None:
@@ -52,31 +53,32 @@ class Transaction:
         if len(self.recipients) < self.limits.recipients:
             self.recipients.append(path)
 
-    def add_fields(self, payloads: list[bytes]) -> None:
-        """Add header fields as they came: name, NUL, value, NUL."""
-        self._fields += payloads
-        self._size += sum(map(len, payloads)) + len(payloads)
+    def add_fields(self, run: bytes) -> None:
+        """Add header fields as they came (packets.Decoder)."""
+        self._runs.append(run)
+        self._size += len(run)
         if self._size > self.limits.header:
             self._drop()
 
     @property
     def fields(self) -> bytes:
         """The header fields as they came, before `end_header`."""
-        return b"".join(self._fields)
+        return b"".join(self._runs)
 
     def end_header(self, colon: bytes) -> bytes:
         """Return the header section with the empty line that ends it, in CRLF. Raises PacketError.
 
         colon: what to put between names and values. All fields in a few passes, which costs half of one by one.
         """
-        raw = self._fields
+        raw = [field for run in self._runs for field in read_fields(run)]
         fields = [field[:-1].replace(b"\0", colon, 1) for field in raw if field[-1:] == b"\0"]
         fields.append(b"\n")  # the line end of the last field, and the empty line
         # Folds come as LF (milter8.c, milter8_header): one pass makes CRLF of them and of our own line ends.
         header = b"\n".join(fields).replace(b"\n", b"\r\n")
         if len(fields) != len(raw) + 1 or b"\0" in header or b"".join(raw).count(b"\0") != 2 * len(raw):
             raise PacketError("header field is not a name and a value")
-        raw.clear()
+        self._runs.clear()
+        self._size = len(header)
         self._octets.write(header)
         return header
 
@@ -106,4 +108,4 @@ class Transaction:
 
     def _drop(self) -> None:
         self.too_large, self._octets = True, BytesIO()
-        self._fields.clear()
+        self._runs.clear()

@@ -115,7 +115,7 @@ def house() -> Iterator[House]:
             running.callback(processes[name].wait)
             running.callback(processes[name].terminate)
         for where in places.values():
-            _wait_for(sockets / where)
+            wait_for(sockets / where)
         listeners = [
             Listener(),
             *(Listener(options={"smtpd_milters": f"unix:{sockets}/{where}"}) for where in places.values()),
@@ -127,7 +127,8 @@ def house() -> Iterator[House]:
             yield House(place, postfix, processes, [NONE, *places, BY_TCP])
 
 
-def _wait_for(socket: Path) -> None:
+def wait_for(socket: Path) -> None:
+    """Wait until a milter listens there."""
     deadline = time.monotonic() + 20
     while not socket.exists():
         if time.monotonic() > deadline:
@@ -166,7 +167,7 @@ def own_cpu(runs: Runs) -> list[float]:
     return [mine.own / max(theirs.own, 1e-6) for mine, theirs in zip(runs[OURS], runs[LIBMILTER], strict=True)]
 
 
-def bench(report: Report, *, count: int = 1500, rounds: int = 5, more: int = 100_000) -> None:
+def bench(report: Report, *, count: int = 500, rounds: int = 15, more: int = 100_000) -> None:
     if shutil.which("smtp-source") is None:
         sys.exit("smtp-source is missing; on Debian it comes with the package postfix")
     with house() as at:

@@ -1,4 +1,4 @@
-"""Run the benchmarks: `make bench`, or `python -m tests.bench.run [door] [filters] [meetings] [signing] [waiting]`.
+"""Run the benchmarks: `make bench`, or `python -m tests.bench.run [door] [filters] [tlsrecord] [meetings] [signing] [waiting]`.
 
 As root, for Postfix.
 
@@ -8,7 +8,7 @@ Exit code 0 also where a figure is not reached: it is said, and there is no use 
 import platform
 import sys
 
-from tests.bench import door, filters, meetings, signing, waiting
+from tests.bench import door, filters, meetings, signing, tlsrecord, waiting
 from tests.bench.report import Report
 
 
@@ -16,6 +16,7 @@ def main(names: list[str]) -> None:
     parts = {
         "door": door.bench,
         "filters": filters.bench,
+        "tlsrecord": tlsrecord.bench,
         "meetings": meetings.bench,
         "signing": signing.bench,
         "waiting": waiting.bench,

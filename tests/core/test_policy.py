@@ -12,6 +12,7 @@ from notes2conf_milter.core.message import header_fields
 from notes2conf_milter.core.policy import Decision, PolicySettings, Trigger, before_body, decide, plainly_no_calendar
 from notes2conf_milter.core.verdict import Reason
 from tests.invitations import BASE_URL, LINK, invitation, read_ok
+from tests.milter.mta import header_run, split
 
 SETTINGS = PolicySettings(
     frozenset({"example.org", ".sub.example"}), (ip_network("192.0.2.0/24"), ip_network("2001:db8::/32"))
@@ -285,6 +286,22 @@ def test_what_is_over_is_over() -> None:
     assert decided(invitation(), over_at=1, envelope=forwarded) is Reason.MEETING_OVER
 
 
+@pytest.mark.parametrize("silent", [b"", b"\0\0\0\2DL"])
+def test_the_quick_look_is_at_what_says_what_the_body_is(silent: bytes) -> None:
+    """A name or the calendar in a subject costs nothing; in a field about the content it may be a calendar."""
+    fields = [(b"Subject", b" Our names, the multipart and the calendar"), (b"Content-Type", b" text/plain")]
+    fields += [(b"DKIM-Signature", b" h=from:content-type;\n\tb=x"), (b"X-Spam", b" no")]
+    assert plainly_no_calendar(header_run(fields, silent))
+    for sign in (
+        b" text/plain;\n name=x",
+        b" TEXT/CALENDAR",
+        b" application/pkcs7-mime",
+        b" x;\n name*0=a.i; name*1=cs",
+    ):
+        for name in (b"Content-Type", b"CONTENT-DISPOSITION", b"content-type "):
+            assert not plainly_no_calendar(header_run([*fields, (name, sign), *fields], silent))
+
+
 @pytest.mark.parametrize(
     ("header", "reason"),
     [
@@ -303,5 +320,5 @@ def test_what_is_over_is_over() -> None:
 )
 def test_the_content_type_is_found_wherever_it_stands(header: bytes, reason: Reason | None) -> None:
     """The first field of that very name, in any case, folded or not; and no other. The quick look says no more."""
-    assert reason is not None or not plainly_no_calendar(header)
+    assert reason is not None or not plainly_no_calendar(header_run(split(header)[0]))
     assert before_body(Envelope(Door.COMMAND, b""), header, PolicySettings()) is reason

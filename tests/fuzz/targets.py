@@ -87,12 +87,12 @@ def milter(octets: bytes) -> None:
     """Any conversation has an outcome; whole and in pieces it is the same packets."""
     whole, pieces = Decoder(), Decoder()
     try:
-        packets = whole.feed(octets)
+        packets = mta.one_by_one(whole.feed(octets))
     except PacketError:
         packets = []
     try:
         found = [packet for at in range(0, len(octets), 3) for packet in pieces.feed(octets[at : at + 3])]
-        assert not packets or found == packets
+        assert not packets or mta.one_by_one(found) == packets
     except PacketError:
         pass
     session = Session(Limits(message=4096, header=1024))

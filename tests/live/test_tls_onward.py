@@ -13,6 +13,8 @@ from secrets import token_hex
 
 import pytest
 
+from notes2conf_milter import postconf
+from notes2conf_milter.onwardcheck import Seen, heeds_the_mark, look
 from tests.invitations import calendar, encoded
 from tests.live import gateway
 from tests.live.gateway import ANNA, HOUSE, Meeting, invitation, until
@@ -160,6 +162,14 @@ def site(house: Site) -> Iterator[Site]:
 def by_tls(delivery: Delivery) -> bool:
     """Say whether the world's host had the message by TLS: it writes so into its Received field."""
     return b"(using TLSv1.3" in delivery.octets
+
+
+def test_config_check_sees_no_way_past_it(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the tests here show of mail, `config check` sees in the configuration."""
+    monkeypatch.setenv("MAIL_CONFIG", str(site.postfix.configuration))
+    found = postconf.read()
+    assert found is not None
+    assert (look(found), heeds_the_mark(found)) == (Seen(), True)
 
 
 def test_with_starttls_it_goes(site: Site) -> None:

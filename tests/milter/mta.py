@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from notes2conf_milter.address import InetAddress, UnixAddress
+from notes2conf_milter.milter.packets import Command, Packet, read_fields
 
 POSTFIX_ACTIONS = 0x1FF
 POSTFIX_STEPS = {2: 0x7F, 3: 0x17F, 4: 0x37F, 5: 0x37F, 6: 0x1FFFFF}  # MILTER8_V*_PROTO_MASK
@@ -56,6 +57,17 @@ class Result:
 
 def packet(name: str, payload: bytes = b"") -> bytes:
     return struct.pack("!I", len(payload) + 1) + name.encode() + payload
+
+
+def header_run(fields: Sequence[tuple[bytes, bytes]], silent: bytes = b"\0\0\0\2DL") -> bytes:
+    """Return header packets as Postfix sends them, and packets.Decoder keeps them; silent: what comes between two."""
+    return silent.join(packet("L", name + b"\0" + value + b"\0") for name, value in fields)
+
+
+def one_by_one(received: Sequence[Packet]) -> list[Packet]:
+    """Return packets with the header packets that came together cut into those that they are made of."""
+    cut = [(name, read_fields(octets) if name == Command.HEADER else [octets]) for name, octets in received]
+    return [(name, payload) for name, payloads in cut for payload in payloads]
 
 
 def split(message: bytes) -> tuple[list[tuple[bytes, bytes]], bytes]:

@@ -14,6 +14,7 @@ from notes2conf_milter.milter.packets import Command
 from notes2conf_milter.milter.session import TABLE, Ask, Session, State
 from notes2conf_milter.milter.terms import TRY_LATER
 from notes2conf_milter.milter.transaction import Limits
+from tests.milter.mta import header_run
 
 PASS = Outcome(Verdict.PASS, Reason.NO_CALENDAR)
 POSTFIX, OLD = (6, 0x1FF, 0x1FFFFF), (2, 0x3F, 0x7F)
@@ -112,7 +113,30 @@ def test_a_plain_header_needs_no_more(offer: tuple[int, int, int]) -> None:
         assert session.question.envelope.sender == b"a@x"
         assert session.answer(session.question, PASS).endswith(packets.ACCEPT)
         session.receive(say("A"))
-    assert shown == [b"A\0 b\0Subject\0 plain\0", b"A\0 b\0Subject\0 hi\0"]
+    first = say("L", b"A\0 b\0")
+    assert shown == [first + say("L", b"Subject\0 plain\0"), first + say("L", b"Subject\0 hi\0")]
+
+
+@pytest.mark.parametrize(("offer", "replies"), [(POSTFIX, b""), (OLD, packets.CONTINUE * 5)])
+def test_fields_that_come_together(offer: tuple[int, int, int], replies: bytes) -> None:
+    """Each has its reply where the MTA waits for one, and all are in the header."""
+    session = new(offer)
+    assert session.receive(ENVELOPE + header_run([(b"A", b" b"), (b"C", b" d\n e"), (b"F", b"")])) == replies
+    session.receive(say("N"))
+    assert session.question is not None
+    colon = b":" if offer is POSTFIX else b": "
+    assert session.question.octets == b"A: b\r\nC: d\r\n e\r\nF:\r\n\r\n".replace(b":", colon)
+
+
+def test_macros_of_one_message_are_not_those_of_the_next() -> None:
+    """The same ones again are known, but a message without any has none."""
+    session = new()
+    for macros, expected in ((b"{auth_authen}\0anna\0", True), (b"{auth_authen}\0anna\0", True), (b"", False)):
+        said = say("D", b"M" + macros) if macros else b""
+        session.receive(say("A") + said + ENVELOPE + say("D", b"Ti\0Q1\0") + FIELD + say("N"))
+        assert session.question is not None
+        assert (session.question.envelope.authenticated, session.question.envelope.queue_id) == (expected, "Q1")
+        session.answer(session.question, PASS)
 
 
 def test_what_is_unexpected_is_known() -> None:

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 
 from notes2conf_milter.milter.packets import PacketError
 from notes2conf_milter.milter.transaction import Limits, Transaction
+from tests.milter.mta import header_run, packet
 
 TEXT = st.binary(max_size=40).map(lambda value: value.replace(b"\0", b"").replace(b"\r", b""))
 
@@ -14,7 +15,7 @@ TEXT = st.binary(max_size=40).map(lambda value: value.replace(b"\0", b"").replac
 def test_field_by_field_it_is_what_was_sent(fields: list[tuple[bytes, bytes]], chunks: list[bytes]) -> None:
     message = Transaction(Limits(), b"", {})
     for name, value in fields:
-        message.add_fields([name + b"\0" + value + b"\0"])
+        message.add_fields(header_run([(name, value)]))
     header = message.end_header(b":")
     lines = [name + b":" + value + b"\n" for name, value in fields]
     assert header == (b"".join(lines) + b"\n").replace(b"\n", b"\r\n")
@@ -27,7 +28,7 @@ def test_field_by_field_it_is_what_was_sent(fields: list[tuple[bytes, bytes]], c
 def test_a_field_is_two_strings(fields: list[bytes]) -> None:
     message = Transaction(Limits(), b"", {})
     for payload in fields:
-        message.add_fields([payload])
+        message.add_fields(packet("L", payload))
     if all(payload.count(b"\0") == 2 and payload.endswith(b"\0") for payload in fields):
         message.end_header(b":")
     else:
@@ -37,9 +38,9 @@ def test_a_field_is_two_strings(fields: list[bytes]) -> None:
 
 def test_beyond_its_bounds_nothing_is_kept() -> None:
     message = Transaction(Limits(message=100, header=50, recipients=1), b"", {})
-    message.add_fields([b"a\0b\0"])
-    message.end_header(b":")
-    message.add_body(b"x" * 95)
+    message.add_fields(header_run([(b"a", b"b")]))
+    assert message.end_header(b":") == b"a:b\r\n\r\n"
+    message.add_body(b"x" * 93)
     assert not message.too_large
     message.add_body(b"x")
     message.add_body(b"")
