@@ -103,7 +103,7 @@ class _Look:
         choosing = self._behind.copy()
         for service in self._postfix.services.values():
             if (cleanup := self.choice(service)) is not None:
-                choosing |= {service.name, cleanup.name}
+                choosing |= {service.name, cleanup.name, *self._unmarked(service)}
         self._judge_filters("", self._postfix.main)
         for name, service in self._postfix.services.items():
             if service.command in ("smtpd", "cleanup", "pickup", "qmqpd") and name not in choosing:
@@ -153,13 +153,16 @@ class _Look:
         text = f"{where}{several}: mail with a link may go by {way} without TLS ({_said(level)})"
         self.seen.bare.append(f"Postfix: {text}; {_BEHIND if way.here else remedy}")
 
-    def _weakness(self, way: Way, *, deeper: bool = True) -> str | None:
-        """Return the security level with which marked mail may go a way where it is too low, None where the way is good."""
+    def _weakness(self, way: Way, listeners: int = 3) -> str | None:
+        """Return the security level with which marked mail may go a way where it is too low, None where the way is good.
+
+        listeners: of this machine that are looked at one behind the other.
+        """
         service = self._postfix.services.get(f"{way.transport}/unix")
         if service is None or service.command not in ("smtp", "lmtp"):
             return None  # a mailbox, a program, nothing: not the network
         if way.here:
-            return self._weakness_behind(way.hop) if deeper else None
+            return self._weakness_behind(way.hop, listeners) if listeners else None
         value = self._postfix.value
         level = value(f"{service.command}_tls_security_level", service)
         if not level and value(f"{service.command}_enforce_tls", service) == "yes":
@@ -178,17 +181,27 @@ class _Look:
         found = (self._postfix.lookup(key, tables) for key in (hop, *above))
         return next((_level(one) for one in found if one is not None), "") if tables else ""
 
-    def _weakness_behind(self, hop: str) -> str | None:
+    def _weakness_behind(self, hop: str, listeners: int) -> str | None:
         """The same for a way to this machine: to a listener of ours, if it is one, and on from there."""
+        service = self._listener(hop)
+        if service is None:
+            return None
+        self._behind.add(service.name)
+        cleanup = self.choice(service)
+        on = [_way(service.options.get("content_filter", ""))] if cleanup is None else self._chosen(cleanup)
+        return next((level for way in on if (level := self._weakness(way, listeners - 1)) is not None), None)
+
+    def _listener(self, hop: str) -> Service | None:
+        """Return our listener at a port of this machine, None where there is none."""
         port = hop.rpartition(":")[2]
-        for name, service in self._postfix.services.items():
-            if service.command != "smtpd" or name.removesuffix("/inet").rpartition(":")[2] != port:
-                continue
-            self._behind.add(name)
-            cleanup = self.choice(service)
-            on = [_way(service.options.get("content_filter", ""))] if cleanup is None else self._chosen(cleanup)
-            return next((level for way in on if (level := self._weakness(way, deeper=False)) is not None), None)
-        return None
+        listeners = [one for one in self._postfix.services.values() if one.command == "smtpd"]
+        return next((one for one in listeners if one.name.removesuffix("/inet").rpartition(":")[2] == port), None)
+
+    def _unmarked(self, choosing: Service) -> set[str]:
+        """Return the listener to which a choosing one sends what has no mark, with its cleanup: nothing marked comes there."""
+        way = _way(choosing.options.get("content_filter", ""))
+        net = self._listener(way.hop) if way.here else None
+        return set() if net is None else {net.name, self._postfix.value("cleanup_service_name", net) + "/unix"}
 
     def choice(self, listener: Service) -> Service | None:
         """Return the cleanup behind a listener, if it sends marked mail another way; else None."""
