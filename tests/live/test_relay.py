@@ -12,6 +12,7 @@ import pytest
 
 from tests.golden import cases
 from tests.live import gateway
+from tests.live.dovecot import Dovecot
 from tests.live.gateway import (
     ANNA,
     BOB,
@@ -29,7 +30,6 @@ from tests.live.gateway import (
 from tests.live.postfix import Client, Listener, Postfix, directory, free_ports
 from tests.live.sink import Delivery, Sink
 from tests.live.tls import certificate, context
-from tests.smtp.nexthop import Action
 from tests.tlscheck.authority import Authority, Issued, issue
 from tests.tlscheck.nameserver import Nameserver
 
@@ -56,38 +56,24 @@ def recipe(name: str, ports: Mapping[str, int]) -> tuple[list[str], list[str]]:
     return services, [re.sub(r"^#( {5})?", "", block, flags=re.MULTILINE) for block in blocks]
 
 
-class Store(Sink):
-    """An LMTP server."""
-
-    def __init__(self, script: Mapping[str, Action | Sequence[Action]]) -> None:
-        super().__init__(script, lmtp=True)
-
-    @property
-    def tried(self) -> list[Delivery]:
-        """What came, first what was not taken for its last recipient."""
-        return [
-            Delivery(one.sender, tuple(one.recipients), one.octets) for one in (*self._hop.refused, *self._hop.messages)
-        ]
-
-
 class Filtered:
     """Domino's listener, the door and the listener behind it, as one of our files has them; and one without all that.
 
-    next_hop: an LMTP server in place of the listener behind the door.
+    store: the port of an LMTP server in place of the listener behind the door.
     """
 
-    def __init__(self, place: Path, sink: Sink, name: str, next_hop: Sink | None = None) -> None:
+    def __init__(self, place: Path, sink: Sink, name: str, store: int = 0) -> None:
         self.name, self.sink, self.state = name, sink, place / "state"
         self.domino, self.door, self.behind = free_ports(3)
         ports = {"192.0.2.5:26": self.domino, "127.0.0.1:10025": self.door, "127.0.0.1:10026": self.behind}
-        ports |= {} if next_hop is None else {"127.0.0.1:24": next_hop.port}
+        ports |= {"127.0.0.1:24": store} if store else {}
         certificate(place)
         tls = {"smtpd_tls_cert_file": f"{place}/cert.pem", "smtpd_tls_key_file": f"{place}/key.pem"}
         services, texts = recipe(name, ports)
         plain = Listener(options={**WITHOUT_MILTERS, "smtpd_tls_security_level": "may"})
         self.postfix = Postfix(place, [plain], sink.address, tls, services)
         settings = place / "own.toml"
-        settings.write_text(texts[0] if next_hop is None else with_lmtp_server(*texts))
+        settings.write_text(with_lmtp_server(*texts) if store else texts[0])
         more = ["--config", str(settings)]
         self.mail: Service = gateway.mail(self.state, base_url=BASE_URL, allow=(), exempt=(), more=more)
 
@@ -131,9 +117,9 @@ def deliver(client: smtplib.SMTP, sender: str, recipients: Sequence[str], messag
 
 
 @contextmanager
-def filtered(name: str, next_hop: Sink | None = None) -> Iterator[Filtered]:
+def filtered(name: str, store: int = 0) -> Iterator[Filtered]:
     with directory() as place, Sink() as sink:
-        made = Filtered(place, sink, name, next_hop)
+        made = Filtered(place, sink, name, store)
         with made.mail, made.postfix:
             for port in (made.domino, made.behind):
                 greets(port)
@@ -244,21 +230,27 @@ def named(log: str, name: str) -> str:
 
 def test_what_an_lmtp_server_refuses_for_one_is_refused_for_that_one() -> None:
     """After the final dot: one has the message, one's copy bounces, one's waits; nobody's comes twice."""
-    bob, carla, dora = (f"{name}@example.net" for name in ("bob", "carla", "dora"))  # Postfix names them in this order
-    answers = [b"250 2.0.0 Ok", b"550 5.2.2 Full", b"451 4.2.1 Later", b"250 2.0.0 Ok: at last"]
-    with Store({"DOT": answers}) as store, filtered(LMTP, store) as site:
-        assert site.send(invitation(Meeting.new()), [bob, carla, dora]) == 250
+    bob, carla, dora = users = [f"{name}@example.net" for name in ("bob", "carla", "dora")]
+    with (
+        directory() as place,
+        Dovecot(place, users, full=[carla], closed=[dora]) as store,
+        filtered(LMTP, store.port) as site,
+    ):
+        assert site.send(invitation(Meeting.new()), users) == 250
+        until(lambda: len(site.statuses(dora)) > 0)
+        store.open_up()
+        site.postfix.flush()
         site.postfix.wait_until_idle()
-        (of_bob,), (of_carla,) = site.statuses(bob), site.statuses(carla)
-        assert of_bob.startswith("status=sent (250 2.0.0 Ok")
-        assert of_carla.startswith("status=bounced (host 127.0.0.1[127.0.0.1] said: 550 5.2.2 Full")
-        first, last = site.statuses(dora)
-        assert first.startswith("status=deferred (host 127.0.0.1[127.0.0.1] said: 451 4.2.1 Later")
-        assert last.startswith("status=sent (250 2.0.0 Ok: at last")
-        assert [one.recipients for one in store.tried] == [tuple(map(str.encode, (bob, carla, dora))), (dora.encode(),)]
-        assert len({gateway.the_token(one.octets, BASE_URL) for one in store.tried}) == 1
+        (of_bob,), (of_carla,), (first, *_, last) = map(site.statuses, users)
+        assert of_bob.startswith(f"status=sent (250 2.0.0 <{bob}> ")
+        assert of_carla.startswith(f"status=bounced (host 127.0.0.1[127.0.0.1] said: 552 5.2.2 <{carla}> ")
+        assert first.startswith("status=deferred (host 127.0.0.1[127.0.0.1] said: 451 4.2.0 ")
+        assert last.startswith(f"status=sent (250 2.0.0 <{dora}> ")
+        delivered = {user: store.mailbox(user) for user in users}
+        assert {user: len(found) for user, found in delivered.items()} == {bob: 1, carla: 0, dora: 1}
+        assert gateway.the_token(delivered[bob][0], BASE_URL) == gateway.the_token(delivered[dora][0], BASE_URL)
         (bounce,) = (one for one in site.sink.messages if b"Undelivered Mail" in one.octets)
-        assert b"550 5.2.2 Full" in bounce.octets and b"Later" not in bounce.octets
+        assert b"552 5.2.2" in bounce.octets and dora.encode() not in bounce.octets.partition(b"message/rfc822")[0]
         assert any(gateway.tokens(one.octets, BASE_URL, "s") for one in start_mails(site.sink.messages))
 
 
