@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PACKAGES_RUN := python3-venv
 # libatomic1 is for the Node that comes with Playwright; Debian's own does without.
 PACKAGES_TEST := python3-venv postfix nginx-light caddy chromium libical3 strace libatomic1 opendkim libmail-dkim-perl haproxy \
-  iproute2 util-linux
+  iproute2 util-linux dovecot-lmtpd
 PACKAGES_BENCH := gcc libc6-dev libmilter-dev python3-milter postfix
 # Another reader of calendars, for the tests alone: fetched by its name, and taken only if it is what it was.
 ICAL_JS := ical.js-2.2.1.tgz

@@ -27,13 +27,20 @@ from notes2conf_milter.certificate import CertificateError
 from notes2conf_milter.config import ConfigError, Settings
 from notes2conf_milter.core.encryption import Mode, Rule
 from notes2conf_milter.core.signing import Algorithm
-from notes2conf_milter.daemon import load_certificate, load_smtp_certificate
+from notes2conf_milter.daemon import (
+    load_certificate,
+    load_next_hop,
+    load_smtp_certificate,
+    load_start_mail_relay,
+)
 from notes2conf_milter.onwardcheck import heeds_the_mark, look
+from notes2conf_milter.smtp.onward import Level, local
 from notes2conf_milter.store import EpochFile, StoreSetupError, load_mail_key
 
 POSTCONF_SECONDS = 10
 SERVICES = ("mail", "web", "purge")
 USER = "notes2conf-{}"  # systemd/notes2conf.sysusers
+_VOUCHED = (Level.VERIFY, Level.DANE, Level.DANE_ONLY)
 _LOOPBACK = (IPv4Network("127.0.0.0/8"), IPv6Network("::1/128"))
 
 
@@ -64,6 +71,7 @@ def check(settings: Settings) -> list[Finding]:
         *_languages(settings),
         *_sockets(settings),
         *_doors(settings),
+        *_next_hop(settings),
         *_encryption(settings),
         *_postfix(),
         *_onward(settings),
@@ -142,6 +150,13 @@ def _unreadable(settings: Settings) -> list[Finding]:
         "services.bigbluebutton_secret": settings.services.bigbluebutton_secret,
         "services.personal_rooms": settings.services.personal_rooms,
     }
+    of_mail = {
+        "smtp.tls_certificate": settings.smtp_tls_certificate,
+        "smtp.tls_key": settings.smtp_tls_key,
+        "smtp.client_ca": settings.smtp_client_ca,
+        "smtp.next_hop_ca": settings.smtp_next_hop_ca,
+    }
+    own = {"web": of_web, "mail": of_mail}
     closed: dict[tuple[str, Path], list[str]] = {}
     for service in SERVICES:
         try:
@@ -149,7 +164,7 @@ def _unreadable(settings: Settings) -> list[Finding]:
         except KeyError:
             continue  # the services run as somebody else here
         groups = os.getgrouplist(user.pw_name, user.pw_gid)
-        for key, path in (every | (of_web if service == "web" else {})).items():
+        for key, path in (every | own.get(service, {})).items():
             if path is not None and path.exists() and not may_read(path, user.pw_uid, groups):
                 closed.setdefault((key, path), []).append(user.pw_name)
     return [
@@ -311,6 +326,87 @@ def _proxies(settings: Settings) -> list[Finding]:
     return found
 
 
+def _next_hop(settings: Settings) -> list[Finding]:
+    """Say where mail may travel in clear, what can vouch for nobody, and which settings have no effect."""
+    level, hop = settings.smtp_next_hop_tls, settings.smtp_next_hop
+    ways = []
+    if hop is not None:
+        ways.append(("smtp.next_hop", hop, level, settings.smtp_next_hop_name))
+    if settings.start_mail_relay != hop and not local(settings.start_mail_relay):
+        ways.append(("start_mail.relay", settings.start_mail_relay, level, ""))
+    found = []
+    for key, address, wanted, name in ways:
+        if wanted in (Level.NONE, Level.MAY) and not local(address):
+            text = f'{key} {address.netloc}: not on this machine, and smtp.next_hop_tls is "{level.value}"'
+            text += ': links may travel there in clear; set "encrypt", or better "verify" or "dane"'
+            found.append(Finding(Weight.WARNING, text))
+        elif wanted in _VOUCHED and not name and _is_address(address.host):
+            remedy = "set smtp.next_hop_name" if key == "smtp.next_hop" else "write the name of the host"
+            text = f'{key} {address.netloc}: smtp.next_hop_tls is "{wanted.value}", which is for names, seldom for addresses'
+            found.append(Finding(Weight.WARNING, f"{text}; {remedy}"))
+    return found + _authorities(settings) + _resolver(settings) + _lmtp(settings)
+
+
+def _authorities(settings: Settings) -> list[Finding]:
+    path, level = settings.smtp_next_hop_ca, settings.smtp_next_hop_tls
+    try:
+        load_next_hop(settings)
+        load_start_mail_relay(settings)
+    except ConfigError as error:
+        return [Finding(Weight.ERROR, str(error))]
+    if path is None:
+        return []
+    if level is not Level.VERIFY:
+        return [Finding(Weight.WARNING, f'smtp.next_hop_ca has no effect with smtp.next_hop_tls = "{level.value}"')]
+    now = datetime.now(UTC)
+    try:
+        known = x509.load_pem_x509_certificates(path.read_bytes())
+    except (OSError, ValueError):  # TLS reads it, so it is good for something
+        return []
+    if all(one.not_valid_after_utc < now for one in known):
+        return [Finding(Weight.ERROR, f"smtp.next_hop_ca {path}: every certificate in it is over")]
+    return []
+
+
+def _resolver(settings: Settings) -> list[Finding]:
+    level, resolver = settings.smtp_next_hop_tls, settings.smtp_next_hop_resolver
+    if level not in (Level.DANE, Level.DANE_ONLY):
+        if resolver is None:
+            return []
+        text = f'smtp.next_hop_resolver has no effect with smtp.next_hop_tls = "{level.value}"'
+        return [Finding(Weight.WARNING, text)]
+    from notes2conf_milter.tlscheck.resolver import Resolver, ResolverMissing  # no service needs it otherwise
+
+    try:
+        asked = Resolver(None if resolver is None else (resolver.host, resolver.port))
+    except ResolverMissing:
+        text = f'smtp.next_hop_tls is "{level.value}", and /etc/resolv.conf names no resolver: all mail would wait'
+        return [Finding(Weight.ERROR, f"{text}; set smtp.next_hop_resolver")]
+    if asked.near:
+        return []
+    text = f'smtp.next_hop_tls is "{level.value}", and the resolver {asked.where} is not on this machine'
+    text += ": whoever is on the way to it can say that an answer is authentic; run one here that validates DNSSEC"
+    return [Finding(Weight.WARNING, f"{text}, and set smtp.next_hop_resolver")]
+
+
+def _lmtp(settings: Settings) -> list[Finding]:
+    found = []
+    for key, speaks, address in (
+        ("smtp.protocol", settings.smtp_lmtp, settings.smtp_listen),
+        ("smtp.next_hop_protocol", settings.smtp_next_hop_lmtp, settings.smtp_next_hop),
+    ):
+        if speaks and address is None:
+            found.append(Finding(Weight.WARNING, f'{key} is "lmtp", but there is no SMTP door: set smtp.listen'))
+        elif speaks and address is not None and address.port == 25:
+            found.append(
+                Finding(Weight.WARNING, f'{key} is "lmtp" at port 25, where everybody expects SMTP (RFC 2033 §5)')
+            )
+    if settings.smtp_lmtp and settings.smtp_listen is not None and not settings.smtp_xforward_peers:
+        text = 'smtp.protocol is "lmtp" without smtp.xforward_peers: Postfix itself is the client of every message'
+        found.append(Finding(Weight.WARNING, f"{text}; name it there, and set lmtp_send_xforward_command = yes"))
+    return found
+
+
 def _encryption(settings: Settings) -> list[Finding]:
     found = []
     if any(rule.who == "*" and rule.mode is Mode.REQUIRE for rule in settings.tls.rules):
@@ -391,6 +487,14 @@ def _within(one: IPv4Network | IPv6Network, other: IPv4Network | IPv6Network) ->
     if isinstance(one, IPv4Network):
         return isinstance(other, IPv4Network) and one.subnet_of(other)
     return isinstance(other, IPv6Network) and one.subnet_of(other)
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def _public(address: InetAddress) -> bool:

@@ -225,7 +225,8 @@ class OwnMail:
             message = await self._sign(message, self._clock())
         handover = await self._hand_over(recipient.encode(), message)
         if handover.result is not Handed.ACCEPTED:
-            log.warning("%s: %s, reply code %s", what, handover.result.value, handover.code or "none")
+            why = handover.why or f"reply code {handover.code or 'none'}"
+            log.warning("%s: %s, %s", what, handover.result.value, why)
         return handover
 
     def _linked(self, message: bytes) -> bytes:

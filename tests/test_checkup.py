@@ -24,6 +24,35 @@ ASKED = postconf.read
 MEET = "meet@conf.example.org"
 DOOR = {"smtp__listen": "127.0.0.1:10025", "smtp__next_hop": "127.0.0.1:10026"}
 PINNED = "192.0.2.10/32 require client-certificate=sha256:" + "ab" * 32
+FAR = {**DOOR, "smtp__next_hop": "smtp.example.net:25"}
+FILTER = {"smtp__protocol": "lmtp", "smtp__xforward_peers": ["127.0.0.1/32"], "tls__filters_enforce": True}
+# one thing that is to be said about the next hop, each
+NEXT_HOPS: list[tuple[dict[str, Any], str]] = [
+    (FAR, 'smtp.next_hop smtp.example.net:25: not on this machine, and smtp.next_hop_tls is "may"'),
+    ({**FAR, "smtp__next_hop_tls": "none"}, 'smtp.next_hop_tls is "none": links may travel there in clear'),
+    ({"start_mail__relay": "192.0.2.7:25"}, "start_mail.relay 192.0.2.7:25: not on this machine"),
+    ({**DOOR, "start_mail__relay": "192.0.2.7:25"}, "start_mail.relay 192.0.2.7:25: not on this machine"),
+    ({**DOOR, "smtp__next_hop": "192.0.2.7:25", "smtp__next_hop_tls": "verify"}, "set smtp.next_hop_name"),
+    (
+        {**FAR, "start_mail__relay": "192.0.2.7:25", "smtp__next_hop_tls": "verify"},
+        "seldom for addresses; write the name of the host",
+    ),
+    (
+        {**FAR, "smtp__next_hop_tls": "dane", "smtp__next_hop_resolver": "192.0.2.53:53"},
+        "the resolver 192.0.2.53 is not on this machine",
+    ),
+    (
+        {**FAR, "smtp__next_hop_tls": "encrypt", "smtp__next_hop_resolver": "127.0.0.1:53"},
+        'smtp.next_hop_resolver has no effect with smtp.next_hop_tls = "encrypt"',
+    ),
+    (
+        {**FAR, "smtp__next_hop_tls": "encrypt", "smtp__next_hop_ca": "/none-such/ca.pem"},
+        'smtp.next_hop_ca has no effect with smtp.next_hop_tls = "encrypt"',
+    ),
+    ({"smtp__protocol": "lmtp"}, 'smtp.protocol is "lmtp", but there is no SMTP door'),
+    ({**DOOR, "smtp__protocol": "lmtp"}, "without smtp.xforward_peers"),
+    ({**DOOR, **FILTER, "smtp__listen": "127.0.0.1:25"}, 'smtp.protocol is "lmtp" at port 25'),
+]
 GOOD: dict[str, Any] = {
     "base_url": "https://conf.example.org",
     "policy.organizer_domains": ["example.org"],
@@ -61,6 +90,7 @@ def test_nothing_is_said_about_a_good_house(state: Path) -> None:
 @pytest.mark.parametrize(
     ("changed", "weight", "words"),
     [
+        *((changed, Weight.WARNING, words) for changed, words in NEXT_HOPS),
         ({"base_url": ""}, Weight.ERROR, "base_url"),
         ({"policy__organizer_domains": []}, Weight.ERROR, "policy.organizer_domains"),
         ({"milter__listen": []}, Weight.ERROR, "milter.listen, smtp.listen or conference.listen"),
@@ -178,6 +208,19 @@ def test_what_the_services_cannot_read_is_named(state: Path, monkeypatch: pytest
         f"web.logo {logo}: cannot be read by notes2conf-web",
         f"services.personal_rooms {rooms}: cannot be read by notes2conf-web",
     ]
+
+
+def test_what_the_mail_service_cannot_read(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The authorities of the next hop: root could verify it, the service would not start."""
+    path = state / "authorities.pem"
+    path.write_bytes(issue("good.example", authority=True).pem)
+    path.chmod(0o600)
+    chosen = settings(state, **FAR, smtp__next_hop_tls="verify", smtp__next_hop_ca=str(path))
+    monkeypatch.setattr(checkup.os, "geteuid", lambda: 0)
+    monkeypatch.setattr(checkup.os, "getgrouplist", lambda user, group: [group])
+    stranger = pwd.struct_passwd(("notes2conf-mail", "x", 60_000, 60_000, "", "/", ""))
+    monkeypatch.setattr(checkup.pwd, "getpwnam", {"notes2conf-mail": stranger}.__getitem__)
+    assert f"smtp.next_hop_ca {path}: cannot be read by notes2conf-mail" in [one.text for one in checkup.check(chosen)]
 
 
 def test_who_may_read_a_file() -> None:
@@ -328,3 +371,47 @@ def test_a_table_that_cannot_be_looked_into_is_a_note(state: Path, monkeypatch: 
     monkeypatch.setenv("MAIL_CONFIG", str(folder))
     ((weight, text),) = [(one.weight, one.text) for one in checkup.check(settings(state, tls__mark_links=True))]
     assert (weight, "transport_maps has a table of type ldap" in text) == (Weight.NOTE, True)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        DOOR,
+        {**FAR, "smtp__next_hop_tls": "encrypt"},
+        {**FAR, "smtp__next_hop_tls": "verify"},
+        {**FAR, "smtp__next_hop_tls": "dane", "smtp__next_hop_resolver": "127.0.0.1:53"},
+        {**FAR, "smtp__next_hop_tls": "encrypt", "start_mail__relay": "127.0.0.1:25"},
+        {**DOOR, "smtp__next_hop": "192.0.2.7:25", "smtp__next_hop_tls": "verify", "smtp__next_hop_name": "a.example"},
+        {**DOOR, **FILTER},
+        {
+            **DOOR,
+            **FILTER,
+            "smtp__next_hop": "127.0.0.1:24",
+            "smtp__next_hop_protocol": "lmtp",
+            "start_mail__relay": "127.0.0.1:25",
+        },
+    ],
+)
+def test_a_next_hop_of_which_nothing_is_to_be_said(state: Path, changed: dict[str, Any]) -> None:
+    assert checkup.check(settings(state, **changed)) == []
+
+
+def test_authorities_that_vouch_for_nobody(state: Path) -> None:
+    """A file that is not there, that is none, or that is over: no mail would go on."""
+    path = state / "authorities.pem"
+    good = issue("good.example", authority=True)
+    over = issue("over.example", authority=True, ends=datetime.now(UTC) - timedelta(days=1))
+    verified = {**FAR, "smtp__next_hop_tls": "verify", "smtp__next_hop_ca": str(path)}
+
+    def said() -> list[tuple[Weight, str]]:
+        return [(one.weight, one.text) for one in checkup.check(settings(state, **verified))]
+
+    ((weight, text),) = said()
+    assert (weight, "smtp.next_hop_ca" in text, "cannot be read" in text) == (Weight.ERROR, True, True)
+    path.write_bytes(b"nothing\n")
+    ((weight, text),) = said()
+    assert (weight, "holds no certificate" in text) == (Weight.ERROR, True)
+    path.write_bytes(over.pem)
+    assert said() == [(Weight.ERROR, f"smtp.next_hop_ca {path}: every certificate in it is over")]
+    path.write_bytes(over.pem + good.pem)
+    assert said() == []

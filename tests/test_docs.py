@@ -7,6 +7,7 @@ import difflib
 import os
 import re
 import time
+import tomllib
 from collections.abc import Iterator
 from contextlib import closing
 from datetime import UTC, datetime
@@ -199,6 +200,18 @@ def services(name: str, ports: dict[str, int]) -> list[str]:
         assert rest.split()[0] == "inet" and rest.split()[3] == "y", line
         found.append(f"127.0.0.1:{ports[address]} " + rest.replace(" y ", " n ", 1))
     return found
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "config" / "postfix").glob("*.cf")), ids=lambda path: path.name)
+def test_the_settings_that_a_postfix_file_asks_for_are_known(path: Path) -> None:
+    """What stands in its comments can be copied into notes2conf.toml."""
+    comments = re.sub(r"^#(?: {5})?", "", path.read_text("utf-8"), flags=re.MULTILINE)
+    blocks = re.findall(r"^(?:\w+ = .*\n)*(?:\[\w+\]\n(?:\w+ = .*\n)+)+", comments, re.MULTILINE)
+    known = {setting.key for setting in SETTINGS}
+    for block in blocks:
+        for name, value in tomllib.loads(block).items():
+            assert {f"{name}.{key}" for key in value} <= known if isinstance(value, dict) else name in known
+    assert blocks or "notes2conf.toml:" not in comments
 
 
 def greeted(port: int) -> None:

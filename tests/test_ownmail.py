@@ -102,6 +102,18 @@ def test_no_person_stands_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
     assert "j" * 32 not in caplog.text
 
 
+def test_the_log_says_why_there_was_no_reply(caplog: pytest.LogCaptureFixture) -> None:
+    """The invitation waits then: whoever looks for the reason finds it, TLS that cannot be had above all."""
+    post = Post()
+
+    async def gone(recipient: bytes, message: bytes) -> Handover:
+        return Handover(Handed.DEFERRED, why="no TLS is to be had")
+
+    post.own._hand_over = gone  # type: ignore[assignment]
+    asyncio.run(post.own.join(LINKS, {Person("carla@int.example.org"): "j" * 32}, "en"))
+    assert "join mail: deferred, no TLS is to be had" in caplog.text
+
+
 FOUND = Skipped(Reason.SIGNED, Obstacle.SIGNED, "anna@example.org", "Secret plan", "0" * 32)
 
 

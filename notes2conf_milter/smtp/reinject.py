@@ -11,7 +11,7 @@ out of its command line, before anything is sent. `hand_over` turns the first in
 import asyncio
 import ssl
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 
 from notes2conf_milter.smtp.client import (
@@ -365,10 +365,11 @@ class Handed(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Handover:
-    """The result, and for the log the code of the reply that decided; None when there was no reply."""
+    """The result, and for the log the code of the reply that decided; None when there was no reply, and then why."""
 
     result: Handed
     code: int | None = None
+    why: str = field(default="", compare=False)
 
 
 async def hand_over(
@@ -394,8 +395,10 @@ async def hand_over(
             except BaseException:
                 connection.abort()
                 raise
-    except (NextHopGone, TimeoutError):
-        return Handover(Handed.DEFERRED)
+    except NextHopGone as gone:
+        return Handover(Handed.DEFERRED, why=str(gone))
+    except TimeoutError:
+        return Handover(Handed.DEFERRED, why="the next hop took too long")
     await connection.quit()  # outside of the time limit: the mail's fate is known
     return Handover(_RESULTS[reply.code // 100], reply.code)
 

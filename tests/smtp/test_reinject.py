@@ -134,7 +134,8 @@ def test_nobody_there() -> None:
             address = hop.address
         return await hand_over(NextHop(address, "door.example"), b"", b"o@example.org", MAIL, timeout=30)
 
-    assert asyncio.run(run()) == Handover(Handed.DEFERRED)
+    result = asyncio.run(run())
+    assert (result, result.why) == (Handover(Handed.DEFERRED), "the next hop cannot be reached")
 
 
 def test_a_next_hop_that_never_answers() -> None:
@@ -144,7 +145,8 @@ def test_a_next_hop_that_never_answers() -> None:
             never.set()
             return result
 
-    assert asyncio.run(run()) == Handover(Handed.DEFERRED)
+    result = asyncio.run(run())
+    assert (result, result.why) == (Handover(Handed.DEFERRED), "the next hop took too long")
 
 
 @pytest.mark.parametrize("bad", [b"a\r\nDATA", b"a\n", b"a\0", b"a>", b"<a"])
