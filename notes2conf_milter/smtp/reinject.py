@@ -281,6 +281,8 @@ class Connection:
         return reply
 
     async def _write(self, octets: bytes) -> None:
+        if self._writer.transport.is_closing():  # uvloop would raise RuntimeError
+            raise self._gone("the connection was lost")
         try:
             self._writer.write(octets)
             if self._writer.transport.get_write_buffer_size() == 0:
