@@ -311,5 +311,6 @@ class RelayingSession(Session):
         log.warning("SMTP door: next hop %s lost at %s: %s", self._next_hop, command, gone)
         self._route.drop()
         self._transaction = None
+        self._forwarded = Forwarded()  # the next message may be another client's (law 9)
         self._without_mail = GONE  # for what the client has pipelined
         return GONE

@@ -393,6 +393,22 @@ def test_a_next_hop_that_does_not_answer() -> None:
     asyncio.run(run())
 
 
+def test_behind_the_final_dot_the_next_hop_has_twice_the_time() -> None:
+    """RFC 5321 §4.5.3.2.6: it may be delivering. Whoever gives up before it answers has the message delivered twice."""
+
+    async def run() -> None:
+        event = asyncio.Event()
+        async with NextHop({"DOT": Wait(event, OK)}) as hop, door(hop.address, limits=Limits(reply=1.0)) as client:
+            await client.begin()
+            await client.send(dotted(MAIL))
+            await hop.reached(b"DOT")
+            await asyncio.sleep(1.2)
+            event.set()
+            assert await client.reply() == OK
+
+    asyncio.run(run())
+
+
 ANYBODY = (ip_network("127.0.0.0/8"),)
 FACTS = b"XFORWARD NAME=domino.example ADDR=192.0.2.10 IDENT=4Xy9"
 
@@ -555,3 +571,22 @@ def test_a_pipeline_takes_one_write_on_either_side() -> None:
     assert [line[:3] for line in together.split(b"\r\n")[:-1]] == [b"250", b"250", b"354"]
     assert read[1] == FROM + b"\r\n" + TO + b"\r\n"
     assert read[3].endswith(b"body\r\n.\r\n")
+
+
+@pytest.mark.parametrize("verb", ["MAIL", "RCPT", "DATA", "DOT"])
+def test_what_was_said_of_a_client_does_not_outlive_a_next_hop_that_was_lost(verb: str) -> None:
+    """The message that comes next without a word may be anybody's (law 9)."""
+
+    async def run() -> None:
+        flow = Flow()
+        async with NextHop({verb: VANISH}) as hop, door(hop.address, flow, xforward_peers=ANYBODY) as client:
+            await client.reply()
+            for command in (EHLO, FACTS, *ONE):
+                if (reply := await client.ask(command)).startswith(b"451"):
+                    break
+            assert reply.startswith(b"451 4.4.1")
+            hop.script.clear()
+            assert [await client.ask(command) for command in ONE][-1] == OK
+            assert flow.asked[-1][0].client is None and flow.asked[-1][0].queue_id == ""
+
+    asyncio.run(run())
