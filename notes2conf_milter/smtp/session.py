@@ -176,8 +176,8 @@ class Session(SMTP):
         self._farewell(_IDLE)
 
     def _farewell(self, reply: bytes) -> None:
-        if self._shaking_hands:
-            self.abort()  # there is no way to say anything
+        if self._shaking_hands or self._writer.transport.is_closing():
+            self.abort()  # there is no way to say anything, or it was said
             return
         self._writer.write(self._held + reply + b"\r\n")
         self._writer.close()
