@@ -27,8 +27,9 @@ from notes2conf_milter.certificate import CertificateError
 from notes2conf_milter.config import ConfigError, Settings
 from notes2conf_milter.core.encryption import Mode, Rule
 from notes2conf_milter.core.signing import Algorithm
-from notes2conf_milter.daemon import load_certificate, load_smtp_certificate
+from notes2conf_milter.daemon import load_certificate, load_next_hop, load_smtp_certificate, load_start_mail_relay
 from notes2conf_milter.onwardcheck import heeds_the_mark, look
+from notes2conf_milter.smtp.onward import Level, local
 from notes2conf_milter.store import EpochFile, StoreSetupError, load_mail_key
 
 POSTCONF_SECONDS = 10
@@ -65,6 +66,7 @@ def check(settings: Settings) -> list[Finding]:
         *_sockets(settings),
         *_doors(settings),
         *_encryption(settings),
+        *_next_hop(settings),
         *_postfix(),
         *_onward(settings),
     ]
@@ -351,6 +353,42 @@ def _certificates(settings: Settings) -> list[Finding]:
     if settings.smtp_client_ca is not None and pinned:
         found += _pinned(settings.smtp_client_ca, pinned)
     return found
+
+
+def _next_hop(settings: Settings) -> list[Finding]:
+    """Say which settings of the way to the next hop promise what does not come, and what would not start."""
+    level, found = settings.smtp_next_hop_tls, []
+    try:
+        load_next_hop(settings)
+        load_start_mail_relay(settings)
+    except ConfigError as error:
+        found.append(Finding(Weight.ERROR, str(error)))
+    dane = level in (Level.DANE, Level.DANE_ONLY)
+    if settings.smtp_next_hop_ca is not None and level is not Level.VERIFY:
+        text = 'smtp.next_hop_ca: no certificate is compared with it, unless smtp.next_hop_tls is "verify"'
+        found.append(Finding(Weight.WARNING, text))
+    if settings.smtp_next_hop_resolver is not None and not dane:
+        text = 'smtp.next_hop_resolver: it is not asked, unless smtp.next_hop_tls is "dane" or "dane-only"'
+        found.append(Finding(Weight.WARNING, text))
+    relay = settings.start_mail_relay
+    nameless = [] if settings.smtp_next_hop_name else [("smtp.next_hop", settings.smtp_next_hop)]
+    if relay != settings.smtp_next_hop and not local(relay):
+        nameless.append(("start_mail.relay", relay))
+    for key, address in nameless if dane else ():
+        if address is not None and _is_number(address.host):
+            means = "nothing goes on" if level is Level.DANE_ONLY else "it goes on without DANE"
+            how = "; give smtp.next_hop_name" if key == "smtp.next_hop" else "; give its name"
+            text = f"{key} {address.netloc}: TLSA records belong to a name, so {means}{how}"
+            found.append(Finding(Weight.WARNING, text))
+    return found
+
+
+def _is_number(host: str) -> bool:
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def _pinned(path: Path, rules: list[Rule]) -> list[Finding]:

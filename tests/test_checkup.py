@@ -23,6 +23,7 @@ SHIPPED = Path(__file__).parent.parent / "config" / "templates"
 ASKED = postconf.read
 MEET = "meet@conf.example.org"
 DOOR = {"smtp__listen": "127.0.0.1:10025", "smtp__next_hop": "127.0.0.1:10026"}
+FAR = {"smtp__listen": "127.0.0.1:10025", "smtp__next_hop": "192.0.2.5:25"}
 PINNED = "192.0.2.10/32 require client-certificate=sha256:" + "ab" * 32
 GOOD: dict[str, Any] = {
     "base_url": "https://conf.example.org",
@@ -122,6 +123,25 @@ def test_nothing_is_said_about_a_good_house(state: Path) -> None:
             "sends no PROXY header",
         ),
         ({"smtp__listen": "192.0.2.1:25", "smtp__next_hop": "127.0.0.1:10025"}, Weight.NOTE, "smtp.peers"),
+        ({**FAR, "smtp__next_hop_ca": "/x.pem"}, Weight.WARNING, "smtp.next_hop_ca: no certificate is compared"),
+        (
+            {**FAR, "smtp__next_hop_ca": "/none-such/ca.pem", "smtp__next_hop_tls": "verify"},
+            Weight.ERROR,
+            "cannot be read",
+        ),
+        ({**FAR, "smtp__next_hop_resolver": "127.0.0.1:53"}, Weight.WARNING, "smtp.next_hop_resolver: it is not asked"),
+        ({**FAR, "smtp__next_hop_tls": "dane"}, Weight.WARNING, "it goes on without DANE; give smtp.next_hop_name"),
+        ({**FAR, "smtp__next_hop_tls": "dane-only"}, Weight.WARNING, "so nothing goes on; give smtp.next_hop_name"),
+        (
+            {
+                **DOOR,
+                "smtp__next_hop_name": "a.example",
+                "smtp__next_hop_tls": "dane",
+                "start_mail__relay": "192.0.2.5:25",
+            },
+            Weight.WARNING,
+            "start_mail.relay 192.0.2.5:25: TLSA records belong to a name",
+        ),
     ],
 )
 def test_each_finding_names_the_setting(state: Path, changed: dict[str, Any], weight: Weight, words: str) -> None:
