@@ -330,6 +330,8 @@ class Session(SMTP):
         began = self.loop.time()
         self._reset_timeout(max(0.001, min(self._setup.limits.idle, self._data_left)))
         octets = await incoming.read()
+        if self._writer.transport.is_closing():  # the client was told 421 in this very moment, and will send it again
+            raise asyncio.CancelledError
         self._stop_clock()  # from here on it is our time, and the next hop's
         self._data_left -= self.loop.time() - began
         if octets is None:

@@ -310,3 +310,30 @@ def test_mail_that_is_not_held_takes_no_memory() -> None:
             assert len(hop.messages) == 2
 
     asyncio.run(run())
+
+
+def test_a_message_that_ends_in_the_moment_its_time_is_over_is_not_sent_on() -> None:
+    """The client is told 421 and sends it again: sent on, it would be there twice (law 1)."""
+
+    async def run() -> None:
+        streamed = Limits(message=5)
+        async with (
+            NextHop() as hop,
+            serving(hop.address, limits=streamed) as server,
+            connected(server.address) as client,
+        ):
+            await client.begin()
+            await client.send(b"Subject: x\r\n\r\n" + b"x" * 200_000 + b"body")
+            await hop.reached(b"DATA")
+            (_, setup), *_ = server._listeners
+            (session,) = setup.sessions.values()
+            while b"body" not in session._reader._buffer or session._reader._waiter is None:
+                await asyncio.sleep(0.01)
+            session._reader.feed_data(b"\r\n.\r\n")
+            session._timeout_cb()
+            assert (await client.reply()).startswith(b"421")
+            await client.end()
+            await hop.closed()
+            assert hop.messages == [] and b"DOT" not in hop.commands
+
+    asyncio.run(run())
