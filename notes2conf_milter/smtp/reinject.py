@@ -9,6 +9,7 @@ out of its command line, before anything is sent. `hand_over` turns the first in
 """
 
 import asyncio
+import logging
 import ssl
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -29,6 +30,8 @@ from notes2conf_milter.smtp.client import (
 from notes2conf_milter.smtp.onward import Demand, NextHop
 from notes2conf_milter.smtp.starttls import start_tls
 from notes2conf_milter.tlscheck.wire import presented
+
+log = logging.getLogger(__name__)
 
 _PIECE = 65536  # octets given to the transport between two waits
 _QUIT = b"QUIT" + CRLF
@@ -401,7 +404,10 @@ async def hand_over(
             except BaseException:
                 connection.abort()
                 raise
-    except (NextHopGone, TimeoutError):
+    except (NextHopGone, TimeoutError) as gone:
+        log.warning(
+            "next hop %s for our own mail: %s", next_hop.address.netloc, gone if gone.args else "it takes too long"
+        )
         return Handover(Handed.DEFERRED)
     await connection.quit()  # outside of the time limit: the mail's fate is known
     return Handover(_RESULTS[reply.code // 100], reply.code)

@@ -118,6 +118,12 @@ def test_whose_certificate_is_verified(which: str, roots: Path) -> None:
     assert go(Level.ENCRYPT, CERTIFICATES[which])[0] is Handed.ACCEPTED
 
 
+def test_why_our_own_mail_waits_is_said(roots: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Who set verify finds in the log what is wrong with the certificate, and no address of anybody."""
+    assert go(Level.VERIFY, CERTIFICATES["expired"], authorities=roots)[0] is Handed.DEFERRED
+    assert "TLS fails: certificate has expired" in caplog.text and "@" not in caplog.text
+
+
 def test_the_systems_authorities_are_not_ours() -> None:
     """Without a file it is they who count, and they have not heard of this one."""
     assert go(Level.VERIFY, GOOD)[0] is Handed.DEFERRED
