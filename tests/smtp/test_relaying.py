@@ -10,6 +10,7 @@ import pytest
 from notes2conf_milter.address import InetAddress
 from notes2conf_milter.core.envelope import Envelope
 from notes2conf_milter.core.verdict import Outcome, Reason, Verdict
+from notes2conf_milter.smtp.relay import Route
 from notes2conf_milter.smtp.server import LOOPBACK, Limits
 from tests.smtp.door import DEFER, Flow, door, dotted
 from tests.smtp.nexthop import KEYWORDS, VANISH, NextHop, Wait
@@ -590,3 +591,15 @@ def test_what_was_said_of_a_client_does_not_outlive_a_next_hop_that_was_lost(ver
             assert flow.asked[-1][0].client is None and flow.asked[-1][0].queue_id == ""
 
     asyncio.run(run())
+
+
+def test_what_is_unforeseen_does_not_shift_the_answers_of_a_pipeline(monkeypatch: pytest.MonkeyPatch) -> None:
+    """MAIL and RCPT go on together; the client takes each answer for that to its own command."""
+
+    async def mail(*_: object) -> None:
+        raise RuntimeError
+
+    monkeypatch.setattr(Route, "mail", mail)
+    replies, hop = pipeline({}, FROM, TO, b"VRFY x", replies=3)
+    assert [reply[:9] for reply in replies] == [b"451 4.3.0", b"451 4.3.0", replies[2][:9]]
+    assert replies[2].startswith(b"252") and FROM not in hop.commands
