@@ -286,6 +286,11 @@ def _doors(settings: Settings) -> list[Finding]:
     if outside:
         text = f"smtp.xforward_peers has {', '.join(map(str, outside))}, which smtp.peers does not serve"
         found.append(Finding(Weight.WARNING, text))
+    if everybody := [str(one) for one in settings.smtp_peers if one.prefixlen == 0]:
+        text = (
+            f"smtp.peers has {', '.join(everybody)}: whoever reaches the SMTP door can send to anybody (an open relay)"
+        )
+        found.append(Finding(Weight.WARNING, text))
     found += _proxies(settings)
     if settings.policy.conference_addresses and settings.conference_listen is None:
         text = "conference.addresses without conference.listen: invited there alone, nobody gets a conference"
