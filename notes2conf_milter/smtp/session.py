@@ -153,6 +153,13 @@ class Session(SMTP):
         self._place.leave()
         super().connection_lost(error)
 
+    def eof_received(self) -> bool | None:
+        """End the session, also one that has not begun (uvloop is that quick): then nobody else would close the connection."""
+        stays = super().eof_received()
+        if self._handler_coroutine not in self._setup.sessions:
+            self._writer.transport.abort()
+        return stays
+
     @property
     def _busy(self) -> bool:
         """Whether a message is under way."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import socket
 from collections.abc import Callable
 from contextlib import suppress
 from ipaddress import ip_network
@@ -337,3 +338,25 @@ def test_a_message_that_ends_in_the_moment_its_time_is_over_is_not_sent_on() -> 
             assert hop.messages == [] and b"DOT" not in hop.commands
 
     asyncio.run(run())
+
+
+@pytest.mark.parametrize("header", [b"", b"PROXY TCP4 192.0.2.1 192.0.2.2 1 25\r\n"], ids=["plain", "proxy"])
+@pytest.mark.parametrize("loop", LOOPS, ids=["asyncio", "uvloop"])
+def test_a_client_that_only_looks_whether_somebody_listens_leaves_no_connection(loop: Loop, header: bytes) -> None:
+    """A health check that connects and closes, once a second: five minutes of them would take all the places there are."""
+
+    async def talk() -> None:
+        networks = {
+            "peers": (ip_network("127.0.0.0/8"), ip_network("192.0.2.0/24")),
+            "proxy_peers": (ip_network("127.0.0.1/32"),) if header else (),
+        }
+        async with NextHop() as hop, serving(hop.address, **networks) as server:
+            for _ in range(20):
+                with socket.create_connection((server.address.host, server.address.port)) as client:
+                    client.sendall(header)
+            async with asyncio.timeout(5):
+                await asyncio.sleep(0.1)
+                while server.connections:
+                    await asyncio.sleep(0.01)
+
+    run_on(loop, talk())
