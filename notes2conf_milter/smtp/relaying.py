@@ -160,7 +160,7 @@ class RelayingSession(Session):
         judges = self._setup.flow.judges_mail
         refusal = self._setup.flow.at_mail(self._envelope(path.address)) if judges else None
         if refusal is not None:
-            self._without_mail = NO_MAIL
+            self._without_mail = BUSY if refusal.reply.startswith("4") else NO_MAIL  # as below
             await self._answer_in_group(refusal.reply.encode("ascii"))
         elif self._next_command()[:5].upper() == b"RCPT ":
             self._begun = path  # both go on together

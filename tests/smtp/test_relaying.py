@@ -65,10 +65,11 @@ class Asking(Flow):
     """Requires TLS of everybody, and remembers the envelopes at MAIL FROM."""
 
     judges_mail = True
+    code = "530 5.7.0"
 
     def at_mail(self, envelope: Envelope) -> Outcome | None:
         self.headers.append(envelope.sender)
-        reply = "530 5.7.0 Must issue a STARTTLS command first"
+        reply = f"{self.code} Must issue a STARTTLS command first"
         refused = envelope.sender != b"ok@example.org"
         return Outcome(Verdict.REFUSE, Reason.TLS_MISSING, reply=reply) if refused else None
 
@@ -87,6 +88,21 @@ def test_mail_from_may_be_refused_before_the_next_hop_hears_of_it() -> None:
             replies = [await client.ask(one) for one in (b"MAIL FROM:<ok@example.org>", TO, b"DATA", TEXT)]
             assert [reply[:3] for reply in replies] == [b"250", b"250", b"354", b"250"]
             assert flow.headers[:2] == [b"a@example.org", b"ok@example.org"]
+
+    asyncio.run(run())
+
+
+def test_nothing_behind_a_mail_that_was_refused_for_now_is_refused_for_good() -> None:
+    """tls.refusal = "temporary": a client that goes by the answer to RCPT keeps the message, too."""
+
+    async def run() -> None:
+        flow = Asking()
+        flow.code = "450 4.7.0"
+        async with NextHop() as hop, door(hop.address, flow) as client:
+            await client.reply()
+            await client.ask(EHLO)
+            await client.send(b"\r\n".join([FROM, TO, b"DATA", b""]))
+            assert [(await client.reply())[:3] for _ in range(3)] == [b"450", b"451", b"451"]
 
     asyncio.run(run())
 
