@@ -230,6 +230,8 @@ class Connection:
         await self.send(octets[:whole])
         rest = self._dots.add(octets[whole:])
         self._silent()
+        if self._reader._buffer.startswith(b"2"):  # type: ignore[attr-defined] # it cannot know the message's end yet
+            raise self._gone("the next hop answers before the message has ended")
         await self._write(rest + self._dots.end + (_QUIT if self._leaving else b""))
         replies = [self._fitting(await self._reply(_PATIENCE))]
         try:
