@@ -27,12 +27,7 @@ from notes2conf_milter.certificate import CertificateError
 from notes2conf_milter.config import ConfigError, Settings
 from notes2conf_milter.core.encryption import Mode, Rule
 from notes2conf_milter.core.signing import Algorithm
-from notes2conf_milter.daemon import (
-    load_certificate,
-    load_next_hop,
-    load_smtp_certificate,
-    load_start_mail_relay,
-)
+from notes2conf_milter.daemon import load_certificate, load_next_hop, load_smtp_certificate, load_start_mail_relay
 from notes2conf_milter.onwardcheck import heeds_the_mark, look
 from notes2conf_milter.smtp.onward import Level, local
 from notes2conf_milter.store import EpochFile, StoreSetupError, load_mail_key
@@ -299,6 +294,11 @@ def _doors(settings: Settings) -> list[Finding]:
     if outside:
         text = f"smtp.xforward_peers has {', '.join(map(str, outside))}, which smtp.peers does not serve"
         found.append(Finding(Weight.WARNING, text))
+    if everybody := [str(one) for one in settings.smtp_peers if one.prefixlen == 0]:
+        text = (
+            f"smtp.peers has {', '.join(everybody)}: whoever reaches the SMTP door can send to anybody (an open relay)"
+        )
+        found.append(Finding(Weight.WARNING, text))
     found += _proxies(settings)
     if settings.policy.conference_addresses and settings.conference_listen is None:
         text = "conference.addresses without conference.listen: invited there alone, nobody gets a conference"
@@ -440,6 +440,15 @@ def _certificates(settings: Settings) -> list[Finding]:
     if asking and settings.smtp_listen is not None and settings.smtp_client_ca is None:
         text = f"tls.rules asks {_whom(asking)} for a client certificate: without smtp.client_ca the SMTP door refuses it all"
         found.append(Finding(Weight.WARNING, text))
+    if settings.smtp_listen is not None and settings.smtp_tls_certificate is None:
+        direct = [
+            one for one in settings.smtp_peers if not any(_within(one, net) for net in settings.smtp_xforward_peers)
+        ]
+        if in_vain := [rule for rule in settings.tls.rules if rule.mode is Mode.REQUIRE and _about(rule, direct)]:
+            text = (
+                f"tls.rules requires TLS of {_whom(in_vain)}: without smtp.tls_certificate the SMTP door refuses it all"
+            )
+            found.append(Finding(Weight.WARNING, text))
     pinned = [rule for rule in asking if rule.fingerprints]
     if pinned and settings.milter_listen:
         text = f"tls.rules asks {_whom(pinned)} for a fingerprint: Postfix does not tell it, and the milter door refuses it all"
@@ -473,6 +482,13 @@ def _for_clients(certificate: x509.Certificate) -> bool:
     except (x509.ExtensionNotFound, ValueError):
         return True  # RFC 5280 §4.2.1.12: for everything
     return any(one in usage for one in (ExtendedKeyUsageOID.CLIENT_AUTH, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE))
+
+
+def _about(rule: Rule, peers: list[IPv4Network | IPv6Network]) -> bool:
+    """Say whether a rule can be about a client in one of some networks at the SMTP door, which knows no logins."""
+    if rule.network is None:
+        return bool(peers) and not rule.authenticated
+    return any(_within(rule.network, one) or _within(one, rule.network) for one in peers)
 
 
 def _whom(rules: list[Rule]) -> str:

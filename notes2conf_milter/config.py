@@ -242,14 +242,23 @@ def _check_next_hop(values: dict[str, Any], source: str) -> None:
         if values["smtp.protocol"] != "lmtp":
             why = "LMTP behind SMTP could refuse a message for some recipients alone, and SMTP has no answer for that"
             raise ConfigError(source, "smtp.protocol", f'{why}; allowed with smtp.next_hop_protocol = "lmtp" is "lmtp"')
-        if values["start_mail.relay"] is None:
+        if values["start_mail.relay"] in (None, values["smtp.next_hop"]):
             raise ConfigError(
                 source, "start_mail.relay", "start mails need an SMTP listener; smtp.next_hop speaks LMTP"
             )
     next_hop = values["smtp.next_hop"]
     for key in ("smtp.listen", "smtp.listen_tls"):
-        if next_hop is not None and next_hop == values[key] and next_hop.port:
+        if next_hop is not None and values[key] is not None and _reaches(next_hop, values[key]):
             raise ConfigError(source, "smtp.next_hop", f"is {key} itself: mail would never leave")
+
+
+def _reaches(address: InetAddress, listen: InetAddress) -> bool:
+    """Say whether who calls an address certainly reaches what listens there."""
+    if address.port != listen.port or not address.port:
+        return False
+    everywhere = local(address) and listen.host == ("::" if ":" in address.host else "0.0.0.0")
+    named = local(address) and local(listen) and "localhost" in (address.host, listen.host)
+    return address.host == listen.host or everywhere or named
 
 
 def _level(word: str | None, next_hop: InetAddress | None) -> Level:

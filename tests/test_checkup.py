@@ -152,6 +152,18 @@ def test_nothing_is_said_about_a_good_house(state: Path) -> None:
             "sends no PROXY header",
         ),
         ({"smtp__listen": "192.0.2.1:25", "smtp__next_hop": "127.0.0.1:10025"}, Weight.NOTE, "smtp.peers"),
+        (
+            {**DOOR, "tls__rules": ["127.0.0.1/32 require"]},
+            Weight.WARNING,
+            "without smtp.tls_certificate the SMTP door",
+        ),
+        ({**DOOR, "tls__rules": [".example.org require"]}, Weight.WARNING, "requires TLS of .example.org"),
+        ({**DOOR, "smtp__peers": ["0.0.0.0/0"]}, Weight.WARNING, "an open relay"),
+        (
+            {**FAR, "smtp__next_hop_ca": "/none-such/ca.pem", "smtp__next_hop_tls": "verify"},
+            Weight.ERROR,
+            "cannot be read",
+        ),
     ],
 )
 def test_each_finding_names_the_setting(state: Path, changed: dict[str, Any], weight: Weight, words: str) -> None:

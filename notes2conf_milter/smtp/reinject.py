@@ -34,6 +34,9 @@ _PIECE = 65536  # octets given to the transport between two waits
 _QUIT = b"QUIT" + CRLF
 _FAREWELL = 5.0  # seconds we wait for the answer to QUIT, which nobody needs
 _HANDSHAKE = 30.0  # seconds
+_PATIENCE = (
+    2.0  # times the usual, behind the final dot (RFC 5321 §4.5.3.2.6): who gives up before has the message twice
+)
 
 
 class Connection:
@@ -223,10 +226,14 @@ class Connection:
         whole = len(octets) - len(octets) % _PIECE
         await self.send(octets[:whole])
         rest = self._dots.add(octets[whole:])
-        replies = [await self._ask(rest + self._dots.end + (_QUIT if self._leaving else b""))]
+        self._silent()
+        if self._reader._buffer.startswith(b"2"):  # type: ignore[attr-defined] # it cannot know the message's end yet
+            raise self._gone("the next hop answers before the message has ended")
+        await self._write(rest + self._dots.end + (_QUIT if self._leaving else b""))
+        replies = [self._fitting(await self._reply(_PATIENCE))]
         try:
             while self.lmtp and len(replies) < recipients:
-                replies.append(self._fitting(await self._reply()))
+                replies.append(self._fitting(await self._reply(_PATIENCE)))
         except NextHopGone:
             return replies
         self._in_data = self._in_transaction = self._spoken_for = False
@@ -281,6 +288,8 @@ class Connection:
         return reply
 
     async def _write(self, octets: bytes) -> None:
+        if self._writer.transport.is_closing():  # uvloop would raise RuntimeError
+            raise self._gone("the connection was lost")
         try:
             self._writer.write(octets)
             if self._writer.transport.get_write_buffer_size() == 0:
@@ -290,11 +299,11 @@ class Connection:
         except (OSError, TimeoutError) as error:
             raise self._gone("the next hop takes no more") from error
 
-    async def _reply(self) -> Reply:
+    async def _reply(self, patience: float = 1.0) -> Reply:
         if (ready := self._replies.take()) is not None:
             return ready
         try:
-            async with asyncio.timeout(self._timeout):
+            async with asyncio.timeout(patience * self._timeout):
                 while (reply := self._replies.take()) is None:
                     octets = await self._reader.read(LINE_LIMIT)
                     if not octets:

@@ -37,7 +37,7 @@ class Limits:
 
     message: a longer message goes on unread. header: the header section alone, likewise. So memory has a bound.
     idle: until the client's next command or octets (RFC 5321 §4.5.3.2.7). processing: for the flow's answer.
-    connect: to reach the next hop. reply: for each of its replies; RFC 5321 §4.5.3.2 asks for 300, and 600 after the dot.
+    connect: to reach the next hop. reply: for each of its replies, and twice that after the dot (RFC 5321 §4.5.3.2: 300, 600).
     """
 
     message: int = 20 * 1024 * 1024

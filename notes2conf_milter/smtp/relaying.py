@@ -160,7 +160,7 @@ class RelayingSession(Session):
         judges = self._setup.flow.judges_mail
         refusal = self._setup.flow.at_mail(self._envelope(path.address)) if judges else None
         if refusal is not None:
-            self._without_mail = NO_MAIL
+            self._without_mail = BUSY if refusal.reply.startswith("4") else NO_MAIL  # as below
             await self._answer_in_group(refusal.reply.encode("ascii"))
         elif self._next_command()[:5].upper() == b"RCPT ":
             self._begun = path  # both go on together
@@ -172,8 +172,12 @@ class RelayingSession(Session):
         try:
             with self._clock_stopped():
                 hop, reply, first = await self._route.mail(path, self._forwarded, recipient)
-        except NextHopGone as gone:
-            await self._answer_in_group(self._lost("MAIL", gone))
+        except Exception as error:  # noqa: BLE001 - RCPT that came with it needs an answer, too, or all answers shift
+            if isinstance(error, NextHopGone):
+                failure = self._lost("MAIL", error)
+            else:
+                failure = self._give_up((await self.handle_exception(error)).encode("ascii"))
+            await self._answer_in_group(failure)
             if recipient is not None:
                 await self._answer_in_group(self._without_mail)
             return
@@ -309,7 +313,12 @@ class RelayingSession(Session):
 
     def _lost(self, command: str, gone: NextHopGone) -> bytes:
         log.warning("SMTP door: next hop %s lost at %s: %s", self._next_hop, command, gone)
+        return self._give_up(GONE)
+
+    def _give_up(self, reply: bytes) -> bytes:
+        """Forget the transaction and leave its connection; reply: to this command and those that the client has pipelined."""
         self._route.drop()
         self._transaction = None
-        self._without_mail = GONE  # for what the client has pipelined
-        return GONE
+        self._forwarded = Forwarded()  # the next message may be another client's (law 9)
+        self._without_mail = reply
+        return reply

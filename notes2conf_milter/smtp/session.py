@@ -153,6 +153,13 @@ class Session(SMTP):
         self._place.leave()
         super().connection_lost(error)
 
+    def eof_received(self) -> bool | None:
+        """End the session, also one that has not begun (uvloop is that quick): then nobody else would close the connection."""
+        stays = super().eof_received()
+        if self._handler_coroutine not in self._setup.sessions:
+            self._writer.transport.abort()
+        return stays
+
     @property
     def _busy(self) -> bool:
         """Whether a message is under way."""
@@ -176,8 +183,8 @@ class Session(SMTP):
         self._farewell(_IDLE)
 
     def _farewell(self, reply: bytes) -> None:
-        if self._shaking_hands:
-            self.abort()  # there is no way to say anything
+        if self._shaking_hands or self._writer.transport.is_closing():
+            self.abort()  # there is no way to say anything, or it was said
             return
         self._writer.write(self._held + reply + b"\r\n")
         self._writer.close()
@@ -330,6 +337,8 @@ class Session(SMTP):
         began = self.loop.time()
         self._reset_timeout(max(0.001, min(self._setup.limits.idle, self._data_left)))
         octets = await incoming.read()
+        if self._writer.transport.is_closing():  # the client was told 421 in this very moment, and will send it again
+            raise asyncio.CancelledError
         self._stop_clock()  # from here on it is our time, and the next hop's
         self._data_left -= self.loop.time() - began
         if octets is None:

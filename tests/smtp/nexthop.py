@@ -10,7 +10,9 @@ stays. What it does not name is accepted. Octets are read here as RFC 5321 has i
 """
 
 import asyncio
+import socket
 import ssl
+import struct
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -105,6 +107,13 @@ class NextHop:
         for writer in self._open:
             writer.write(last_words)
             writer.close()
+
+    def reset_connections(self) -> None:
+        """Break every connection off (TCP RST), as a machine does that was restarted."""
+        for writer in self._open:
+            linger = struct.pack("ii", 1, 0)
+            writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+            writer.transport.abort()
 
     async def reached(self, verb: bytes, times: int = 1) -> None:
         """Wait until a command that begins with `verb` (or the event b"DOT") has come so many times."""

@@ -1,8 +1,10 @@
 """LMTP at the SMTP door: each recipient has the answer that the next hop gave to it."""
 
 import asyncio
+from collections.abc import Callable
 
 import pytest
+import uvloop
 
 from tests.smtp.door import DEFER, Flow, connected, dotted, serving
 from tests.smtp.nexthop import VANISH, NextHop
@@ -68,6 +70,37 @@ def test_everybody_waits_when_we_cannot() -> None:
     _, replies, hop = deliver(flow=Flow(DEFER))
     assert [one[:9] for one in replies] == [b"451 4.3.0"] * 3
     assert hop.messages == []
+
+
+@pytest.mark.parametrize("loop", [asyncio.new_event_loop, uvloop.new_event_loop], ids=["asyncio", "uvloop"])
+def test_everybody_has_an_answer_when_the_next_hop_is_lost_meanwhile(
+    loop: Callable[[], asyncio.AbstractEventLoop],
+) -> None:
+    """A client that waits for one more waits for ever; uvloop does not take octets for a connection that was lost."""
+
+    async def run() -> None:
+        flow = Flow(gate=asyncio.Event())
+        async with (
+            NextHop(lmtp=True) as hop,
+            serving(hop.address, flow, lmtp=True, next_hop_lmtp=True) as server,
+            connected(server.address) as client,
+        ):
+            await client.reply()
+            await client.ask(b"LHLO client.example")
+            await client.envelope(ONE, TWO, THREE)
+            await client.send(dotted(MAIL))
+            await flow.processing.wait()
+            hop.reset_connections()
+            await hop.closed()
+            await asyncio.sleep(0.02)
+            assert flow.gate is not None
+            flow.gate.set()
+            async with asyncio.timeout(5):
+                assert [(await client.reply())[:9] for _ in range(3)] == [b"451 4.4.1"] * 3
+                assert (await client.ask(b"MAIL FROM:<a@example.org>")).startswith(b"250")
+
+    with asyncio.Runner(loop_factory=loop) as runner:
+        runner.run(run())
 
 
 def test_the_next_hop_is_greeted_in_its_language() -> None:

@@ -219,3 +219,29 @@ def test_size_limit(offer: bytes, limit: int | None) -> None:
             return connection.size_limit
 
     assert asyncio.run(run()) == limit
+
+
+def test_an_answer_that_comes_before_the_final_dot_is_not_the_messages() -> None:
+    """It would be a message that nobody has and that is not sent again (law 1)."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        for answer in (b"220 x", b"250 x", b"250 Ok", b"250 Ok", b"354 Go"):
+            writer.write(answer + b"\r\n")
+            await reader.readline()
+        writer.write(b"250 2.0.0 Ok, so soon\r\n")
+        await reader.read()
+        writer.close()
+
+    async def run() -> None:
+        async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+            connection = await open_connection(InetAddress("127.0.0.1", server.sockets[0].getsockname()[1]))
+            await connection.mail(b"a@b")
+            await connection.rcpt(b"c@d")
+            await connection.data()
+            await connection.send(b"Subject: x\r\n")
+            while not connection._reader._buffer:
+                await asyncio.sleep(0.01)
+            with pytest.raises(NextHopGone):
+                await connection.finish(1, b"\r\nbody\r\n")
+
+    asyncio.run(run())

@@ -10,6 +10,7 @@ import pytest
 from notes2conf_milter.address import InetAddress
 from notes2conf_milter.core.envelope import Envelope
 from notes2conf_milter.core.verdict import Outcome, Reason, Verdict
+from notes2conf_milter.smtp.relay import Route
 from notes2conf_milter.smtp.server import LOOPBACK, Limits
 from tests.smtp.door import DEFER, Flow, door, dotted
 from tests.smtp.nexthop import KEYWORDS, VANISH, NextHop, Wait
@@ -64,10 +65,11 @@ class Asking(Flow):
     """Requires TLS of everybody, and remembers the envelopes at MAIL FROM."""
 
     judges_mail = True
+    code = "530 5.7.0"
 
     def at_mail(self, envelope: Envelope) -> Outcome | None:
         self.headers.append(envelope.sender)
-        reply = "530 5.7.0 Must issue a STARTTLS command first"
+        reply = f"{self.code} Must issue a STARTTLS command first"
         refused = envelope.sender != b"ok@example.org"
         return Outcome(Verdict.REFUSE, Reason.TLS_MISSING, reply=reply) if refused else None
 
@@ -86,6 +88,21 @@ def test_mail_from_may_be_refused_before_the_next_hop_hears_of_it() -> None:
             replies = [await client.ask(one) for one in (b"MAIL FROM:<ok@example.org>", TO, b"DATA", TEXT)]
             assert [reply[:3] for reply in replies] == [b"250", b"250", b"354", b"250"]
             assert flow.headers[:2] == [b"a@example.org", b"ok@example.org"]
+
+    asyncio.run(run())
+
+
+def test_nothing_behind_a_mail_that_was_refused_for_now_is_refused_for_good() -> None:
+    """tls.refusal = "temporary": a client that goes by the answer to RCPT keeps the message, too."""
+
+    async def run() -> None:
+        flow = Asking()
+        flow.code = "450 4.7.0"
+        async with NextHop() as hop, door(hop.address, flow) as client:
+            await client.reply()
+            await client.ask(EHLO)
+            await client.send(b"\r\n".join([FROM, TO, b"DATA", b""]))
+            assert [(await client.reply())[:3] for _ in range(3)] == [b"450", b"451", b"451"]
 
     asyncio.run(run())
 
@@ -393,6 +410,22 @@ def test_a_next_hop_that_does_not_answer() -> None:
     asyncio.run(run())
 
 
+def test_behind_the_final_dot_the_next_hop_has_twice_the_time() -> None:
+    """RFC 5321 §4.5.3.2.6: it may be delivering. Whoever gives up before it answers has the message delivered twice."""
+
+    async def run() -> None:
+        event = asyncio.Event()
+        async with NextHop({"DOT": Wait(event, OK)}) as hop, door(hop.address, limits=Limits(reply=1.0)) as client:
+            await client.begin()
+            await client.send(dotted(MAIL))
+            await hop.reached(b"DOT")
+            await asyncio.sleep(1.2)
+            event.set()
+            assert await client.reply() == OK
+
+    asyncio.run(run())
+
+
 ANYBODY = (ip_network("127.0.0.0/8"),)
 FACTS = b"XFORWARD NAME=domino.example ADDR=192.0.2.10 IDENT=4Xy9"
 
@@ -555,3 +588,34 @@ def test_a_pipeline_takes_one_write_on_either_side() -> None:
     assert [line[:3] for line in together.split(b"\r\n")[:-1]] == [b"250", b"250", b"354"]
     assert read[1] == FROM + b"\r\n" + TO + b"\r\n"
     assert read[3].endswith(b"body\r\n.\r\n")
+
+
+@pytest.mark.parametrize("verb", ["MAIL", "RCPT", "DATA", "DOT"])
+def test_what_was_said_of_a_client_does_not_outlive_a_next_hop_that_was_lost(verb: str) -> None:
+    """The message that comes next without a word may be anybody's (law 9)."""
+
+    async def run() -> None:
+        flow = Flow()
+        async with NextHop({verb: VANISH}) as hop, door(hop.address, flow, xforward_peers=ANYBODY) as client:
+            await client.reply()
+            for command in (EHLO, FACTS, *ONE):
+                if (reply := await client.ask(command)).startswith(b"451"):
+                    break
+            assert reply.startswith(b"451 4.4.1")
+            hop.script.clear()
+            assert [await client.ask(command) for command in ONE][-1] == OK
+            assert flow.asked[-1][0].client is None and flow.asked[-1][0].queue_id == ""
+
+    asyncio.run(run())
+
+
+def test_what_is_unforeseen_does_not_shift_the_answers_of_a_pipeline(monkeypatch: pytest.MonkeyPatch) -> None:
+    """MAIL and RCPT go on together; the client takes each answer for that to its own command."""
+
+    async def mail(*_: object) -> None:
+        raise RuntimeError
+
+    monkeypatch.setattr(Route, "mail", mail)
+    replies, hop = pipeline({}, FROM, TO, b"VRFY x", replies=3)
+    assert [reply[:9] for reply in replies] == [b"451 4.3.0", b"451 4.3.0", replies[2][:9]]
+    assert replies[2].startswith(b"252") and FROM not in hop.commands

@@ -2,6 +2,7 @@
 
 import asyncio
 import itertools
+import socket
 from collections.abc import Callable
 from contextlib import suppress
 from ipaddress import ip_network
@@ -310,3 +311,52 @@ def test_mail_that_is_not_held_takes_no_memory() -> None:
             assert len(hop.messages) == 2
 
     asyncio.run(run())
+
+
+def test_a_message_that_ends_in_the_moment_its_time_is_over_is_not_sent_on() -> None:
+    """The client is told 421 and sends it again: sent on, it would be there twice (law 1)."""
+
+    async def run() -> None:
+        streamed = Limits(message=5)
+        async with (
+            NextHop() as hop,
+            serving(hop.address, limits=streamed) as server,
+            connected(server.address) as client,
+        ):
+            await client.begin()
+            await client.send(b"Subject: x\r\n\r\n" + b"x" * 200_000 + b"body")
+            await hop.reached(b"DATA")
+            (_, setup), *_ = server._listeners
+            (session,) = setup.sessions.values()
+            while b"body" not in session._reader._buffer or session._reader._waiter is None:
+                await asyncio.sleep(0.01)
+            session._reader.feed_data(b"\r\n.\r\n")
+            session._timeout_cb()
+            assert (await client.reply()).startswith(b"421")
+            await client.end()
+            await hop.closed()
+            assert hop.messages == [] and b"DOT" not in hop.commands
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize("header", [b"", b"PROXY TCP4 192.0.2.1 192.0.2.2 1 25\r\n"], ids=["plain", "proxy"])
+@pytest.mark.parametrize("loop", LOOPS, ids=["asyncio", "uvloop"])
+def test_a_client_that_only_looks_whether_somebody_listens_leaves_no_connection(loop: Loop, header: bytes) -> None:
+    """A health check that connects and closes, once a second: five minutes of them would take all the places there are."""
+
+    async def talk() -> None:
+        networks = {
+            "peers": (ip_network("127.0.0.0/8"), ip_network("192.0.2.0/24")),
+            "proxy_peers": (ip_network("127.0.0.1/32"),) if header else (),
+        }
+        async with NextHop() as hop, serving(hop.address, **networks) as server:
+            for _ in range(20):
+                with socket.create_connection((server.address.host, server.address.port)) as client:
+                    client.sendall(header)
+            async with asyncio.timeout(5):
+                await asyncio.sleep(0.1)
+                while server.connections:
+                    await asyncio.sleep(0.01)
+
+    run_on(loop, talk())

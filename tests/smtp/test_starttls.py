@@ -21,7 +21,7 @@ from notes2conf_milter.core.encryption import Hop, read_rule
 from notes2conf_milter.core.envelope import Envelope
 from notes2conf_milter.core.verdict import Outcome, Reason, Verdict
 from notes2conf_milter.readers import domain
-from notes2conf_milter.smtp.server import LOOPBACK
+from notes2conf_milter.smtp.server import LOOPBACK, Limits
 from tests.smtp.door import Client, Flow, connected, serving
 from tests.smtp.nexthop import NextHop
 from tests.tlscheck.authority import Authority, Issued, issue
@@ -333,3 +333,34 @@ def test_the_fingerprint_is_the_one_that_openssl_prints(tmp_path: Path) -> None:
     printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip().rpartition("=")[2]
     rule = read_rule(f"192.0.2.10/32 require client-certificate=sha256:{printed}", domain)
     assert rule.fingerprints == (one.certificate.fingerprint(SHA256()).hex(),)
+
+
+@pytest.mark.parametrize("leaves", ["in vain", "with QUIT"])
+@pytest.mark.parametrize("loop", LOOPS, ids=["asyncio", "uvloop"])
+def test_a_client_that_never_says_goodbye_does_not_keep_the_service_from_stopping(
+    certificate: Certificate, loop: Callable[[], asyncio.AbstractEventLoop], leaves: str
+) -> None:
+    """It was told that it is too slow, or 221, and does not close its side of TLS; nobody waits, nothing is raised."""
+    wrong = []
+
+    async def talk() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: wrong.append(context))
+        limits = Limits(idle=0.3)
+        async with (
+            NextHop() as hop,
+            serving(hop.address, tls=certificate.context, limits=limits) as server,
+            connected(server.address) as client,
+        ):
+            await client.reply()
+            await client.ask(EHLO)
+            await encrypt(client)
+            client.writer.transport.pause_reading()
+            if leaves == "with QUIT":
+                await client.send(b"QUIT\r\n")
+            await asyncio.sleep(0.8)
+            async with asyncio.timeout(5):
+                await server.close(0.1)
+            assert server.connections == 0
+
+    run(loop, talk())
+    assert wrong == []
