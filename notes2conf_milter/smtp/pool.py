@@ -66,6 +66,7 @@ class Pool:
         if self._closed or old or len(self._idle) >= MOST_IDLE:
             self._part(connection)
         else:
+            connection.kept = True
             self._idle.append((connection, loop.call_later(IDLE_SECONDS, self._expire, connection)))
 
     async def close(self) -> None:

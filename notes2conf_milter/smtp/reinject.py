@@ -53,6 +53,7 @@ class Connection:
         self._leaving = False
         self._dismissed = False  # it said 421 (RFC 5321 §3.8)
         self.refused = False  # it refused something
+        self.kept = False  # it was used before, and may have been closed since
         self.born = asyncio.get_running_loop().time()
         self._spoken_for = False  # XFORWARD was said, and no message followed yet
         self._hello = b""

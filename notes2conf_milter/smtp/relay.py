@@ -68,13 +68,14 @@ class Route:
         may have been closed since: nothing of the message has been sent, so try a new one.
         """
         await self.leave()
-        self._connection = await self._pool.take()
+        self._connection = connection = await self._pool.take()
         try:
-            replies = await self._mail(self._connection, path, forwarded, recipient)
-            if replies[0].code != 421:
-                return self._connection, *replies
+            replies = await self._mail(connection, path, forwarded, recipient)
+            if replies[0].code != 421 or not connection.kept:
+                return connection, *replies
         except NextHopGone:
-            pass
+            if not connection.kept:
+                raise
         self.drop()
         self._connection = await self._pool.fresh()
         return self._connection, *await self._mail(self._connection, path, forwarded, recipient)

@@ -5,6 +5,9 @@ import asyncio
 import pytest
 
 from notes2conf_milter.smtp import onward, pool
+from notes2conf_milter.smtp.incoming import Path
+from notes2conf_milter.smtp.relay import Route
+from notes2conf_milter.smtp.xforward import Forwarded
 from tests.smtp.door import connected, dotted, serving
 from tests.smtp.nexthop import KEYWORDS, NextHop
 
@@ -188,5 +191,24 @@ def test_none_is_kept_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
             kept.give_back(await kept.take())
             await hop.closed()
             assert hop.commands[-1] == b"QUIT"
+
+    asyncio.run(run())
+
+
+def test_only_one_that_was_kept_gets_a_second_chance() -> None:
+    """It may have been closed since. A new one that fails is the next hop's own word, and asking twice would be no help."""
+
+    async def run() -> None:
+        async with NextHop({"MAIL": b"421 4.3.2 Not now"}) as hop:
+            kept = made(hop)
+            route = Route(kept)
+            _, reply, _ = await route.mail(Path(b"a@example.org"), Forwarded())
+            assert (reply.code, hop.connections) == (421, 1)
+            await route.leave()
+            kept.give_back(await kept.take())
+            _, reply, _ = await route.mail(Path(b"a@example.org"), Forwarded())
+            assert (reply.code, hop.connections) == (421, 3)
+            route.drop()
+            await kept.close()
 
     asyncio.run(run())
