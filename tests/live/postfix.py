@@ -201,7 +201,11 @@ class Postfix:
         shutil.chown(data, "postfix")
         _write(self.configuration / "main.cf", [f"{name} = {value}" for name, value in self._main.items()])
         _write(self.configuration / "master.cf", self._master)
-        self._command("start")
+        try:
+            self._command("start")
+        except PostfixFailed:  # a port that was free may be somebody's for a moment: that of an outgoing connection, say
+            time.sleep(1)
+            self._command("start")
         try:
             for port in self._loopback:
                 self._wait_for_greeting(port)
