@@ -203,7 +203,9 @@ class Postfix:
         _write(self.configuration / "master.cf", self._master)
         try:
             self._command("start")
-        except PostfixFailed:  # a port that was free may be somebody's for a moment: that of an outgoing connection, say
+        except (
+            PostfixFailed
+        ):  # a port that was free may be somebody's for a moment: that of an outgoing connection, say
             time.sleep(1)
             self._command("start")
         try:
