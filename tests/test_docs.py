@@ -20,6 +20,7 @@ from notes2conf_milter.cli import main
 from notes2conf_milter.core.verdict import Reason
 from notes2conf_milter.demo import invitation
 from notes2conf_milter.settings import SETTINGS
+from notes2conf_milter.smtp.server import Limits
 from notes2conf_milter.tlscheck.findings import Code
 from notes2conf_milter.tlscheck.words import LEVELS
 from tests.live.postfix import Client, Listener, Postfix, directory, free_ports, send
@@ -214,6 +215,38 @@ def test_the_settings_that_a_postfix_file_asks_for_are_known(path: Path) -> None
     assert blocks or "notes2conf.toml:" not in comments
 
 
+def listeners(path: Path) -> dict[str, dict[str, str]]:
+    """Return the listeners of a file for master.cf: address -> its `-o` parameters."""
+    found: dict[str, dict[str, str]] = {}
+    for line in path.read_text("utf-8").splitlines():
+        if re.match(r"\S+ +inet +", line.replace("[% pmg.mail.int_port %]", "26")):
+            options = found.setdefault(line.split("  ")[0].partition(" inet")[0], {})
+        elif match := re.fullmatch(r" +-o (?:\{ )?(\w+) ?= ?(.*?)(?: \})?", line):
+            options[match[1]] = match[2]
+        elif line and not line.startswith("#"):
+            options = {}  # of something else
+    return found
+
+
+MASTER_FILES = sorted(
+    (*(ROOT / "config" / "postfix").glob("*.cf"), *(ROOT / "config" / "proxmox").glob("*-append.cf.in"))
+)
+
+
+@pytest.mark.parametrize("path", MASTER_FILES, ids=lambda path: path.name)
+def test_a_listener_for_the_gateway_itself_asks_for_no_tls(path: Path) -> None:
+    """A house whose main.cf requires TLS of everybody: on loopback there is none, and start mails would be refused for good."""
+    for address, options in listeners(path).items():
+        if address.startswith("127.0.0.1:"):
+            assert options.get("smtpd_tls_security_level") == "none", address
+
+
+def test_before_the_queue_postfix_waits_as_long_as_the_door() -> None:
+    """Else it tells Domino to send again what the door has handed over already, and the mail is there twice."""
+    waiting = [one for path in MASTER_FILES for one in listeners(path).values() if one.get("smtpd_proxy_filter")]
+    assert [one.get("smtpd_proxy_timeout") for one in waiting] == [f"{2 * Limits().reply:.0f}s"] * 2
+
+
 def greeted(port: int) -> None:
     """Wait until somebody greets on a port."""
     deadline = time.monotonic() + 30
@@ -269,7 +302,8 @@ def test_the_postfix_file_for_the_smtp_door_works(tmp_path: Path) -> None:
     behind = free_ports(1)[0]
     with directory() as place, Sink() as sink:
         lines = services("smtp-door.cf", {"127.0.0.1:10026": behind})
-        with Postfix(place, [Listener()], sink.address, services=lines):
+        of_the_house = {"smtpd_tls_security_level": "encrypt"}  # the door has no TLS for a listener on loopback
+        with Postfix(place, [Listener()], sink.address, of_the_house, lines):
             greeted(behind)
             options = ("--config", os.devnull, "--organizer-domain", "example.org", "--allow-network", "127.0.0.0/8")
             options += ("--tls-exempt-network", "127.0.0.0/8")
