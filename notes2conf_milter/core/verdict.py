@@ -94,7 +94,7 @@ EXPLANATIONS: dict[Reason, str] = {
     "a Received field has an address that is neither private nor in policy.allowed_networks or policy.house_networks.",
     Reason.NOT_ENCRYPTED: "The message did not come by TLS, and its client is not in tls.exempt_networks.",
     Reason.TLS_MISSING: "A rule in tls.rules requires STARTTLS of this client or sender.",
-    Reason.TLS_TOO_WEAK: "A rule in tls.rules requires a newer TLS version, or forward secrecy.",
+    Reason.TLS_TOO_WEAK: "A rule in tls.rules requires a newer TLS version, forward secrecy, or a client certificate.",
     Reason.SENDER_NOT_ORGANIZER: "The envelope sender is not the ORGANIZER (nor its SENT-BY), or From is neither, "
     "or the message was passed on; and the meeting is not known.",
     Reason.ORGANIZER_FOREIGN: "The ORGANIZER is not in an organizer domain.",

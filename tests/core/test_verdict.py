@@ -19,3 +19,9 @@ def test_words_are_words() -> None:
 def test_an_outcome_changes_nothing_unless_told() -> None:
     """The edits are empty by default."""
     assert Outcome(Verdict.PASS, Reason.NO_CALENDAR).edits == ()
+
+
+def test_too_weak_names_all_that_a_rule_can_ask() -> None:
+    """Who reads it looks for what was missing: the version, the secrecy, or the client's certificate."""
+    sentence = EXPLANATIONS[Reason.TLS_TOO_WEAK]
+    assert all(word in sentence for word in ("TLS version", "forward secrecy", "client certificate"))
