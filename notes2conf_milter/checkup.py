@@ -277,9 +277,12 @@ def _sockets(settings: Settings) -> list[Finding]:
             text = f"{key} {address}: not loopback; anyone who reaches it can speak {protocol}"
             found.append(Finding(Weight.WARNING, text))
     if settings.smtp_listen is not None and _public(settings.smtp_listen):
-        found.append(
-            Finding(Weight.NOTE, f"smtp.listen {settings.smtp_listen.netloc}: only smtp.peers are served there")
-        )
+        text = f"smtp.listen {settings.smtp_listen.netloc}: only smtp.peers are served there"
+        if all(any(_within(one, net) for net in _LOOPBACK) for one in settings.smtp_peers):
+            text += ", and these are on this machine: whoever else sends to it is refused there for good (554)"
+            found.append(Finding(Weight.WARNING, text))
+        else:
+            found.append(Finding(Weight.NOTE, text))
     return found
 
 

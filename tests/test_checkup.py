@@ -151,7 +151,20 @@ def test_nothing_is_said_about_a_good_house(state: Path) -> None:
             Weight.WARNING,
             "sends no PROXY header",
         ),
-        ({"smtp__listen": "192.0.2.1:25", "smtp__next_hop": "127.0.0.1:10025"}, Weight.NOTE, "smtp.peers"),
+        (
+            {"smtp__listen": "192.0.2.1:25", "smtp__next_hop": "127.0.0.1:10025"},
+            Weight.WARNING,
+            "refused there for good (554)",
+        ),
+        (
+            {
+                "smtp__listen": "192.0.2.1:25",
+                "smtp__next_hop": "127.0.0.1:10025",
+                "smtp__peers": ["127.0.0.0/8", "192.0.2.10/32"],
+            },
+            Weight.NOTE,
+            "only smtp.peers are served",
+        ),
         (
             {**DOOR, "tls__rules": ["127.0.0.1/32 require"]},
             Weight.WARNING,

@@ -110,6 +110,33 @@ def test_a_message_by_tls(certificate: Certificate, loop: Callable[[], asyncio.A
     run(loop, talk())
 
 
+def test_a_certificate_that_was_renewed_is_shown_to_who_comes_next(tmp_path: Path) -> None:
+    """The listener stays, and so do sessions that are encrypted already."""
+
+    async def shown(client: Client) -> int:
+        await client.reply()
+        await client.ask(EHLO)
+        await encrypt(client)
+        presented = client.writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
+        return x509.load_der_x509_certificate(presented).serial_number
+
+    async def talk() -> None:
+        renewed = Certificate(*write(tmp_path, 1000))
+        async with (
+            NextHop() as hop,
+            serving(hop.address, Flow(), tls=renewed.context) as server,
+            connected(server.address) as first,
+            connected(server.address) as second,
+        ):
+            assert await shown(first) == 1000
+            write(tmp_path, 1001)
+            assert renewed.refresh()
+            assert await shown(second) == 1001
+            assert b"PIPELINING" in await first.ask(EHLO)
+
+    asyncio.run(talk())
+
+
 @pytest.mark.parametrize("loop", LOOPS, ids=["asyncio", "uvloop"])
 def test_tls_from_the_first_octet_on(certificate: Certificate, loop: Callable[[], asyncio.AbstractEventLoop]) -> None:
     async def talk() -> None:
