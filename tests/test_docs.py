@@ -23,8 +23,10 @@ from notes2conf_milter.settings import SETTINGS
 from notes2conf_milter.smtp.server import Limits
 from notes2conf_milter.tlscheck.findings import Code
 from notes2conf_milter.tlscheck.words import LEVELS
+from tests.live.arrangements import Wire
 from tests.live.postfix import Client, Listener, Postfix, directory, free_ports, send
 from tests.live.sink import Sink
+from tests.live.test_arrangements import carrying
 from tests.test_cli import running
 
 ROOT = Path(__file__).parent.parent
@@ -241,6 +243,17 @@ def test_a_listener_for_the_gateway_itself_asks_for_no_tls(path: Path) -> None:
             assert options.get("smtpd_tls_security_level") == "none", address
 
 
+def test_a_listener_for_domino_takes_no_bare_newline_for_a_line_end() -> None:
+    """Postfix before 3.9 does, and all of them do for their own networks: a stranger's mail that Domino passes on would be two."""
+    taking = [
+        one for path in MASTER_FILES for name, one in listeners(path).items() if not name.startswith("127.0.0.1:")
+    ]
+    assert len(taking) == 6
+    for one in taking:
+        assert one.get("smtpd_forbid_bare_newline") == "normalize"
+        assert one.get("smtpd_forbid_bare_newline_exclusions") == ""
+
+
 def test_before_the_queue_postfix_waits_as_long_as_the_door() -> None:
     """Else it tells Domino to send again what the door has handed over already, and the mail is there twice."""
     waiting = [one for path in MASTER_FILES for one in listeners(path).values() if one.get("smtpd_proxy_filter")]
@@ -291,6 +304,11 @@ def test_the_postfix_files_make_the_milter_door_work(tmp_path: Path) -> None:
                 assert send(*envelope, xclient={"ADDR": "192.0.2.99"}).code == 554
                 assert send(*envelope, xclient={"ADDR": "192.0.2.10"}).code == 250
                 found = own_links(sink, 2)
+                sink.clear()
+                with Wire(domino).greet().from_({"ADDR": "192.0.2.10"}) as wire:
+                    wire.deliver("anna.muster@example.org", "guest@example.net", carrying(b"\n.\r\n", calendar=False))
+                postfix.wait_until_idle()
+                assert [one.sender for one in sink.messages] == [b"anna.muster@example.org"]
             # The service is gone: mail waits at its sender.
             assert send(*envelope, xclient={"ADDR": "192.0.2.10"}).code == 451
             assert [line for line in postfix.warnings() if "milter" not in line] == []
