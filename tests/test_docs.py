@@ -244,7 +244,7 @@ def test_a_listener_for_the_gateway_itself_asks_for_no_tls(path: Path) -> None:
 
 
 def test_a_listener_for_domino_takes_no_bare_newline_for_a_line_end() -> None:
-    """Postfix before 3.9 does, and all of them do for their own networks: a stranger's mail that Domino passes on would be two."""
+    """Postfix before 3.9 does, newer ones for their own networks: a stranger's mail that Domino passes on would be two."""
     taking = [
         one for path in MASTER_FILES for name, one in listeners(path).items() if not name.startswith("127.0.0.1:")
     ]

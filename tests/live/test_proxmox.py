@@ -5,6 +5,7 @@ what the snippets avoid: the milter in main.cf.
 """
 
 import re
+import smtplib
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -239,6 +240,27 @@ def test_before_the_queue_the_filter_s_answer_is_domino_s(pmg: Site) -> None:
     assert (code, text) == (554, b"5.7.1 Rejected for policy reasons")
     assert pmg.postfix.queue_is_empty()
     assert pmg.sink.messages == []
+
+
+@pytest.mark.parametrize("pmg", [BEFORE], indirect=True)
+def test_before_the_queue_one_message_stays_one(pmg: Site) -> None:
+    """A bare LF is no line end at our listener, as it is at PMG's own: nothing is smuggled behind one."""
+    smuggled = (
+        b"MAIL FROM:<carla@example.org>\r\nRCPT TO:<bob@guest.example>\r\nDATA\r\nSubject: forged\r\n\r\nforged\r\n"
+    )
+    pmg.sink.clear()
+    with smtplib.SMTP("127.0.0.1", pmg.ports["26"], "domino.example.org", timeout=60) as client:
+        client.starttls(context=context())
+        client.ehlo()
+        assert client.docmd("XCLIENT", f"ADDR={HOUSE['ADDR']}")[0] == 220
+        client.ehlo()
+        for command in (f"MAIL FROM:<{ANNA}>", f"RCPT TO:<{BOB}>"):
+            assert client.docmd(command)[0] == 250
+        assert client.docmd("DATA")[0] == 354
+        client.send(b"From: anna@example.org\r\nSubject: first\r\n\r\nfirst\n.\r\n" + smuggled + b"\r\n.\r\n")
+        assert client.getreply()[0] == 250
+    arrived = pmg.arrived(1)
+    assert arrived[BOB].sender == ANNA.encode() and b"forged" in arrived[BOB].octets
 
 
 # --- what the snippets avoid ---
