@@ -57,6 +57,7 @@ class Finding:
 
 def check(settings: Settings) -> list[Finding]:
     """Return what is to be said about the settings; no finding of weight ERROR means that the services can start."""
+    postfix = postconf.read()
     return [
         *_needed(settings),
         *_keys(settings),
@@ -69,7 +70,8 @@ def check(settings: Settings) -> list[Finding]:
         *_next_hop(settings),
         *_encryption(settings),
         *_postfix(),
-        *_onward(settings),
+        *_bare_newlines(settings, postfix),
+        *_onward(settings, postfix),
     ]
 
 
@@ -547,9 +549,44 @@ def _postfix() -> list[Finding]:
     return []
 
 
-def _onward(settings: Settings) -> list[Finding]:
+def _bare_newlines(settings: Settings, postfix: postconf.Postconf | None) -> list[Finding]:
+    """Name the listeners before us that take a bare LF for a line end (smuggling; postconf(5), smtpd_forbid_bare_newline)."""
+    if postfix is None:
+        return []
+    ours = {str(address) for address in settings.milter_listen} | {
+        address.netloc for address in (settings.smtp_listen, settings.smtp_listen_tls) if address is not None
+    }
+    listeners = [one for one in postfix.services.values() if one.command == "smtpd" and _leads_to(ours, one, postfix)]
+    open_ones = [
+        one.name
+        for one in listeners
+        if postfix.value("smtpd_forbid_bare_newline", one) in ("", "no")
+        or postfix.value("smtpd_forbid_bare_newline_exclusions", one)
+    ]
+    if not open_ones:
+        return []
+    text = f"Postfix: {', '.join(open_ones)} may take a bare LF for a line end, so that a stranger's mail that an own server"
+    text += " passes on could be two, the second in an organizer's name; set smtpd_forbid_bare_newline=normalize and"
+    return [
+        Finding(Weight.WARNING, f"{text} smtpd_forbid_bare_newline_exclusions= there, as config/postfix/master.cf does")
+    ]
+
+
+def _leads_to(ours: set[str], service: postconf.Service, postfix: postconf.Postconf) -> bool:
+    named = " ".join(postfix.value(name, service) for name in ("smtpd_milters", "content_filter", "smtpd_proxy_filter"))
+    found = {one.strip("{},") for one in named.split()}
+    for address in ours:
+        kind, _, path = address.partition(":")
+        if kind == "unix":  # a path as Postfix writes it may begin at its queue directory
+            if any(one.startswith("unix:") and path.endswith("/" + one[5:].lstrip("/")) for one in found):
+                return True
+        elif any(one.replace("[", "").replace("]", "").endswith(address) for one in found):
+            return True
+    return False
+
+
+def _onward(settings: Settings, postfix: postconf.Postconf | None) -> list[Finding]:
     """Say which ways Postfix has for mail with a link that tls.mark_links does not reach (decisions/0012)."""
-    postfix = postconf.read()
     if postfix is None:
         text = (
             "no postconf here: tls.mark_links does nothing without a Postfix that has config/postfix/tls-onward-main.cf"

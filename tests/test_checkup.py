@@ -440,3 +440,42 @@ def test_authorities_that_vouch_for_nobody(state: Path) -> None:
     assert said() == [(Weight.ERROR, f"smtp.next_hop_ca {path}: every certificate in it is over")]
     path.write_bytes(over.pem + good.pem)
     assert said() == []
+
+
+LISTENER = "192.0.2.5:26 inet n - y - - smtpd\n"
+STRICT = " -o smtpd_forbid_bare_newline=normalize\n -o smtpd_forbid_bare_newline_exclusions=\n"
+
+
+@pytest.mark.parametrize(
+    ("options", "warned"),
+    [
+        (" -o smtpd_milters=unix:notes2conf/milter.sock\n", True),
+        (" -o { smtpd_milters = inet:127.0.0.1:8891, unix:notes2conf/milter.sock }\n", True),
+        (
+            " -o smtpd_milters=unix:notes2conf/milter.sock\n -o smtpd_forbid_bare_newline=normalize\n",
+            True,
+        ),  # but not for mynetworks
+        (" -o smtpd_milters=unix:notes2conf/milter.sock\n" + STRICT, False),
+        (" -o smtpd_milters=inet:127.0.0.1:8891\n", False),  # not ours
+        (" -o smtpd_proxy_filter=127.0.0.1:10025\n", True),
+        (" -o content_filter=smtp:[127.0.0.1]:10025\n", True),
+        (" -o content_filter=smtp:[127.0.0.1]:10025\n" + STRICT, False),
+    ],
+)
+def test_a_listener_before_us_that_takes_a_bare_newline_for_a_line_end(
+    state: Path, monkeypatch: pytest.MonkeyPatch, options: str, warned: bool
+) -> None:
+    """SMTP smuggling by way of an own server: Postfix 3.7 does so by default, newer ones for mynetworks."""
+    folder = state / "postfix"
+    folder.mkdir()
+    (folder / "main.cf").write_text(
+        "compatibility_level = 3.6\nmyhostname = gate.example.org\nmynetworks = 192.0.2.0/24\n"
+    )
+    (folder / "master.cf").write_text(LISTENER + options)
+    monkeypatch.setattr(postconf, "read", ASKED)
+    monkeypatch.setenv("MAIL_CONFIG", str(folder))
+    socket = state / "spool" / "notes2conf"
+    socket.mkdir(parents=True)
+    found = checkup.check(settings(state, **DOOR, milter__listen=[f"unix:{socket}/milter.sock"]))
+    assert [finding.weight for finding in found] == ([Weight.WARNING] if warned else [])
+    assert all("192.0.2.5:26/inet may take a bare LF" in finding.text for finding in found)
