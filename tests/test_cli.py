@@ -82,6 +82,8 @@ def running(
         text=True,
         env={**os.environ, **(environment or {})},
         umask=0o007,  # as the units have it
+        # A shell lets what it starts in the background ignore Ctrl-C, and so would everything below it.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         stdout=subprocess.PIPE if watch == "stdout" else None,
         stderr=subprocess.PIPE if watch == "stderr" else None,
     ) as process:

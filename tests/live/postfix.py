@@ -203,9 +203,7 @@ class Postfix:
         _write(self.configuration / "master.cf", self._master)
         try:
             self._command("start")
-        except (
-            PostfixFailed
-        ):  # a port that was free may be somebody's for a moment: that of an outgoing connection, say
+        except PostfixFailed:  # a free port may have become the other end of somebody's connection
             time.sleep(1)
             self._command("start")
         try:
