@@ -102,9 +102,8 @@ class Wire:
 class Way:
     """One arrangement that runs.
 
-    say: how one message is sent, and the code of the reply. open: a client's connection, ready for MAIL; None
-    where the first hop takes a bare LF for a line end by its own settings. door: the port of a door of ours that can be reached
-    behind the first hop, 0 for none. signs: DKIM is ours.
+    say: how one message is sent, and the code of the reply. open: a client's connection, ready for MAIL. door: the port of a
+    door of ours that can be reached behind the first hop, 0 for none. signs: DKIM is ours.
     """
 
     name: str
@@ -113,7 +112,7 @@ class Way:
     mail: Service
     postfix: Postfix | None
     say: Callable[[bytes, str, str, Mapping[str, str]], int]
-    open: Callable[[Mapping[str, str]], Wire] | None = None
+    open: Callable[[Mapping[str, str]], Wire]
     door: int = 0
     signs: bool = True
     recipient: str = "bob.%s@example.net"
@@ -328,8 +327,12 @@ def pmg(name: str) -> Iterator[Way]:
             # From the world only to the house; here the mailboxes of the tests are it.
             return send(made.ports["25"], sender, [mailbox], message, client).code
 
+        def wire(client: Mapping[str, str]) -> Wire:
+            return Wire(made.ports["26"]).greet().starttls().from_(client)
+
         state = made.postfix.place / "state"
-        yield Way(name, made.sink, state, made.mail, made.postfix, say, signs=False, recipient="bob.%s@example.org")
+        mailbox = "bob.%s@example.org"
+        yield Way(name, made.sink, state, made.mail, made.postfix, say, open=wire, signs=False, recipient=mailbox)
 
 
 ARRANGEMENTS: dict[str, Callable[[str], AbstractContextManager[Way]]] = {

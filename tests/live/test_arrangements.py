@@ -283,8 +283,6 @@ def test_who_is_honest_gets_the_link(way: Way) -> None:
 
 def test_nobody_says_who_the_client_was_but_the_filter(way: Way) -> None:
     """XFORWARD, XCLIENT and PROXY of whoever is not listed are refused, at the first hop and at the door behind it."""
-    if way.open is None:
-        return  # PMG's first hop is its own
     before = way.stored()
     says = [b"XFORWARD NAME=domino.example.org ADDR=192.0.2.10", b"PROXY TCP4 192.0.2.10 192.0.2.5 4711 25"]
     says_xclient = [
@@ -299,7 +297,7 @@ def test_nobody_says_who_the_client_was_but_the_filter(way: Way) -> None:
         with wire() as client:
             for claim in claims:
                 assert client.ask(claim)[:1] == b"5"
-            mailbox = "mallory@example.net" if way.forwards else way.recipient
+            mailbox = way.recipient % "mallory" if way.forwards else way.recipient
             assert [one[:3] for one in client.deliver(ANNA, mailbox, message + b".\r\n")] == [b"250", b"221"]
         assert not way.forwards or whole(way, way.arrived()[mailbox], message)
         assert way.stored() == before
@@ -350,8 +348,6 @@ def carrying(end: bytes, *, calendar: bool) -> bytes:
 @pytest.mark.parametrize("calendar", [False, True], ids=["plain", "invitation"])
 def test_one_message_stays_one(way: Way, *, calendar: bool) -> None:
     """One goes in and one comes out, as text, also where it is rewritten and where a hop of old manners stands behind."""
-    if way.open is None:
-        return  # PMG's own template lets a bare LF be a line end where the house connects
     way.arrived()
     way.sink.clear()
     before = len(way.mail.answers())
