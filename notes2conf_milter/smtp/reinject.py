@@ -34,9 +34,8 @@ _PIECE = 65536  # octets given to the transport between two waits
 _QUIT = b"QUIT" + CRLF
 _FAREWELL = 5.0  # seconds we wait for the answer to QUIT, which nobody needs
 _HANDSHAKE = 30.0  # seconds
-_PATIENCE = (
-    2.0  # times the usual, behind the final dot (RFC 5321 §4.5.3.2.6): who gives up before has the message twice
-)
+# Behind the final dot we wait so many times as long (RFC 5321 §4.5.3.2.6): who gives up before has the message twice.
+_PATIENCE = 2.0
 
 
 class Connection:
